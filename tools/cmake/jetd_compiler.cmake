@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# Language level, warnings, hardening, sanitizers and ccache, for every target of the tree.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+set(JETD_SANITIZE "" CACHE STRING "Comma-separated sanitizers: address,undefined or thread")
+option(JETD_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+
+find_program(JETD_CCACHE ccache)
+if(JETD_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER "${JETD_CCACHE}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${JETD_CCACHE}")
+endif()
+
+# Ours, not generated code: jetd_library and jetd_test add these to their own targets.
+set(JETD_WARNINGS -Wall -Wextra -Werror -Wnon-virtual-dtor -Woverloaded-virtual -Wvla)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  list(APPEND JETD_WARNINGS -Wthread-safety -Wshadow-uncaptured-local -Wextra-semi)
+endif()
+
+add_compile_options(-fno-omit-frame-pointer -fstack-protector-strong)
+
+if(JETD_SANITIZE)
+  add_compile_options(-fsanitize=${JETD_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${JETD_SANITIZE})
+  if(JETD_SANITIZE MATCHES "thread")
+    add_compile_definitions(JETD_TSAN=1)
+    # gcc warns that TSan does not model fences; libstdc++'s headers use one.
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      add_compile_options(-Wno-tsan)
+    endif()
+  endif()
+endif()
+if(JETD_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()

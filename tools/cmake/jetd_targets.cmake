@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+# How rooms declare what they build.
+#
+#   jetd_library(NAME revision SRCS store.cc HDRS store.h DEPS base jetstream)
+#   jetd_binary(NAME jetd SRCS main.cc DEPS etcdapi)
+#   jetd_test(NAME store_test SRCS store_test.cc DEPS revision LABELS nats [TIMEOUT 120])
+#   jetd_benchmark(NAME store_benchmark SRCS store_benchmark.cc DEPS revision)
+#   jetd_fuzzer(NAME subject_fuzz SRCS subject_fuzz.cc DEPS jetstream)
+#   jetd_proto_library(NAME etcdpb GRPC_NAME etcdpb_grpc PROTOS kv.proto rpc.proto)
+#
+# Test labels: `threads` for tests that start threads (what the tsan run takes), `nats` and `etcd`
+# for tests that start those programs, `slow` for what does not belong into the fast set.
+# jetd_check_arrows(), called last, compares every DEPS with the arrows of docs/ARCHITECTURE.md.
+
+function(jetd_room_of_here out)
+  file(RELATIVE_PATH path "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+  string(REGEX REPLACE "/.*" "" room "${path}")
+  set(${out} "${room}" PARENT_SCOPE)
+endfunction()
+
+function(jetd_set_up_target name)
+  jetd_room_of_here(room)
+  target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}")
+  target_compile_options(${name} PRIVATE ${JETD_WARNINGS})
+  set_target_properties(${name} PROPERTIES JETD_ROOM "${room}" JETD_DEPS "${ARGN}")
+  set_property(GLOBAL APPEND PROPERTY JETD_TARGETS ${name})
+endfunction()
+
+function(jetd_library)
+  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME" "SRCS;HDRS;DEPS")
+  if(A_SRCS)
+    add_library(${A_NAME} STATIC ${A_SRCS} ${A_HDRS})
+    target_link_libraries(${A_NAME} PUBLIC ${A_DEPS} Threads::Threads)
+    jetd_set_up_target(${A_NAME} ${A_DEPS})
+  else()
+    add_library(${A_NAME} INTERFACE ${A_HDRS})
+    target_link_libraries(${A_NAME} INTERFACE ${A_DEPS})
+  endif()
+endfunction()
+
+function(jetd_binary)
+  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME" "SRCS;DEPS")
+  add_executable(${A_NAME} ${A_SRCS})
+  target_link_libraries(${A_NAME} PRIVATE ${A_DEPS})
+  jetd_set_up_target(${A_NAME} ${A_DEPS})
+endfunction()
+
+function(jetd_test)
+  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS")
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 120)
+  endif()
+  add_executable(${A_NAME} ${A_SRCS})
+  target_link_libraries(${A_NAME} PRIVATE ${A_DEPS} dep::gtest_main Threads::Threads)
+  jetd_set_up_target(${A_NAME} ${A_DEPS})
+  add_test(NAME ${A_NAME} COMMAND ${A_NAME})
+  jetd_room_of_here(room)
+  set(environment ${JETD_TEST_ENVIRONMENT})
+  if(JETD_SANITIZE MATCHES "thread")
+    list(APPEND environment
+         "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp")
+  endif()
+  set_tests_properties(${A_NAME} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${room};${A_LABELS}"
+                       ENVIRONMENT "${environment}")
+endfunction()
+
+function(jetd_benchmark)
+  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME" "SRCS;DEPS")
+  add_executable(${A_NAME} ${A_SRCS})
+  target_link_libraries(${A_NAME} PRIVATE ${A_DEPS} dep::benchmark)
+  jetd_set_up_target(${A_NAME} ${A_DEPS})
+endfunction()
+
+# A fuzzer is built in every preset, so that it cannot rot: with JETD_FUZZ by libFuzzer, otherwise
+# as a test that runs the committed corpus (folder <name>_corpus beside it) once.
+function(jetd_fuzzer)
+  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME" "SRCS;DEPS")
+  add_executable(${A_NAME} ${A_SRCS})
+  target_link_libraries(${A_NAME} PRIVATE ${A_DEPS})
+  if(JETD_FUZZ)
+    target_link_options(${A_NAME} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(${A_NAME} PRIVATE "${CMAKE_SOURCE_DIR}/tools/fuzz_main.cc")
+    add_test(NAME ${A_NAME} COMMAND ${A_NAME} "${CMAKE_CURRENT_SOURCE_DIR}/${A_NAME}_corpus")
+    jetd_room_of_here(room)
+    set_tests_properties(${A_NAME} PROPERTIES TIMEOUT 120 LABELS "${room}")
+  endif()
+  jetd_set_up_target(${A_NAME} ${A_DEPS})
+endfunction()
+
+# Messages go into target NAME; services, which need grpcpp, into the target GRPC_NAME of its own,
+# which only etcdapi and etcdclient may link. Included as "<room>/<path>.pb.h".
+function(jetd_proto_library)
+  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME;GRPC_NAME" "PROTOS;DEPS")
+  set(out "${CMAKE_BINARY_DIR}/generated")
+  file(MAKE_DIRECTORY "${out}")
+  file(RELATIVE_PATH here "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+  foreach(proto IN LISTS A_PROTOS)
+    string(REGEX REPLACE "\\.proto$" "" stem "${here}/${proto}")
+    set(messages "${out}/${stem}.pb.cc" "${out}/${stem}.pb.h")
+    set(services "${out}/${stem}.grpc.pb.cc" "${out}/${stem}.grpc.pb.h")
+    add_custom_command(
+      OUTPUT ${messages}
+      COMMAND ${JETD_PROTOC} -I "${CMAKE_SOURCE_DIR}" -I /usr/include --cpp_out "${out}"
+              "${CMAKE_SOURCE_DIR}/${stem}.proto"
+      DEPENDS "${CMAKE_SOURCE_DIR}/${stem}.proto"
+      VERBATIM)
+    add_custom_command(
+      OUTPUT ${services}
+      COMMAND ${JETD_PROTOC} -I "${CMAKE_SOURCE_DIR}" -I /usr/include --grpc_out "${out}"
+              "--plugin=protoc-gen-grpc=${JETD_GRPC_CPP_PLUGIN}"
+              "${CMAKE_SOURCE_DIR}/${stem}.proto"
+      DEPENDS "${CMAKE_SOURCE_DIR}/${stem}.proto"
+      VERBATIM)
+    list(APPEND all_messages ${messages})
+    list(APPEND all_services ${services})
+  endforeach()
+  add_library(${A_NAME} STATIC ${all_messages})
+  target_include_directories(${A_NAME} SYSTEM PUBLIC "${out}")
+  target_link_libraries(${A_NAME} PUBLIC dep::protobuf ${A_DEPS})
+  target_compile_options(${A_NAME} PRIVATE -w)
+  jetd_room_of_here(room)
+  set_target_properties(${A_NAME} PROPERTIES JETD_ROOM "${room}")
+  if(A_GRPC_NAME)
+    add_library(${A_GRPC_NAME} STATIC ${all_services})
+    target_include_directories(${A_GRPC_NAME} SYSTEM PUBLIC "${out}")
+    target_link_libraries(${A_GRPC_NAME} PUBLIC ${A_NAME} dep::grpcpp)
+    target_compile_options(${A_GRPC_NAME} PRIVATE -w)
+    set_target_properties(${A_GRPC_NAME} PROPERTIES JETD_ROOM "${room}" JETD_NEEDS_GRPCPP ON)
+  endif()
+endfunction()
+
+# Which rooms a room may link: the arrows of docs/ARCHITECTURE.md, closed over what they imply.
+set(JETD_ARROWS_base "base")
+set(JETD_ARROWS_jetstream "base;jetstream")
+set(JETD_ARROWS_revision "base;jetstream;revision")
+set(JETD_ARROWS_watch "base;jetstream;revision;watch")
+set(JETD_ARROWS_lease "base;jetstream;revision;lease")
+set(JETD_ARROWS_replication "base;jetstream;revision;replication")
+set(JETD_ARROWS_tenant "base;jetstream;tenant")
+set(JETD_ARROWS_etcdapi "base;jetstream;revision;watch;lease;etcdapi")
+set(JETD_ARROWS_etcdclient "base;etcdclient")
+set(JETD_ARROWS_cli "base;jetstream;revision;replication;tenant;etcdclient;cli")
+set(JETD_ARROWS_bench "base;etcdclient;bench")
+set(JETD_ARROWS_conformance "base;etcdclient;bench;conformance")
+set(JETD_ARROWS_tools "base;tools")
+
+function(jetd_check_arrows)
+  get_property(targets GLOBAL PROPERTY JETD_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(room ${target} JETD_ROOM)
+    get_target_property(deps ${target} JETD_DEPS)
+    foreach(dep IN LISTS deps)
+      if(dep STREQUAL "dep::nats" AND NOT room STREQUAL "jetstream")
+        message(SEND_ERROR "arrows: ${target} (${room}) links nats.c; only jetstream may")
+      endif()
+      if(NOT TARGET ${dep})
+        continue()
+      endif()
+      get_target_property(grpc ${dep} JETD_NEEDS_GRPCPP)
+      if((grpc OR dep MATCHES "^dep::grpcpp") AND NOT room MATCHES "^(etcdapi|etcdclient)$")
+        message(SEND_ERROR
+                "arrows: ${target} (${room}) links grpcpp; only etcdapi and etcdclient may")
+      endif()
+      get_target_property(dep_room ${dep} JETD_ROOM)
+      if(dep_room AND NOT dep_room IN_LIST JETD_ARROWS_${room})
+        message(SEND_ERROR "arrows: ${target} (${room}) links ${dep} of ${dep_room}")
+      endif()
+    endforeach()
+  endforeach()
+endfunction()
