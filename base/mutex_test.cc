@@ -31,6 +31,19 @@ class Mailbox {
   std::vector<int> items_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Whether a thread of its own finds the mutex taken.
+bool LockedByAnotherThread(Mutex& mutex) {
+  bool taken = true;
+  std::thread other([&mutex, &taken] {
+    if (mutex.TryLock()) {
+      taken = false;
+      mutex.Unlock();
+    }
+  });
+  other.join();
+  return taken;
+}
+
 TEST(MutexTest, CondVarHandsItemsOver) {
   constexpr int kThreads = 4;
   constexpr int kItems = 1000;
@@ -50,14 +63,10 @@ TEST(MutexTest, CondVarHandsItemsOver) {
 TEST(MutexTest, TryLockFailsWhileAnotherThreadHoldsIt) {
   Mutex mutex;
   mutex.Lock();
-  bool locked = true;
-  std::thread other([&mutex, &locked] {
-    locked = mutex.TryLock();
-    if (locked) mutex.Unlock();
-  });
-  other.join();
+  const bool locked_by_other = LockedByAnotherThread(mutex);
   mutex.Unlock();
-  EXPECT_FALSE(locked);
+  EXPECT_TRUE(locked_by_other);
+  EXPECT_FALSE(LockedByAnotherThread(mutex));
 }
 
 TEST(MutexTest, WaitUntilReportsThatTheDeadlinePassedAndKeepsTheLock) {
@@ -68,13 +77,7 @@ TEST(MutexTest, WaitUntilReportsThatTheDeadlinePassedAndKeepsTheLock) {
   const auto deadline = std::chrono::steady_clock::now();
   while (changed.WaitUntil(mutex, deadline)) {
   }
-  bool free = true;
-  std::thread other([&mutex, &free] {
-    free = mutex.TryLock();
-    if (free) mutex.Unlock();
-  });
-  other.join();
-  EXPECT_FALSE(free);
+  EXPECT_TRUE(LockedByAnotherThread(mutex));
 }
 
 }  // namespace

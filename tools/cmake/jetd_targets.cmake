@@ -41,9 +41,12 @@ endfunction()
 function(jetd_binary)
   cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME" "SRCS;DEPS")
   add_executable(${A_NAME} ${A_SRCS})
-  target_link_libraries(${A_NAME} PRIVATE ${A_DEPS})
+  target_link_libraries(${A_NAME} PRIVATE ${A_DEPS} Threads::Threads)
   jetd_set_up_target(${A_NAME} ${A_DEPS})
 endfunction()
+
+string(CONCAT JETD_TSAN_ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:"
+       "suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp")
 
 function(jetd_test)
   cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS")
@@ -57,8 +60,7 @@ function(jetd_test)
   jetd_room_of_here(room)
   set(environment ${JETD_TEST_ENVIRONMENT})
   if(JETD_SANITIZE MATCHES "thread")
-    list(APPEND environment
-         "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp")
+    list(APPEND environment "${JETD_TSAN_ENVIRONMENT}")
   endif()
   set_tests_properties(${A_NAME} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${room};${A_LABELS}"
                        ENVIRONMENT "${environment}")
