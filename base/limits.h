@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every bound in jetd, with its unit, its source and what happens when it is reached. Flags change
+// some of them; then this is the default.
+#ifndef JETD_BASE_LIMITS_H_
+#define JETD_BASE_LIMITS_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace jetd::limits {
+
+// --- Requests (etcd's defaults) -------------------------------------------------------------
+// A request's encoded size. Beyond: InvalidArgument "etcdserver: request is too large".
+inline constexpr size_t kMaxRequestBytes = 1536UL * 1024;
+// What gRPC accepts above that, so that the error is etcd's and not the transport's.
+inline constexpr size_t kGrpcOverheadBytes = 512UL * 1024;
+// Operations in a transaction, and compares, each. Beyond: "etcdserver: too many operations…".
+inline constexpr int kMaxTxnOps = 128;
+// Nesting of transactions. etcd has none; ours keeps a stack from running out. Beyond:
+// InvalidArgument.
+inline constexpr int kMaxTxnDepth = 64;
+
+// --- The stream -----------------------------------------------------------------------------
+// An encoded subject: nats-server cuts one above 65,535 bytes without an error. The server's
+// control line less kControlLineReserveBytes bounds it too. Beyond: InvalidArgument, kKeyTooLong.
+inline constexpr size_t kMaxSubjectBytes = 65'000;
+inline constexpr size_t kControlLineReserveBytes = 256;
+// max_payload and max_control_line of the embedded nats-server.
+inline constexpr size_t kEmbeddedMaxPayloadBytes = 8UL << 20;
+inline constexpr size_t kEmbeddedMaxControlLineBytes = 66'000;
+
+// --- The committer --------------------------------------------------------------------------
+// Records and bytes sent and not yet acknowledged. When full, later records wait in order.
+inline constexpr size_t kMaxInFlightRecords = 512;
+inline constexpr size_t kMaxInFlightBytes = 16UL << 20;
+// Transactions evaluated and not yet answered, and the bytes of their records. When full, later
+// requests wait unevaluated in the queue below.
+inline constexpr size_t kMaxPendingTxns = 4096;
+inline constexpr size_t kMaxPendingBytes = 64UL << 20;
+// Requests that wait to be evaluated, and their bytes. Beyond: ResourceExhausted
+// "etcdserver: too many requests" (etcd answers the same when it is 5,000 behind).
+inline constexpr size_t kMaxQueuedRequests = 20'000;
+inline constexpr size_t kMaxQueuedBytes = 256UL << 20;
+// Keys visited by a scan before other work gets its turn.
+inline constexpr size_t kScanStepKeys = 2'000;
+// How long a request may wait for a NATS that cannot be reached. Beyond: Unavailable.
+inline constexpr std::chrono::seconds kUnavailableAfter{5};
+
+// --- Watch ----------------------------------------------------------------------------------
+// Bytes of events in one response before it is sent; a single revision is never cut unless the
+// watch asked for fragments.
+inline constexpr size_t kWatchBatchBytes = 1UL << 20;
+// Encoded responses waiting for one slow stream. Beyond: its watchers become unsynced and catch up
+// from the store later.
+inline constexpr size_t kWatchStreamBufferBytes = 4UL << 20;
+// Revisions read from history for unsynced watchers before other work gets its turn.
+inline constexpr size_t kWatchCatchUpRevisions = 1'000;
+// --watch-progress-notify-interval, and its floor.
+inline constexpr std::chrono::minutes kWatchProgressInterval{10};
+inline constexpr std::chrono::milliseconds kMinWatchProgressInterval{100};
+
+// --- Leases ---------------------------------------------------------------------------------
+// etcd's largest TTL in seconds. Beyond: OutOfRange "etcdserver: too large lease TTL".
+inline constexpr int64_t kMaxLeaseTtlSeconds = 9'000'000'000;
+// Shortest TTL granted; etcd derives it from its election timeout ((3*1000 ms)/2 rounded up).
+inline constexpr int64_t kMinLeaseTtlSeconds = 2;
+// Leases revoked for expiry at a time, and how often at most (etcd: 1000 a second in batches).
+inline constexpr size_t kLeaseExpiryBatch = 500;
+
+}  // namespace jetd::limits
+
+#endif  // JETD_BASE_LIMITS_H_
