@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_LOG_H_
+#define JETD_JETSTREAM_LOG_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/types.h"
+
+namespace jetd::jetstream {
+
+// A record as it lies in the stream. Views live as long as the call that hands them over.
+struct Record {
+  StreamSeq seq;
+  int64_t time_ns = 0;       // the stream's timestamp, nanoseconds since 1970
+  std::string_view subject;  // whole, "$KV.B.…"
+  std::string_view header;   // value of our `Jetd` header line; empty: not ours
+  bool is_delete = false;    // `KV-Operation: DEL` (or PURGE, which is never ours)
+  std::string_view payload;  // empty when only headers were asked for
+  size_t payload_size = 0;   // true size, also when only headers were asked for
+};
+
+// A record to append. The log copies what it needs before Append returns.
+struct NewRecord {
+  std::string_view subject;
+  std::string_view header;
+  bool is_delete = false;
+  std::string_view payload;
+};
+
+// What the log is, known once it is open. Constant while connected; OnConnected tells anew.
+struct LogInfo {
+  std::string bucket;
+  std::string subject_prefix;    // "$KV.B."
+  size_t max_subject_bytes = 0;  // server's control line and jetd's own limit applied
+  size_t max_payload_bytes = 0;
+  int replicas = 1;
+  int64_t created_ns = 0;  // identity of the stream: differs when it was made anew
+  std::string server_version;
+  // One line for people: what an answered write survives, "" if as much as etcd promises.
+  std::string durability_caveat;
+};
+
+struct StreamState {
+  StreamSeq first;  // lowest sequence that is not deleted; last+1 if empty
+  StreamSeq last;   // highest sequence ever given out
+  uint64_t messages = 0;
+  uint64_t bytes = 0;
+};
+
+// Log is the seam between jetd and its storage: one stream of one tenant, appended to by a chain of
+// conditional appends. `NatsLog` is the real one, `MemoryLog` the one in memory; both pass
+// log_contract_test.
+//
+// Thread rules: everything is called on the engine thread, and every callback runs there, never
+// from inside a call of Log. The Log does not own its Observer; both live until Close.
+//
+// The chain. `Append(predicted, r)` asks to put `r` at sequence `predicted`, and nowhere else.
+// The caller predicts: first `last+1`, then one more for each append, without waiting. Answers
+// come in the order of the appends. After the first refusal all that was predicted above it is
+// refused too, since its predecessor is missing: the chain is broken, nothing was harmed, and the
+// caller reads the tail.
+//
+// Connections. A `NatsLog` connects anew by itself. When a connection breaks, OnDisconnected
+// comes once; no answer to anything appended or asked before comes after it (each pending
+// callback was called with kUnavailable before), and what was appended and not answered may be in
+// the stream, may be not, and may still get there: a record in some buffer on the way. Appends
+// while not connected are dropped the same way: no answer ever.
+class Log {
+ public:
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    // A connection is there (again) and the stream was found on it. Before the first one nothing
+    // else is called.
+    virtual void OnConnected(const LogInfo& info) = 0;
+    virtual void OnDisconnected(const absl::Status& why) = 0;
+    // The append predicted at `seq` landed there.
+    virtual void OnAppended(StreamSeq seq) = 0;
+    // The append predicted at `seq` did not land. kUnavailable with the text of the server if the
+    // chain is broken (a foreign record, or a follower of a refused one); kNoSpace: a limit of
+    // stream or account; kTooManyRequests: the server's ingest queue.
+    virtual void OnRefused(StreamSeq seq, const absl::Status& why) = 0;
+    // All records up to `seq` that were appended by this Log are as safe as this log makes them
+    // (embedded: fdatasync returned). Called after OnAppended of the same; never goes back.
+    virtual void OnDurable(StreamSeq seq) = 0;
+    // Somebody else seems to have appended a term record: look at the tail soon. A hint only.
+    virtual void OnForeignTerm() = 0;
+  };
+
+  // Called once per record, in order of sequence, when the record was found.
+  using RecordFn = std::function<void(const Record&)>;
+  // `last`: everything at or below it was delivered (or is deleted), and it was the stream's last
+  // sequence at some moment after the call.
+  using ReadDoneFn = std::function<void(absl::StatusOr<StreamSeq> last)>;
+  using SeqFn = std::function<void(absl::StatusOr<StreamSeq>)>;
+  using StateFn = std::function<void(absl::StatusOr<StreamState>)>;
+  using DoneFn = std::function<void(absl::Status)>;
+
+  struct ReadOptions {
+    StreamSeq from{1};
+    // Exact subjects, or wildcards of NATS. Empty: all.
+    std::vector<std::string> subjects;
+    bool headers_only = false;
+  };
+
+  virtual ~Log() = default;
+
+  // Starts connecting. Errors that no patience mends (a bucket that is not ours, a server too old,
+  // a limit too small) are told by `fatal`, once; the log is then closed.
+  virtual void Open(Observer* observer, DoneFn fatal) = 0;
+  // Stops all; no callback comes after it returns.
+  virtual void Close() = 0;
+
+  // REQUIRES: subject and payload within LogInfo's limits (checked: a violation is a CHECK, since
+  // the caller must have told the client before).
+  virtual void Append(StreamSeq predicted, const NewRecord& record) = 0;
+
+  // Asks for the stream's last sequence behind everything appended so far, through the same queue:
+  // answered after the answers to those appends. With one replica it proves that at that moment
+  // nothing was in the stream above it. (Several replicas need a record: the committer's matter.)
+  virtual void Barrier(SeqFn done) = 0;
+
+  // Reads from `options.from` to the end. Several reads may run at once.
+  virtual void Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) = 0;
+  // Reads single records by sequence; `on_record` for each that is still there, any order.
+  virtual void Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn done) = 0;
+
+  // Deletes one record, physically. A record that is not there is OK.
+  virtual void Delete(StreamSeq seq, DoneFn done) = 0;
+  // Makes deletions so far survive a power cut (embedded), so that what they hid may go next.
+  virtual void SyncDeletes(DoneFn done) = 0;
+
+  virtual void State(StateFn done) = 0;
+
+  // True when jetd alone can write to the stream (embedded server, private secret).
+  [[nodiscard]] virtual bool exclusive() const = 0;
+};
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_LOG_H_

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What jetd writes into a record besides the client's value: the header line and the payloads of
+// its own records. Pure functions and plain values; any thread.
+#ifndef JETD_JETSTREAM_RECORD_H_
+#define JETD_JETSTREAM_RECORD_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/types.h"
+
+namespace jetd::jetstream {
+
+// Version of everything below. A stream written by a higher one is refused without a write.
+inline constexpr int kFormatVersion = 1;
+
+// The header line `Jetd: <revision> <create> <version> <lease> <i>/<n> <term>`, decimal except the
+// lease, which is hex without a prefix. Example: `Jetd: 1042 17 5 0 1/3 2`.
+//
+// A transaction of n records is committed when its record n/n is in the stream. All records of one
+// transaction carry the same revision; a record of a key is change number i-1 of it (etcd's sub
+// revision), and records of jetd's own come after the keys' records. A delete has version 0 and
+// create 0. A record of jetd's own that stands alone (1/1: a lease, a compaction, a term) carries
+// the newest revision before it and adds none.
+struct RecordHeader {
+  Revision revision;
+  Revision create_revision;
+  int64_t version = 0;
+  LeaseId lease;
+  uint32_t index = 1;  // i, from 1
+  uint32_t count = 1;  // n
+  Term term;
+
+  friend bool operator==(const RecordHeader&, const RecordHeader&) = default;
+};
+
+[[nodiscard]] std::string EncodeHeader(const RecordHeader& header);
+// InvalidArgument with the reason; never reads beyond `line`. Refuses what EncodeHeader would not
+// write (leading zeros, signs, spaces, i > n, n = 0), so that a header has one spelling.
+[[nodiscard]] absl::StatusOr<RecordHeader> DecodeHeader(std::string_view line);
+
+// Sequences first..last, both in.
+struct SeqRange {
+  StreamSeq first;
+  StreamSeq last;
+  friend bool operator==(const SeqRange&, const SeqRange&) = default;
+};
+
+// `_jetd.term`: a leader takes over. JSON, so that `nats kv get` shows it to people.
+struct TermRecord {
+  int format = kFormatVersion;
+  Term term;
+  std::string incarnation;  // 128 random bits in hex: a leader knows its own by it
+  uint64_t member_id = 0;
+  std::string member_name;
+  std::vector<std::string> client_urls;
+  std::vector<SeqRange> voids;  // sequences that count as never written
+};
+[[nodiscard]] std::string EncodeTerm(const TermRecord& term);
+[[nodiscard]] absl::StatusOr<TermRecord> DecodeTerm(std::string_view payload);
+
+// `_jetd.compact`: everything below `revision` is gone for readers; superseded records at or below
+// `bound` may be removed.
+struct CompactRecord {
+  Revision revision;
+  StreamSeq bound;
+};
+[[nodiscard]] std::string EncodeCompact(const CompactRecord& compact);
+[[nodiscard]] absl::StatusOr<CompactRecord> DecodeCompact(std::string_view payload);
+
+// `_jetd.lease.<hex id>`: a lease granted; as a delete: gone.
+struct LeaseRecord {
+  int64_t ttl_s = 0;
+  int64_t granted_ms = 0;  // wall time, for people
+};
+[[nodiscard]] std::string EncodeLease(const LeaseRecord& lease);
+[[nodiscard]] absl::StatusOr<LeaseRecord> DecodeLease(std::string_view payload);
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_RECORD_H_

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_REVISION_COMMITTER_H_
+#define JETD_REVISION_COMMITTER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/executor.h"
+#include "base/limits.h"
+#include "base/types.h"
+#include "jetstream/log.h"
+#include "revision/request.h"
+#include "revision/store.h"
+
+namespace jetd::revision {
+
+// Committer owns the order. Requests come in one after the other; each is evaluated on the newest
+// state including what is in flight, becomes records, and is answered when the last of them is safe
+// in the log. Readers and listeners see committed state only.
+//
+// Thread rules: engine thread only, like the Store and the Log that it drives. Callbacks of
+// requests
+// (`done`) are called exactly once, never from inside the call that took them, except after Stop
+// when all that is left is answered kStopped.
+//
+// What an answer means:
+//   OK            it happened, at the revision said, and is as safe as the log makes it
+//   kUnavailable  it did not happen and will not: its place in the chain was taken
+//   kTimeout, kStopped  nobody knows: the process ends before the fate is sealed
+//   the others    it changed nothing; what it was judged on is committed, and was still the newest
+//                 state after the request arrived
+class Committer : public jetstream::Log::Observer {
+ public:
+  struct Options {
+    uint64_t member_id = 0;
+    std::string member_name;
+    std::vector<std::string> client_urls;
+    std::string incarnation;  // 128 random bits in hex, new for every process
+    // Reads wait for a barrier. False only where nobody else can write (tests of the difference).
+    bool read_barrier = true;
+  };
+
+  // Told on the engine thread, in order of revision, after the store shows it to readers.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // The store is replayed and this member leads; requests are taken from now on.
+    virtual void OnLeading(Term term) = 0;
+    // A transaction became visible. `changes` may be empty (leases only): then the revision is the
+    // one before. Valid during the call; copy KvRefs to keep them.
+    virtual void OnCommit(Revision revision, absl::Span<const Change> changes) = 0;
+    virtual void OnLeaseGranted(LeaseId id, int64_t ttl_s) = 0;
+    virtual void OnLeaseGone(LeaseId id) = 0;
+    virtual void OnCompacted(Revision revision) = 0;
+    // This member no longer leads. Its state may be stale from here on.
+    virtual void OnStepDown(const absl::Status& why) = 0;
+  };
+
+  // Where this member stands; for health, Status and metrics.
+  enum class Phase {
+    kConnecting,
+    kReplaying,
+    kTakingOver,
+    kLeading,
+    kRecovering,
+    kSuperseded,
+    kStopped
+  };
+
+  using ApplyDone = std::function<void(absl::StatusOr<OpResult>)>;
+  using RangeDone = std::function<void(absl::StatusOr<RangeResult>)>;
+  // A piece of a long answer; return false to stop (the client is gone).
+  using ChunkFn = std::function<bool(RangeResult&& chunk)>;
+  using DoneFn = std::function<void(absl::Status)>;
+  using RevisionFn = std::function<void(absl::StatusOr<Revision>)>;
+  using LeaseFn = std::function<void(absl::StatusOr<Store::LeaseInfo>)>;
+
+  Committer(Executor* executor, jetstream::Log* log, Store* store, Options options);
+  ~Committer() override;
+  Committer(const Committer&) = delete;
+  Committer& operator=(const Committer&) = delete;
+
+  // Listeners stay for the committer's life. Before Start.
+  void AddListener(Listener* listener);
+  // Opens the log, replays, takes the lead. `fatal` at most once, for what no patience mends; the
+  // process should end with its text.
+  void Start(DoneFn fatal);
+  // Answers what waits, closes the log.
+  void Stop();
+
+  // Put, DeleteRange, Txn, or a Range that wants its place in the order. `op` and its bytes live
+  // until `done`. `bytes` is the request's encoded size, for the queue's bound.
+  void Apply(const Op* op, size_t bytes, ApplyDone done);
+  // A read. Linearizable ones wait for a barrier, serializable ones do not wait. A large answer is
+  // put together in steps, between which other work runs.
+  void Range(const RangeOp* op, RangeDone done);
+  // The same in chunks (RangeStream): `chunk` is called one or more times, `done` last. Chunks hold
+  // at most `chunk_keys` keys; the last has count and more.
+  void RangeChunks(const RangeOp* op, size_t chunk_keys, ChunkFn chunk, DoneFn done);
+  // Proves that what is committed at the time of `done` includes everything answered by any member
+  // before the call.
+  void Barrier(DoneFn done);
+
+  // id 0: one is chosen. kLeaseExists. `ttl_s` is written as given: the lessor applies the minimum.
+  void GrantLease(LeaseId id, int64_t ttl_s, LeaseFn done);
+  // Deletes the attached keys and the lease in one transaction. kLeaseNotFound. Answers the
+  // revision that the header shows.
+  void RevokeLease(LeaseId id, RevisionFn done);
+  // kCompacted, kFutureRevision. `done` when readers see it; with `physical` when the garbage of it
+  // is removed too.
+  enum class Wait { kLogical, kPhysical };
+  void Compact(Revision revision, Wait wait, RevisionFn done);
+
+  [[nodiscard]] Phase phase() const;
+  [[nodiscard]] bool leading() const { return phase() == Phase::kLeading; }
+  // One line for people: what this member waits for, "" when it leads.
+  [[nodiscard]] std::string waiting_for() const;
+  [[nodiscard]] Term term() const;
+  [[nodiscard]] uint64_t leader_id() const;
+  [[nodiscard]] const jetstream::LogInfo& log_info() const;
+  [[nodiscard]] StreamSeq last_seq() const;  // of what is committed
+  [[nodiscard]] const Store& store() const;
+  [[nodiscard]] size_t max_key_subject_bytes() const;
+
+  struct Counters {
+    uint64_t txns_committed = 0, records_acked = 0, chain_breaks = 0, reconnects = 0;
+    uint64_t barriers_sent = 0, barriers_shared = 0, voids = 0, foreign_records = 0;
+    size_t queued = 0, pending = 0, in_flight_records = 0;
+  };
+  [[nodiscard]] Counters counters() const;
+
+  // jetstream::Log::Observer.
+  void OnConnected(const jetstream::LogInfo& info) override;
+  void OnDisconnected(const absl::Status& why) override;
+  void OnAppended(StreamSeq seq) override;
+  void OnRefused(StreamSeq seq, const absl::Status& why) override;
+  void OnDurable(StreamSeq seq) override;
+  void OnForeignTerm() override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jetd::revision
+
+#endif  // JETD_REVISION_COMMITTER_H_
