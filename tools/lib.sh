@@ -44,3 +44,19 @@ debian_mirror() {
   done
   fail "this machine's apt names no Debian mirror; add one to its sources and run again"
 }
+
+# list_sources FOLDER PATTERN...: the source files of a tree, paths from FOLDER, NUL-separated: what
+# git knows or would add; without git (a tarball, a test's folder) every file outside build folders.
+list_sources() {
+  local folder=$1 pattern names=()
+  shift
+  if [ "$(git -C "$folder" rev-parse --show-prefix 2>/dev/null || echo none)" = "" ]; then
+    # A file that was removed but not yet committed is still in the index.
+    (cd "$folder" && git ls-files -z -co --exclude-standard -- "$@" |
+      while IFS= read -r -d '' file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done)
+    return
+  fi
+  for pattern in "$@"; do names+=(-o -name "$pattern"); done
+  (cd "$folder" && find . -name 'build*' -prune -o -type f \( -false "${names[@]}" \) \
+    -printf '%P\0')
+}
