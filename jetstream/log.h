@@ -121,6 +121,11 @@ class Log {
   // the caller must have told the client before).
   virtual void Append(StreamSeq predicted, const NewRecord& record) = 0;
 
+  // Asks for OnDurable(seq) of a record that is known to be in the stream without an answer of its
+  // own: found by reading after a lost connection or at the start.
+  // REQUIRES: every record up to `seq` was seen in the stream.
+  virtual void RequestDurable(StreamSeq seq) = 0;
+
   // Asks for the stream's last sequence behind everything appended so far, through the same queue:
   // answered after the answers to those appends. With one replica it proves that at that moment
   // nothing was in the stream above it. (Several replicas need a record: the committer's matter.)

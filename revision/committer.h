@@ -75,8 +75,6 @@ class Committer : public jetstream::Log::Observer {
 
   using ApplyDone = std::function<void(absl::StatusOr<OpResult>)>;
   using RangeDone = std::function<void(absl::StatusOr<RangeResult>)>;
-  // A piece of a long answer; return false to stop (the client is gone).
-  using ChunkFn = std::function<bool(RangeResult&& chunk)>;
   using DoneFn = std::function<void(absl::Status)>;
   using RevisionFn = std::function<void(absl::StatusOr<Revision>)>;
   using LeaseFn = std::function<void(absl::StatusOr<Store::LeaseInfo>)>;
@@ -100,9 +98,10 @@ class Committer : public jetstream::Log::Observer {
   // A read. Linearizable ones wait for a barrier, serializable ones do not wait. A large answer is
   // put together in steps, between which other work runs.
   void Range(const RangeOp* op, RangeDone done);
-  // The same in chunks (RangeStream): `chunk` is called one or more times, `done` last. Chunks hold
-  // at most `chunk_keys` keys; the last has count and more.
-  void RangeChunks(const RangeOp* op, size_t chunk_keys, ChunkFn chunk, DoneFn done);
+  // The same for an answer in pieces (RangeStream): after the barrier, a cursor for
+  // store().Step(), which the caller then calls on the engine thread at the pace of its client.
+  using CursorDone = std::function<void(absl::StatusOr<Store::Cursor>)>;
+  void OpenCursor(const RangeOp* op, CursorDone done);
   // Proves that what is committed at the time of `done` includes everything answered by any member
   // before the call.
   void Barrier(DoneFn done);

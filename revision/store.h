@@ -85,6 +85,8 @@ class Store {
   void RestoreLeaseGone(LeaseId id);
 
   // ---- Reading ---------------------------------------------------------------------------------
+  // kNewest shows what is pending and, within Begin … End, what the open transaction did so far
+  // (its reads then say txn_revision() if it changed something, the revision before otherwise).
   enum class View { kCommitted, kNewest };
   // kCompacted, kFutureRevision as etcd. Sorting, filters and limits as etcd.
   [[nodiscard]] absl::StatusOr<RangeResult> Range(const RangeOp& op, View view) const;
