@@ -27,6 +27,8 @@ inline constexpr int kMaxTxnDepth = 64;
 // control line less kControlLineReserveBytes bounds it too. Beyond: InvalidArgument, kKeyTooLong.
 inline constexpr size_t kMaxSubjectBytes = 65'000;
 inline constexpr size_t kControlLineReserveBytes = 256;
+// Payload of a record of jetd's own (`_jetd.…`). Beyond, it is not taken for one.
+inline constexpr size_t kMaxOwnRecordBytes = 1UL << 20;
 // max_payload and max_control_line of the embedded nats-server.
 inline constexpr size_t kEmbeddedMaxPayloadBytes = 8UL << 20;
 inline constexpr size_t kEmbeddedMaxControlLineBytes = 66'000;

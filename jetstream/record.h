@@ -38,29 +38,39 @@ struct RecordHeader {
   friend bool operator==(const RecordHeader&, const RecordHeader&) = default;
 };
 
+// REQUIRES: revisions and version not negative, 1 <= index <= count.
 [[nodiscard]] std::string EncodeHeader(const RecordHeader& header);
 // InvalidArgument with the reason; never reads beyond `line`. Refuses what EncodeHeader would not
 // write (leading zeros, signs, spaces, i > n, n = 0), so that a header has one spelling.
 [[nodiscard]] absl::StatusOr<RecordHeader> DecodeHeader(std::string_view line);
 
-// Sequences first..last, both in.
+// The payloads below are one JSON object each, so that `nats kv get` shows them to people. Encoding
+// never fails: bytes that are not UTF-8 become U+FFFD. Decoding answers InvalidArgument with the
+// reason for what is not such an object, lacks a field or has one out of range, or is larger than
+// limits::kMaxOwnRecordBytes. A field that is not known is ignored; one that must not be overlooked
+// raises kFormatVersion.
+
+// Sequences first..last, both in; first >= 1.
 struct SeqRange {
   StreamSeq first;
   StreamSeq last;
   friend bool operator==(const SeqRange&, const SeqRange&) = default;
 };
 
-// `_jetd.term`: a leader takes over. JSON, so that `nats kv get` shows it to people.
+// `_jetd.term`: a leader takes over. Example:
+//   {"client_urls":["http://127.0.0.1:2379"],"format":1,"incarnation":"9f…","member_id":"8e9e05c5",
+//    "member_name":"default","term":2,"voids":[[7,9]]}
 struct TermRecord {
   int format = kFormatVersion;
   Term term;
   std::string incarnation;  // 128 random bits in hex: a leader knows its own by it
-  uint64_t member_id = 0;
-  std::string member_name;
+  uint64_t member_id = 0;   // hex in the JSON, as etcd's tools show it
+  std::string member_name;  // this and every other text: at most 4096 bytes
   std::vector<std::string> client_urls;
   std::vector<SeqRange> voids;  // sequences that count as never written
 };
 [[nodiscard]] std::string EncodeTerm(const TermRecord& term);
+// FailedPrecondition: its format is newer than kFormatVersion; the rest of it is not looked at.
 [[nodiscard]] absl::StatusOr<TermRecord> DecodeTerm(std::string_view payload);
 
 // `_jetd.compact`: everything below `revision` is gone for readers; superseded records at or below
@@ -74,7 +84,7 @@ struct CompactRecord {
 
 // `_jetd.lease.<hex id>`: a lease granted; as a delete: gone.
 struct LeaseRecord {
-  int64_t ttl_s = 0;
+  int64_t ttl_s = 0;       // 1 to limits::kMaxLeaseTtlSeconds
   int64_t granted_ms = 0;  // wall time, for people
 };
 [[nodiscard]] std::string EncodeLease(const LeaseRecord& lease);

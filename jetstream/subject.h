@@ -13,11 +13,12 @@ namespace jetd::jetstream {
 // Subjects of one bucket: etcd keys to `$KV.<bucket>.<key>` and back. Immutable; any thread.
 //
 // A key byte stands for itself where NATS's KV tools take it (letters, digits, `-`, `/`, `_`, `.`),
-// every other byte is `=XX` (upper-case hex), `=` itself included. Three more cases keep the result
+// every other byte is `=XX` (upper-case hex), `=` itself included. Two more cases keep the result
 // a valid key that is nobody else's:
-//   a dot that would make an empty token (first, last, or after a dot)      .a..b  ->  =2Ea.=2Eb
-//   the first `_` of a key that begins with `_jetd` as its whole first token _jetd.x -> =5Fjetd.x
-// The encoding is exactly reversible and has one spelling per key; DecodeKey refuses any other.
+//   a dot that is the key's first or last byte or follows a dot              .a..b  ->  =2Ea.=2Eb
+//   the first `_` of a key whose first token would be `_jetd`              _jetd.x  ->  =5Fjetd.x
+//     (tokens of the result: `_jetd.` is `_jetd=2E`, `_jetd/x` and `_jetdx` stay as they are)
+// The encoding is exactly reversible and has one spelling per key; Decode refuses any other.
 // `/registry/pods/default/web` is the same on both sides.
 class SubjectCodec {
  public:
@@ -26,7 +27,7 @@ class SubjectCodec {
   [[nodiscard]] const std::string& prefix() const { return prefix_; }  // "$KV.B."
   [[nodiscard]] std::string all() const { return prefix_ + ">"; }
 
-  // REQUIRES: key not empty (etcd refuses the empty key before).
+  // REQUIRES: key not empty (etcd refuses the empty key before; checked).
   [[nodiscard]] std::string EncodeKey(std::string_view key) const;
   // Size of EncodeKey's answer without making it.
   [[nodiscard]] size_t EncodedSize(std::string_view key) const;
@@ -34,6 +35,7 @@ class SubjectCodec {
   [[nodiscard]] std::string TermSubject() const { return prefix_ + "_jetd.term"; }
   [[nodiscard]] std::string CompactSubject() const { return prefix_ + "_jetd.compact"; }
   [[nodiscard]] std::string BarrierSubject() const { return prefix_ + "_jetd.barrier"; }
+  // The id's 64 bits in lower-case hex without leading zeros.
   [[nodiscard]] std::string LeaseSubject(LeaseId id) const;
   [[nodiscard]] std::string LeaseWildcard() const { return prefix_ + "_jetd.lease.*"; }
 
@@ -43,8 +45,8 @@ class SubjectCodec {
     std::string key;  // kKey
     LeaseId lease;    // kLease
   };
-  // InvalidArgument: not of this bucket, or a spelling that EncodeKey never makes. kOther: a
-  // `_jetd.` record that this version does not know.
+  // InvalidArgument: not of this bucket, or a spelling that EncodeKey never makes. kOther:
+  // anything else under `_jetd`, which this version does not know.
   [[nodiscard]] absl::StatusOr<Decoded> Decode(std::string_view subject) const;
 
  private:
