@@ -27,7 +27,7 @@ namespace jetd::revision {
 //
 //   store.Begin(); store.Put("a", …); store.Put("b", …); store.End();   // newest 2, committed 1
 //   store.Begin(); store.Delete({"a"}); store.End();                    // newest 3, committed 1
-//   store.Commit(Revision{2});                                          // readers see a and b
+//   store.CommitOldest();                                               // readers see a and b
 //   store.Rollback();                                                   // newest 2; a is back
 //
 // Invariants (revision/invariants.h checks them in tests):
@@ -64,14 +64,15 @@ class Store {
   void GrantLease(LeaseId id, int64_t ttl_s);
   // REQUIRES: its keys were deleted before (in the same transaction), or it has none.
   void RevokeLease(LeaseId id);
-  // Ends the transaction. newest() moves up by one if a key changed.
-  void End();
+  // Ends the transaction. newest() moves up by one if a key changed. True: it changed something,
+  // a lease perhaps, and is pending now; false: there is nothing to commit.
+  bool End();
   // Undoes the open transaction (an operation in the middle failed).
   void Abort();
 
-  // Makes everything up to `revision` visible to readers, including lease changes made before the
-  // next pending revision. Calls nothing; the committer tells the observers.
-  void Commit(Revision revision);
+  // Makes the oldest pending transaction visible to readers (one that End said true of), and
+  // committed() the revision it left behind. Calls nothing; the committer tells the observers.
+  void CommitOldest();
   // Forgets every pending transaction, newest first.
   void Rollback();
 
