@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etcdclient/testing/server_process.h"
+
+#include <signal.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "gtest/gtest.h"
+
+namespace jetd::etcdclient {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A program that ignores etcd's flags: a shell script in the test's own folder.
+class ServerProcessTest : public testing::Test {
+ protected:
+  std::string Script(const std::string& body) {
+    const std::string path = testing::TempDir() + "/server_process_test_" +
+                             testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    return path;
+  }
+};
+
+TEST_F(ServerProcessTest, TellsWhyTheProgramEnded) {
+  auto server = ServerProcess::Start({.program = Script("echo no such thing >&2; exit 3")});
+  ASSERT_TRUE(server.ok());
+  const absl::Status status = (*server)->WaitReady(seconds(30));
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_NE(status.ToString().find("exit code 3"), std::string::npos);
+  EXPECT_NE(status.ToString().find("no such thing"), std::string::npos);
+}
+
+TEST_F(ServerProcessTest, KillTakesTheChildrenAlong) {
+  auto server = ServerProcess::Start({.program = Script("sleep 1000 & echo up; wait")});
+  ASSERT_TRUE(server.ok());
+  while ((*server)->LogTail().find("up") == std::string::npos) ASSERT_TRUE((*server)->running());
+  const std::vector<pid_t> children = (*server)->Descendants();
+  ASSERT_EQ(children.size(), 1U);
+  (*server)->Kill(ServerProcess::Scope::kTree);
+  EXPECT_FALSE((*server)->running());
+  // The orphan is reaped by somebody else; until then it is a zombie, which signal 0 still finds.
+  const std::string stat = "/proc/" + std::to_string(children[0]) + "/stat";
+  std::string state;
+  do {
+    std::ifstream in(stat);
+    std::string pid, name;
+    if (!(in >> pid >> name >> state)) state = "gone";
+  } while (state != "gone" && state != "Z");
+}
+
+TEST_F(ServerProcessTest, RemovesItsFolder) {
+  std::string folder;
+  {
+    auto server = ServerProcess::Start({.program = Script("exit 0")});
+    ASSERT_TRUE(server.ok());
+    folder = std::filesystem::path((*server)->data_dir()).parent_path();
+    EXPECT_TRUE(std::filesystem::exists(folder));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder));
+}
+
+TEST_F(ServerProcessTest, EtcdKeepsItsDataOverAKill) {
+  const auto program = ServerProcess::Find(ServerKind::kEtcd);
+  if (!program.ok()) GTEST_SKIP() << program.status();
+  auto server = ServerProcess::Start({.kind = ServerKind::kEtcd, .program = *program});
+  ASSERT_TRUE(server.ok());
+  ASSERT_TRUE((*server)->WaitReady(seconds(60)).ok()) << (*server)->LogTail();
+  auto client = (*server)->Connect();
+  ASSERT_TRUE(client.ok());
+  pb::PutRequest put;
+  put.set_key("a");
+  put.set_value("1");
+  ASSERT_TRUE((*client)->Call(put).ok());
+
+  (*server)->Kill(ServerProcess::Scope::kTree);
+  ASSERT_FALSE((*server)->running());
+  ASSERT_TRUE((*server)->Restart().ok());
+  const absl::Status ready = (*server)->WaitReady(seconds(60));
+  ASSERT_TRUE(ready.ok()) << ready;
+  pb::RangeRequest range;
+  range.set_key("a");
+  const auto answer = (*client)->Call(
+      range, {.timeout = seconds(60), .unreachable = CallOptions::Unreachable::kWait});
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  ASSERT_EQ(answer->kvs_size(), 1);
+  EXPECT_EQ(answer->kvs(0).value(), "1");
+  EXPECT_TRUE((*server)->Stop(seconds(60)).ok());
+}
+
+}  // namespace
+}  // namespace jetd::etcdclient
