@@ -60,3 +60,56 @@ list_sources() {
   (cd "$folder" && find . -name 'build*' -prune -o -type f \( -false "${names[@]}" \) \
     -printf '%P\0')
 }
+
+# need_chroot_tools: root and mmdebstrap, which is installed if it is not there.
+need_chroot_tools() {
+  [ "$(id -u)" = 0 ] || fail "needs root, for the chroot"
+  command -v mmdebstrap >/dev/null && return 0
+  say "installing mmdebstrap"
+  run_quietly "apt-get update" apt-get -q update
+  run_quietly "apt-get install mmdebstrap" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends mmdebstrap
+}
+
+# make_debian RELEASE FOLDER [OPTION...]: a minimal Debian system in a folder.
+make_debian() {
+  local release=$1 folder=$2
+  shift 2
+  rm -rf "$folder"
+  mkdir -p "$(dirname "$folder")"
+  run_quietly "mmdebstrap" mmdebstrap --mode=root --variant=apt "$@" \
+    --aptopt='Acquire::Retries "3"' --aptopt='APT::Sandbox::User "root"' \
+    --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+    "$release" "$folder" "$(debian_mirror)"
+  cp /etc/resolv.conf /etc/hosts "$folder/etc/"
+  # How this machine reaches its mirror (proxy, an archive whose lists are frozen) holds there too.
+  apt-config dump | grep -E '^Acquire::(http|https|Check-[A-Za-z-]+)[: ]' \
+    >"$folder/etc/apt/apt.conf.d/90-from-host" || true
+}
+
+# copy_tree FOLDER: the source tree as it is now, with what git would add, and nothing built.
+copy_tree() {
+  rm -rf "$1"
+  mkdir -p "$1"
+  (cd "$source_dir" && list_sources . '*' | tar --null -T - -cf -) | tar -C "$1" -xf -
+}
+
+# in_chroot ROOT SHARED SCRIPT [ARGUMENT...]: runs a bash script in a system in a folder. SHARED, a
+# folder or nothing, is seen there under the same path. The mounts are in a namespace of their own,
+# so that nothing stays mounted however this ends.
+in_chroot() {
+  # shellcheck disable=SC2016  # expanded by the inner shells
+  unshare --mount --fork bash -eu -c '
+    root=$1 shared=$2
+    shift 2
+    if [ -n "$shared" ]; then
+      mkdir -p "$root$shared"
+      mount --bind "$shared" "$root$shared"
+    fi
+    mount -t proc proc "$root/proc"
+    mount --rbind /dev "$root/dev"
+    mount -t tmpfs tmpfs "$root/tmp"
+    exec chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+      HOME=/home LC_ALL=C.UTF-8 JETD_CACHE="${shared%/prefix}" bash -eu -c "$@"
+  ' in-chroot "$@"
+}
