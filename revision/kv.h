@@ -3,6 +3,7 @@
 #define JETD_REVISION_KV_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -21,67 +22,91 @@ struct ModRevision {
 class KvRef;
 
 // KvBlock is one version of one key, held once: its numbers, and its bytes already encoded as
-// mvccpb.KeyValue, to be spliced into answers and events as they are. A tombstone's encoding has
-// only the key and mod_revision, as etcd sends it in a delete event.
+// mvccpb.KeyValue (fields in order of their numbers, zero ones left out), to be spliced into
+// answers and events as they are. A tombstone's encoding has only the key and mod_revision, as etcd
+// sends it in a delete event.
 //
-// Immutable once made. Ref-counted by KvRef; the count is atomic because gRPC drops its references
-// on its own threads. The bytes follow the object in the same allocation.
+// Its fields never change once made. Ref-counted by KvRef; the count is atomic because gRPC drops
+// its references on its own threads. The bytes follow the object in the same allocation: 48 bytes
+// and the encoding, nothing else; numbers that are rarely asked for are read from the encoding.
+// Keys are shorter than 16 MiB, an encoding than 4 GiB.
 class KvBlock {
  public:
   struct Fields {
-    std::string_view key;
-    std::string_view value;
-    ModRevision mod;
-    Revision create_revision;
+    std::string_view key = {};
+    std::string_view value = {};
+    ModRevision mod = {};
+    Revision create_revision = {};
     int64_t version = 0;
-    LeaseId lease;
-    StreamSeq seq;  // where its record lies
+    LeaseId lease = {};
+    StreamSeq seq = {};  // where its record lies
     bool tombstone = false;
   };
   [[nodiscard]] static KvRef Make(const Fields& fields);
 
-  [[nodiscard]] std::string_view key() const { return {bytes() + key_offset_, key_size_}; }
-  [[nodiscard]] std::string_view value() const { return {bytes() + value_offset_, value_size_}; }
-  [[nodiscard]] ModRevision mod() const { return mod_; }
-  [[nodiscard]] Revision mod_revision() const { return mod_.main; }
-  [[nodiscard]] Revision create_revision() const { return create_; }
-  [[nodiscard]] int64_t version() const { return version_; }
-  [[nodiscard]] LeaseId lease() const { return lease_; }
+  [[nodiscard]] std::string_view key() const {
+    return {bytes() + key_field_size() - key_size_, key_size_};
+  }
+  [[nodiscard]] std::string_view value() const;
+  [[nodiscard]] ModRevision mod() const { return {mod_main_, mod_sub_}; }
+  [[nodiscard]] Revision mod_revision() const { return mod_main_; }
+  [[nodiscard]] Revision create_revision() const { return Revision(Number(kCreateTag)); }
+  [[nodiscard]] int64_t version() const { return Number(kVersionTag); }
+  [[nodiscard]] LeaseId lease() const;
   [[nodiscard]] StreamSeq seq() const { return seq_; }
-  [[nodiscard]] bool tombstone() const { return tombstone_; }
+  [[nodiscard]] bool tombstone() const { return tombstone_ != 0; }
 
   // The whole mvccpb.KeyValue.
   [[nodiscard]] std::string_view encoded() const { return {bytes(), size_}; }
+  // The key field alone, which is the whole of what etcd stores for a tombstone.
+  [[nodiscard]] std::string_view encoded_key() const { return {bytes(), key_field_size()}; }
   // The same without the value field, which protobuf puts before the lease: two pieces.
-  [[nodiscard]] std::string_view encoded_before_value() const { return {bytes(), value_field_}; }
-  [[nodiscard]] std::string_view encoded_after_value() const {
-    return {bytes() + value_field_end_, size_ - value_field_end_};
-  }
+  [[nodiscard]] std::string_view encoded_before_value() const { return {bytes(), value_field()}; }
+  [[nodiscard]] std::string_view encoded_after_value() const;
   // Memory that this block holds, for budgets.
   [[nodiscard]] size_t footprint() const { return sizeof(KvBlock) + size_; }
 
   void Ref() const { refs_.fetch_add(1, std::memory_order_relaxed); }
-  void Unref() const;
+  void Unref() const {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) Destroy();
+  }
 
  private:
+  friend class KeyIndex;
+
+  static constexpr unsigned char kKeyTag = 0x0a;
+  static constexpr unsigned char kCreateTag = 0x10;
+  static constexpr unsigned char kModTag = 0x18;
+  static constexpr unsigned char kVersionTag = 0x20;
+  static constexpr unsigned char kValueTag = 0x2a;
+  static constexpr unsigned char kLeaseTag = 0x30;
+
   KvBlock() = default;
   ~KvBlock() = default;
+  void Destroy() const;
   [[nodiscard]] const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
+  // Tag, length and key; nothing for an empty key.
+  [[nodiscard]] size_t key_field_size() const {
+    if (key_size_ < 0x80) return key_size_ == 0 ? 0 : key_size_ + 2U;
+    return key_size_ + (key_size_ < 0x4000 ? 3U : (key_size_ < 0x200000 ? 4U : 5U));
+  }
+  // Offset of the value field's tag, or of what follows if the value is empty.
+  [[nodiscard]] size_t value_field() const { return key_field_size() + numbers_size_; }
+  // The number under `tag` between key and value; 0 if it was left out.
+  [[nodiscard]] int64_t Number(unsigned char tag) const;
 
   mutable std::atomic<uint32_t> refs_{1};
-  uint32_t size_ = 0;
-  uint32_t key_offset_ = 0;
-  uint32_t key_size_ = 0;
-  uint32_t value_field_ = 0;      // offset of the value field's tag
-  uint32_t value_field_end_ = 0;  // and of what follows it
-  uint32_t value_offset_ = 0;
-  uint32_t value_size_ = 0;
-  ModRevision mod_;
-  bool tombstone_ = false;
-  Revision create_;
-  int64_t version_ = 0;
-  LeaseId lease_;
+  uint32_t size_ = 0;              // of the encoding
+  uint32_t key_size_ : 24 = 0;     //
+  uint32_t numbers_size_ : 7 = 0;  // create_revision, mod_revision and version, encoded: <= 33
+  uint32_t tombstone_ : 1 = 0;
+  uint32_t mod_sub_ = 0;
+  Revision mod_main_;
   StreamSeq seq_;
+  // The key's neighbouring versions. They belong to the KeyIndex that holds the block (it has a
+  // count of it) and are touched on its thread only; null in a block that is in no index.
+  mutable const KvBlock* older_ = nullptr;
+  mutable const KvBlock* newer_ = nullptr;
 };
 
 // A counted reference; null by default.
@@ -90,6 +115,11 @@ class KvRef {
   KvRef() = default;
   // Takes over one count.
   explicit KvRef(const KvBlock* adopted) : block_(adopted) {}
+  // A further reference to a block that somebody holds; null for null.
+  [[nodiscard]] static KvRef Share(const KvBlock* block) {
+    if (block != nullptr) block->Ref();
+    return KvRef(block);
+  }
   KvRef(const KvRef& other) : block_(other.block_) {
     if (block_ != nullptr) block_->Ref();
   }

@@ -19,8 +19,8 @@ namespace jetd::revision {
 // A set of keys, as etcd spells it: `end` empty: the key alone; `end` "\0" (one zero byte): all
 // keys from `key` on; otherwise [key, end), which is empty if end <= key.
 struct KeyRange {
-  std::string_view key;
-  std::string_view end;
+  std::string_view key = {};
+  std::string_view end = {};
 
   [[nodiscard]] bool single() const { return end.empty(); }
   [[nodiscard]] bool open_ended() const { return end.size() == 1 && end[0] == '\0'; }
@@ -34,29 +34,29 @@ enum class SortOrder { kNone, kAscend, kDescend };
 enum class SortTarget { kKey, kVersion, kCreate, kMod, kValue };
 
 struct RangeOp {
-  KeyRange keys;
-  int64_t limit = 0;  // 0: none
-  Revision revision;  // 0: newest
+  KeyRange keys = {};
+  int64_t limit = 0;       // 0: none
+  Revision revision = {};  // 0: newest
   SortOrder sort_order = SortOrder::kNone;
   SortTarget sort_target = SortTarget::kKey;
   bool serializable = false;
   bool keys_only = false;
   bool count_only = false;
-  Revision min_mod_revision, max_mod_revision;        // 0: no bound
-  Revision min_create_revision, max_create_revision;  // 0: no bound
+  Revision min_mod_revision = {}, max_mod_revision = {};        // 0: no bound
+  Revision min_create_revision = {}, max_create_revision = {};  // 0: no bound
 };
 
 struct PutOp {
-  std::string_view key;
-  std::string_view value;
-  LeaseId lease;
+  std::string_view key = {};
+  std::string_view value = {};
+  LeaseId lease = {};
   bool prev_kv = false;
   bool ignore_value = false;  // keep the value there is; kKeyNotFound if there is none
   bool ignore_lease = false;
 };
 
 struct DeleteOp {
-  KeyRange keys;
+  KeyRange keys = {};
   bool prev_kv = false;
 };
 
@@ -65,9 +65,11 @@ struct Compare {
   enum class Result { kEqual, kGreater, kLess, kNotEqual };
   Target target = Target::kVersion;
   Result result = Result::kEqual;
-  KeyRange keys;           // a range compares every key in it; true for an empty one
-  int64_t number = 0;      // kVersion, kCreate, kMod, kLease
-  std::string_view value;  // kValue
+  // A range compares every key in it. An empty one compares as a key whose numbers are all 0, and
+  // is false for kValue.
+  KeyRange keys = {};
+  int64_t number = 0;           // kVersion, kCreate, kMod, kLease
+  std::string_view value = {};  // kValue
 };
 
 struct Op;

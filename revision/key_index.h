@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_REVISION_KEY_INDEX_H_
+#define JETD_REVISION_KEY_INDEX_H_
+
+#include <cstddef>
+#include <string_view>
+
+#include "absl/container/btree_set.h"
+#include "revision/kv.h"
+#include "revision/request.h"
+
+namespace jetd::revision {
+
+// KeyIndex holds every version of every key: keys in byte order, a key's versions as a chain from
+// the newest to the oldest. It owns the blocks (one count each) and their links.
+//
+//   put a (rev 2), put a (3), delete a (4), put a (5):
+//
+//     "a" -> 5 -> 4 tombstone -> 3 -> 2        VersionAt(newest, 4) is null, (newest, 3) is 3
+//
+// A key whose newest version is a tombstone stays until compaction drops the tombstone.
+//
+// Memory: a version is one block, 48 bytes and its encoding (the key and value, and about 15 bytes
+// of tags and numbers); a key is one pointer in a B-tree leaf, about 11 bytes at its usual fill.
+// The allocator rounds each block up.
+//
+// Thread rules: the engine thread only.
+class KeyIndex {
+ public:
+  // One key. Its address holds until a key comes or goes.
+  class Entry {
+   public:
+    explicit Entry(const KvBlock* newest) : newest_(newest) {}
+    [[nodiscard]] const KvBlock* newest() const { return newest_; }
+    [[nodiscard]] std::string_view key() const { return newest_->key(); }
+
+   private:
+    friend class KeyIndex;
+    // Mutable, since all that orders the set is the key, which every version shares.
+    mutable const KvBlock* newest_;
+  };
+
+  struct Stats {
+    size_t keys = 0;        // live
+    size_t versions = 0;    // tombstones included
+    size_t bytes = 0;       // footprint of all versions
+    size_t live_bytes = 0;  // of the newest versions of live keys
+  };
+
+  KeyIndex() = default;
+  ~KeyIndex();
+  KeyIndex(const KeyIndex&) = delete;
+  KeyIndex& operator=(const KeyIndex&) = delete;
+
+  // Null if the key has no version at all.
+  [[nodiscard]] const Entry* Find(std::string_view key) const;
+  // Calls fn(const Entry&) -> bool in key order for the keys of `keys`, those with a tombstone as
+  // their newest version too, until it says false. fn may Push to the entry that it is given.
+  template <typename Fn>
+  void Visit(const KeyRange& keys, Fn&& fn) const;
+  // Entries, those of deleted keys included.
+  [[nodiscard]] size_t size() const { return entries_.size(); }
+
+  // What a reader at `at` sees of a key; null if it was not there.
+  [[nodiscard]] static const KvBlock* VersionAt(const KvBlock* newest, Revision at) {
+    const KvBlock* v = newest;
+    while (v != nullptr && v->mod_revision() > at) v = v->older_;
+    return v != nullptr && !v->tombstone() ? v : nullptr;
+  }
+  [[nodiscard]] static const KvBlock* Older(const KvBlock* v) { return v->older_; }
+  [[nodiscard]] static const KvBlock* Newer(const KvBlock* v) { return v->newer_; }
+
+  // Makes `kv` the newest version of its key; `entry` is what Find says of it. Returns the block,
+  // alive as long as the index holds it.
+  const KvBlock* Push(const Entry* entry, KvRef kv);
+  // Takes the newest version of a key away again: the version before becomes the newest, and
+  // without one the key goes.
+  void Pop(const KvBlock* newest);
+  // Drops the version before `v`, which must be the oldest of the key.
+  void DropOlder(const KvBlock* v);
+  // Drops `v`, which must be the oldest of its key; with its last version the key goes.
+  void DropOldest(const KvBlock* v);
+
+  [[nodiscard]] const Stats& stats() const { return stats_; }
+
+ private:
+  struct Less {
+    using is_transparent = void;
+    static std::string_view KeyOf(const Entry& e) { return e.key(); }
+    static std::string_view KeyOf(std::string_view k) { return k; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return KeyOf(a) < KeyOf(b);
+    }
+  };
+
+  void CountNewest(const KvBlock* v);
+  void UncountNewest(const KvBlock* v);
+  void Release(const KvBlock* v);
+
+  absl::btree_set<Entry, Less> entries_;
+  Stats stats_;
+};
+
+template <typename Fn>
+void KeyIndex::Visit(const KeyRange& keys, Fn&& fn) const {
+  if (keys.single()) {
+    if (const Entry* entry = Find(keys.key)) fn(*entry);
+    return;
+  }
+  auto it = entries_.lower_bound(keys.key);
+  // Finding the end once spares a comparison of keys, and so a cache miss, per step.
+  const auto end = keys.open_ended()      ? entries_.end()
+                   : keys.end <= keys.key ? it
+                                          : entries_.lower_bound(keys.end);
+  for (; it != end; ++it) {
+    if (!fn(*it)) return;
+  }
+}
+
+}  // namespace jetd::revision
+
+#endif  // JETD_REVISION_KEY_INDEX_H_

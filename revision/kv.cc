@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "revision/kv.h"
+
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+
+namespace jetd::revision {
+namespace {
+
+static_assert(sizeof(KvBlock) == 48, "the memory figures of key_index.h count on it");
+
+size_t VarintSize(uint64_t v) {
+  size_t size = 1;
+  while (v >= 0x80) {
+    v >>= 7;
+    ++size;
+  }
+  return size;
+}
+
+char* PutVarint(char* out, uint64_t v) {
+  while (v >= 0x80) {
+    *out++ = static_cast<char>(v | 0x80);
+    v >>= 7;
+  }
+  *out++ = static_cast<char>(v);
+  return out;
+}
+
+// Only for bytes that Make wrote.
+const char* GetVarint(const char* in, uint64_t* v) {
+  uint64_t result = 0;
+  for (unsigned shift = 0;; shift += 7) {
+    const auto byte = static_cast<unsigned char>(*in++);
+    result |= static_cast<uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) break;
+  }
+  *v = result;
+  return in;
+}
+
+size_t NumberSize(int64_t v) { return v == 0 ? 0 : 1 + VarintSize(static_cast<uint64_t>(v)); }
+
+char* PutNumber(char* out, unsigned char tag, int64_t v) {
+  if (v == 0) return out;
+  *out++ = static_cast<char>(tag);
+  return PutVarint(out, static_cast<uint64_t>(v));
+}
+
+size_t BytesSize(std::string_view bytes) {
+  return bytes.empty() ? 0 : 1 + VarintSize(bytes.size()) + bytes.size();
+}
+
+char* PutBytes(char* out, unsigned char tag, std::string_view bytes) {
+  if (bytes.empty()) return out;
+  *out++ = static_cast<char>(tag);
+  out = PutVarint(out, bytes.size());
+  std::memcpy(out, bytes.data(), bytes.size());
+  return out + bytes.size();
+}
+
+}  // namespace
+
+KvRef KvBlock::Make(const Fields& fields) {
+  Fields f = fields;
+  if (f.tombstone) {
+    f.value = {};
+    f.create_revision = Revision();
+    f.version = 0;
+    f.lease = LeaseId();
+  }
+  const size_t numbers_size = NumberSize(f.create_revision.value()) +
+                              NumberSize(f.mod.main.value()) + NumberSize(f.version);
+  const size_t size =
+      BytesSize(f.key) + numbers_size + BytesSize(f.value) + NumberSize(f.lease.value());
+  JETD_CHECK(f.key.size() < (1U << 24) && size <= UINT32_MAX)
+      << "a key of " << f.key.size() << " and a version of " << size << " bytes";
+
+  auto* block = new (::operator new(sizeof(KvBlock) + size)) KvBlock;
+  block->size_ = static_cast<uint32_t>(size);
+  block->key_size_ = static_cast<uint32_t>(f.key.size()) & 0xffffff;
+  block->numbers_size_ = numbers_size & 0x7f;
+  block->tombstone_ = f.tombstone ? 1 : 0;
+  block->mod_main_ = f.mod.main;
+  block->mod_sub_ = f.mod.sub;
+  block->seq_ = f.seq;
+
+  char* const begin = reinterpret_cast<char*>(block + 1);
+  char* out = PutBytes(begin, kKeyTag, f.key);
+  out = PutNumber(out, kCreateTag, f.create_revision.value());
+  out = PutNumber(out, kModTag, f.mod.main.value());
+  out = PutNumber(out, kVersionTag, f.version);
+  out = PutBytes(out, kValueTag, f.value);
+  out = PutNumber(out, kLeaseTag, f.lease.value());
+  JETD_CHECK(out == begin + size) << "encoded " << (out - begin) << " of " << size << " bytes";
+  return KvRef(block);
+}
+
+void KvBlock::Destroy() const {
+  const size_t size = footprint();
+  this->~KvBlock();
+  ::operator delete(const_cast<KvBlock*>(this), size);
+}
+
+int64_t KvBlock::Number(unsigned char tag) const {
+  const char* in = bytes() + key_field_size();
+  const char* const end = in + numbers_size_;
+  while (in < end) {
+    const auto found = static_cast<unsigned char>(*in++);
+    uint64_t v = 0;
+    in = GetVarint(in, &v);
+    if (found == tag) return static_cast<int64_t>(v);
+  }
+  return 0;
+}
+
+std::string_view KvBlock::value() const {
+  const size_t at = value_field();
+  if (at == size_ || static_cast<unsigned char>(bytes()[at]) != kValueTag) return {};
+  uint64_t size = 0;
+  const char* in = GetVarint(bytes() + at + 1, &size);
+  return {in, size};
+}
+
+std::string_view KvBlock::encoded_after_value() const {
+  const std::string_view v = value();
+  const size_t at = v.empty() ? value_field() : static_cast<size_t>(v.data() + v.size() - bytes());
+  return {bytes() + at, size_ - at};
+}
+
+LeaseId KvBlock::lease() const {
+  const std::string_view after = encoded_after_value();
+  if (after.empty()) return LeaseId();
+  uint64_t id = 0;
+  GetVarint(after.data() + 1, &id);
+  return LeaseId(static_cast<int64_t>(id));
+}
+
+}  // namespace jetd::revision

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reading half of the Store.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "revision/hash_kv.h"
+#include "revision/range.h"
+#include "revision/store.h"
+#include "revision/store_impl.h"
+
+namespace jetd::revision {
+namespace {
+
+void AppendShared(const std::vector<const KvBlock*>& kvs, std::vector<KvRef>* out) {
+  out->reserve(out->size() + kvs.size());
+  for (const KvBlock* kv : kvs) out->push_back(KvRef::Share(kv));
+}
+
+// The version that a reader one revision before `v` sees.
+const KvBlock* Before(const KvBlock* v) {
+  return KeyIndex::VersionAt(KeyIndex::Older(v), v->mod_revision().Prev());
+}
+
+}  // namespace
+
+Revision Store::Impl::Current(View view) const {
+  if (view == View::kCommitted) return committed;
+  return open && !changes.empty() ? newest.Next() : newest;
+}
+
+absl::StatusOr<Revision> Store::Impl::ReadRevision(Revision asked, Revision current) const {
+  if (asked > current) return MakeError(Errc::kFutureRevision);
+  const Revision at = asked > Revision() ? asked : current;
+  if (at < compacted) return MakeError(Errc::kCompacted);
+  return at;
+}
+
+absl::StatusOr<RangeResult> Store::Range(const RangeOp& op, View view) const {
+  RangeResult result;
+  result.revision = impl_->Current(view);
+  const absl::StatusOr<Revision> at = impl_->ReadRevision(op.revision, result.revision);
+  if (!at.ok()) return at.status();
+
+  RangeCollector collector(op);
+  impl_->index.Visit(op.keys, [&](const KeyIndex::Entry& entry) {
+    const KvBlock* v = KeyIndex::VersionAt(entry.newest(), *at);
+    if (v != nullptr) collector.Offer(v);
+    return true;
+  });
+  result.count = collector.count();
+  result.more = collector.more();
+  result.keys_only = op.keys_only;
+  std::vector<const KvBlock*> kvs = collector.TakeKvs();
+  if (NeedsSort(op)) SortAndCut(op, &kvs);
+  AppendShared(kvs, &result.kvs);
+  return result;
+}
+
+KvRef Store::Get(std::string_view key, View view) const {
+  const KeyIndex::Entry* entry = impl_->index.Find(key);
+  if (entry == nullptr) return KvRef();
+  return KvRef::Share(KeyIndex::VersionAt(entry->newest(), impl_->Current(view)));
+}
+
+void Store::Scan(const KeyRange& keys, Revision at,
+                 const std::function<bool(const KvRef&)>& fn) const {
+  impl_->index.Visit(keys, [&](const KeyIndex::Entry& entry) {
+    const KvBlock* v = KeyIndex::VersionAt(entry.newest(), at);
+    return v == nullptr || fn(KvRef::Share(v));
+  });
+}
+
+bool Store::EvaluateCompare(const Compare& compare, View view) const {
+  return Compares(impl_->index, compare, impl_->Current(view));
+}
+
+absl::StatusOr<Store::Cursor> Store::OpenCursor(const RangeOp& op) const {
+  const Revision committed = impl_->committed;
+  const absl::StatusOr<Revision> at = impl_->ReadRevision(op.revision, committed);
+  if (!at.ok()) return at.status();
+  return Cursor{.next_key = std::string(op.keys.key), .at = *at, .committed = committed};
+}
+
+absl::Status Store::Step(const RangeOp& op, size_t max_keys, Cursor* cursor,
+                         RangeResult* out) const {
+  if (cursor->done) return absl::OkStatus();
+  if (cursor->at < impl_->compacted) return MakeError(Errc::kCompacted);
+
+  RangeCollector collector(op);
+  collector.Resume(cursor->count, cursor->passed);
+  size_t visited = 0;
+  cursor->done = true;
+  std::string next_key;
+  impl_->index.Visit({.key = cursor->next_key, .end = op.keys.end},
+                     [&](const KeyIndex::Entry& entry) {
+                       if (visited++ == max_keys) {
+                         next_key = entry.key();
+                         cursor->done = false;
+                         return false;
+                       }
+                       const KvBlock* v = KeyIndex::VersionAt(entry.newest(), cursor->at);
+                       if (v != nullptr) collector.Offer(v);
+                       return true;
+                     });
+  cursor->next_key = std::move(next_key);
+  cursor->count = collector.count();
+  cursor->passed = collector.passed();
+  AppendShared(collector.TakeKvs(), &out->kvs);
+  if (!cursor->done) return absl::OkStatus();
+
+  out->revision = cursor->committed;
+  out->count = cursor->count;
+  out->more = collector.more();
+  out->keys_only = op.keys_only;
+  if (NeedsSort(op)) {
+    std::vector<const KvBlock*> kvs;
+    kvs.reserve(out->kvs.size());
+    for (const KvRef& kv : out->kvs) kvs.push_back(kv.get());
+    SortAndCut(op, &kvs);
+    std::vector<KvRef> sorted;
+    AppendShared(kvs, &sorted);
+    out->kvs = std::move(sorted);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Revision> Store::History(Revision from, size_t max_revisions,
+                                        const std::function<void(const Change&)>& fn) const {
+  const Impl& s = *impl_;
+  if (from < s.compacted) return MakeError(Errc::kCompacted);
+  if (from > s.committed) return from;
+  size_t revisions = 0;
+  Revision last;
+  for (size_t i = s.log.LowerBound(from); i < s.log.size(); ++i) {
+    const KvBlock* v = s.log[i];
+    if (v->mod_revision() > s.committed) break;
+    if (v->mod_revision() != last) {
+      if (revisions++ == max_revisions) return v->mod_revision();
+      last = v->mod_revision();
+    }
+    const bool known = v->mod_revision().Prev() >= s.compacted;
+    fn(Change{KvRef::Share(v), KvRef::Share(known ? Before(v) : nullptr)});
+  }
+  return s.committed.Next();
+}
+
+absl::StatusOr<Store::HashResult> Store::HashKv(Revision revision) const {
+  const Impl& s = *impl_;
+  if (revision > Revision() && revision < s.compacted) return MakeError(Errc::kCompacted);
+  if (revision > s.committed) return MakeError(Errc::kFutureRevision);
+  const Revision at = revision == Revision() ? s.committed : revision;
+  return HashResult{ComputeHashKv(s.index, s.log, s.compacted, at), s.compacted, at};
+}
+
+Store::Stats Store::stats() const {
+  const KeyIndex::Stats& stats = impl_->index.stats();
+  return {stats.keys, stats.versions, stats.bytes, stats.live_bytes};
+}
+
+}  // namespace jetd::revision
