@@ -27,7 +27,7 @@ namespace jetd::revision {
 // see it, readers and watchers do not. If the log refuses, `Rollback` takes all that is pending
 // back, and the store is exactly what it was.
 //
-//   store.Begin(); store.Put("a", …); store.Put("b", …); store.End();   // newest 2, committed 1
+//   store.Begin(); store.Put("a", …); store.Put("b", …); store.End();  // newest 2, committed 1
 //   store.Begin(); store.Delete({"a"}); store.End();                    // newest 3, committed 1
 //   store.CommitOldest();                                               // readers see a and b
 //   store.Rollback();                                                   // newest 2; a is back
