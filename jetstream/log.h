@@ -62,9 +62,13 @@ struct StreamState {
 //
 // The chain. `Append(predicted, r)` asks to put `r` at sequence `predicted`, and nowhere else.
 // The caller predicts: first `last+1`, then one more for each append, without waiting. Answers
-// come in the order of the appends. After the first refusal all that was predicted above it is
-// refused too, since its predecessor is missing: the chain is broken, nothing was harmed, and the
-// caller reads the tail.
+// come in the order of the appends. The stream compares a number, the sequence before, not what is
+// there. So after the first refusal, what was predicted above it
+//   is refused too if nothing took the refused one's place (no room, a full queue, a gap);
+//   may land if something did. In flight 3, 4, 5; a foreign record takes 3:
+//                                              OnRefused(3), OnAppended(4), OnAppended(5).
+// Either way the caller takes nothing for done from the first refusal on, waits for the answers to
+// all that is in flight, and reads the tail.
 //
 // Connections. A `NatsLog` connects anew by itself. When a connection breaks, OnDisconnected
 // comes once; no answer to anything appended or asked before comes after it (each pending
@@ -82,8 +86,8 @@ class Log {
     virtual void OnDisconnected(const absl::Status& why) = 0;
     // The append predicted at `seq` landed there.
     virtual void OnAppended(StreamSeq seq) = 0;
-    // The append predicted at `seq` did not land. kUnavailable with the text of the server if the
-    // chain is broken (a foreign record, or a follower of a refused one); kNoSpace: a limit of
+    // The append predicted at `seq` did not land. kUnavailable with the text of the server if its
+    // place was taken or its predecessor is missing; kNoSpace: a limit of
     // stream or account; kTooManyRequests: the server's ingest queue.
     virtual void OnRefused(StreamSeq seq, const absl::Status& why) = 0;
     // All records up to `seq` that were appended by this Log are as safe as this log makes them
