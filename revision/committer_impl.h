@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit) and
+// committer_recovery.cc (start, chain break, lost connection, taking over, stepping down).
+#ifndef JETD_REVISION_COMMITTER_IMPL_H_
+#define JETD_REVISION_COMMITTER_IMPL_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "jetstream/record.h"
+#include "jetstream/subject.h"
+#include "revision/chain.h"
+#include "revision/collector.h"
+#include "revision/committer.h"
+#include "revision/entry.h"
+#include "revision/evaluate.h"
+#include "revision/read_queue.h"
+#include "revision/replay.h"
+
+namespace jetd::revision {
+
+struct Committer::Impl {
+  Impl(Executor* executor, jetstream::Log* log, Store* store, Options options, Committer* owner);
+  ~Impl();
+
+  // --- events of the log -------------------------------------------------------------------------
+  void OnConnected(const jetstream::LogInfo& new_info);
+  void OnDisconnected(const absl::Status& why);
+  void OnAppended(StreamSeq seq);
+  void OnRefused(const absl::Status& why);
+  void OnDurable(StreamSeq seq);
+  void OnForeignTerm();
+
+  // --- requests (committer.cc) ------------------------------------------------------------------
+  // Takes the entry, or answers it at once (deferred) when it cannot be taken.
+  void Enqueue(std::unique_ptr<Entry> entry);
+  // Calls `run` after a barrier, or at once (deferred) with the reason why there is none.
+  void AfterBarrier(std::function<void(absl::Status)> run);
+  // kUnavailable, kNoLeader, kStopped if this member cannot serve and has not hoped for long; OK
+  // otherwise.
+  [[nodiscard]] absl::Status Refusal() const;
+  // Evaluates and sends what it may, at the end of the round.
+  void SchedulePump();
+  void Pump();
+
+  void Evaluate(Entry* entry);
+  absl::Status RunEntry(Entry* entry, std::vector<PlannedRecord>* system);
+  absl::Status RunGrant(Entry* entry, std::vector<PlannedRecord>* system);
+  absl::Status RunRevoke(Entry* entry, std::vector<PlannedRecord>* system);
+  absl::Status CheckCompact(const Entry& entry) const;
+  void PlanRecords(Entry* entry, std::vector<PlannedRecord> system);
+  [[nodiscard]] PlannedRecord SystemRecord(std::string subject, std::string payload,
+                                           bool is_delete) const;
+  // Asks for the barrier that an entry without records needs before its answer.
+  void Prove(Entry* entry);
+
+  // Commits what is durable, in order, and answers.
+  void Advance();
+  void Commit(Entry* entry);
+  void CommitCompaction(std::unique_ptr<Entry> entry);
+  void RunRange(const RangeOp* op, RangeDone done);
+  struct Scan;
+  void StepRange(const std::shared_ptr<Scan>& scan);
+
+  // Tells clients that wait too long; see limits::kUnavailableAfter.
+  void StartPatience();
+  void LosePatience();
+  void FailAll(const absl::Status& unwritten, const absl::Status& written);
+
+  // --- the chain's fate (committer_recovery.cc) -------------------------------------------------
+  void StartReplay();
+  void OnReplayed(absl::StatusOr<Replay::Result> result);
+  // The chain is broken, or may be: reads the tail.
+  void Break(const absl::Status& why);
+  // Reads the tail once every answer that can still come on this connection has come.
+  void ReadTail();
+  void OnTail(absl::StatusOr<StreamSeq> last);
+  // Everything in the tail was ours: what is missing is sent again.
+  void Continue();
+  // Others wrote, or a group of ours cannot be finished: once what landed whole is committed, void
+  // the rest up to `last` and lead on in a new term.
+  void VoidTail(StreamSeq last);
+  // The log has no room: what did not land is answered so.
+  void OnNoSpace();
+  void AppendTerm(std::vector<jetstream::SeqRange> voids);
+  void Lead();
+  void StepDown(const absl::Status& why);
+  void Fatal(const absl::Status& why);
+  // Takes pending entries that have not landed whole back into the queue, and the store with them.
+  void Unevaluate();
+  // Runs `fn` once every entry that has landed whole is committed.
+  void AfterDrain(std::function<void()> fn);
+  [[nodiscard]] bool Drained() const;
+  // First place of what has landed of a group that has not landed whole; the place after landed()
+  // if there is none.
+  [[nodiscard]] StreamSeq Unfinished() const;
+  void Resume();
+  void CollectAtStart(Replay::Result result);
+
+  // Constant.
+  Executor* const executor;
+  jetstream::Log* const log;
+  Store* const store;
+  const Options options;
+  Committer* const owner;
+
+  std::vector<Listener*> listeners;
+  DoneFn fatal;
+
+  Phase phase = Phase::kConnecting;
+  std::string waiting_for = "the first connection to NATS";
+  bool connected = false;
+  bool led_before = false;
+  std::optional<jetstream::SubjectCodec> codec;
+  jetstream::LogInfo info;
+  RecordLimits record_limits;
+  Term term;
+  uint64_t leader_id = 0;
+
+  Chain chain;
+  ReadQueue reads;
+  Collector collector;
+  std::unique_ptr<Replay> replay;
+  SystemRecords system;
+
+  std::deque<std::unique_ptr<Entry>> queue;  // not evaluated
+  size_t queue_bytes = 0;
+  std::deque<std::unique_ptr<Entry>> pending;  // evaluated, in order
+  size_t pending_bytes = 0;
+  std::deque<std::unique_ptr<Entry>> settled;  // write nothing; wait for their barrier only
+  uint64_t next_evaluation = 1;
+  std::unordered_map<uint64_t, Entry*> unproven;  // by evaluation: which wait for a barrier
+  bool compacting = false;                        // a compaction is pending: nothing passes it
+  bool pump_scheduled = false;
+
+  StreamSeq durable;
+  StreamSeq committed_seq;
+  std::function<void()> after_drain;
+
+  // The tail as read after a break.
+  struct Foreign {
+    StreamSeq seq;
+    std::optional<jetstream::TermRecord> term;
+  };
+  std::vector<Foreign> foreign;
+  uint64_t reading = 0;  // number of the reading under way
+  bool tail_wanted = false;
+  bool no_space = false;  // why the chain broke
+  bool busy = false;
+  std::unique_ptr<PlannedRecord> term_record;  // while taking over
+  StreamSeq term_seq;
+  std::vector<jetstream::SeqRange> term_voids;
+  TimerId patience = 0;
+  bool impatient = false;
+  TimerId retry = 0;
+  bool stopped = false;
+
+  std::mt19937_64 lease_ids;
+  Counters counters;
+};
+
+}  // namespace jetd::revision
+
+#endif  // JETD_REVISION_COMMITTER_IMPL_H_

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The chain's fate: start, lost connections, foreign records, taking over and stepping down.
+//
+//   connecting -> replaying -> taking over -> leading <-> recovering -> taking over | superseded
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "revision/committer_impl.h"
+
+namespace jetd::revision {
+
+using jetstream::SeqRange;
+using jetstream::TermRecord;
+using Kind = jetstream::SubjectCodec::Kind;
+
+namespace {
+
+// Ascending, neighbours and overlaps joined.
+std::vector<SeqRange> Join(std::vector<SeqRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const SeqRange& a, const SeqRange& b) { return a.first < b.first; });
+  std::vector<SeqRange> joined;
+  for (const SeqRange& range : ranges) {
+    if (!joined.empty() && range.first <= joined.back().last.Next()) {
+      joined.back().last = std::max(joined.back().last, range.last);
+    } else {
+      joined.push_back(range);
+    }
+  }
+  return joined;
+}
+
+}  // namespace
+
+// --- events of the log --------------------------------------------------------------------------
+
+void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
+  if (stopped || phase == Phase::kStopped) return;
+  if (led_before && new_info.created_ns != info.created_ns) {
+    Fatal(MakeError(Errc::kCorrupt, Cat("the stream of bucket ", new_info.bucket,
+                                        " was made anew while this member was using it")));
+    return;
+  }
+  connected = true;
+  info = new_info;
+  if (!codec) codec.emplace(info.bucket);
+  record_limits = {.codec = &*codec,
+                   .max_subject_bytes = info.max_subject_bytes,
+                   .max_payload_bytes = info.max_payload_bytes};
+  if (phase == Phase::kSuperseded) return;
+  if (phase == Phase::kConnecting || phase == Phase::kReplaying) {
+    StartReplay();
+  } else {
+    ++counters.reconnects;
+    ReadTail();
+  }
+}
+
+void Committer::Impl::OnDisconnected(const absl::Status& why) {
+  connected = false;
+  waiting_for = Cat("the connection to NATS: ", MessageOf(why));
+  chain.OnDisconnected();
+  reads.Restart();
+  collector.Suspend();
+  after_drain = nullptr;
+  ++reading;
+  if (phase == Phase::kLeading || phase == Phase::kTakingOver) phase = Phase::kRecovering;
+  if (phase != Phase::kSuperseded && phase != Phase::kStopped) StartPatience();
+}
+
+void Committer::Impl::OnAppended(StreamSeq seq) {
+  if (chain.OnAppended(seq)) {
+    ++counters.records_acked;
+    reads.OnAppended(seq);
+  }
+  if (tail_wanted) {
+    ReadTail();
+  } else if (phase == Phase::kLeading) {
+    if (!queue.empty() || chain.sent().Next() < chain.next()) SchedulePump();
+  } else if (phase == Phase::kTakingOver) {
+    chain.SendMore();
+  }
+}
+
+void Committer::Impl::OnRefused(const absl::Status& why) {
+  chain.OnRefused();
+  if (GetErrc(why) == Errc::kNoSpace) no_space = true;
+  if (GetErrc(why) == Errc::kTooManyRequests) busy = true;
+  if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
+    Break(why);
+  } else if (tail_wanted) {
+    ReadTail();
+  }
+}
+
+void Committer::Impl::OnDurable(StreamSeq seq) {
+  durable = std::max(durable, seq);
+  if (phase == Phase::kTakingOver && term_record != nullptr && chain.landed() >= term_seq &&
+      durable >= term_seq) {
+    Lead();
+  }
+  Advance();
+}
+
+void Committer::Impl::OnForeignTerm() {
+  // Our own term records come by here too; a barrier tells the difference.
+  if (phase == Phase::kLeading) reads.Probe();
+}
+
+// --- start --------------------------------------------------------------------------------------
+
+void Committer::Impl::StartReplay() {
+  phase = Phase::kReplaying;
+  waiting_for = "the replay of the stream";
+  if (!replay) replay = std::make_unique<Replay>(log, &*codec, store);
+  replay->Run([this, number = ++reading](absl::StatusOr<Replay::Result> result) {
+    if (number == reading && !stopped) OnReplayed(std::move(result));
+  });
+}
+
+void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
+  if (!result.ok()) {
+    if (GetErrc(result.status()) != Errc::kUnavailable) {
+      Fatal(result.status());
+      return;
+    }
+    waiting_for = Cat("the replay of the stream: ", MessageOf(result.status()));
+    retry = executor->RunAfter(std::chrono::milliseconds(100), [this] {
+      if (connected && phase == Phase::kReplaying) StartReplay();
+    });
+    return;
+  }
+  log::Info("replayed {} records up to sequence {}: revision {}, {} keys, {} leases",
+            result->records, result->last.value(), store->committed().value(), store->stats().keys,
+            store->lease_count());
+  if (result->foreign > 0) {
+    log::Warn("{} records in the bucket were not written by jetd; they are ignored and voided",
+              result->foreign);
+    counters.foreign_records += result->foreign;
+  }
+  term = result->term;
+  system = std::move(result->system);
+  committed_seq = result->last;
+  chain.Reset(result->last);
+  std::vector<SeqRange> voids = std::move(result->voids);
+  CollectAtStart(*std::move(result));
+  AppendTerm(std::move(voids));
+}
+
+// What earlier leaders left behind; removed once this one leads.
+void Committer::Impl::CollectAtStart(Replay::Result result) {
+  Collector::Batch batch;
+  batch.hidden = std::move(result.garbage.superseded);
+  batch.hidden.insert(batch.hidden.end(), result.dead.begin(), result.dead.end());
+  batch.markers = std::move(result.garbage.tombstones);
+  std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
+    if (lease.revision > store->compacted()) return false;
+    if (lease.grant != StreamSeq{}) batch.hidden.push_back(lease.grant);
+    batch.markers.push_back(lease.gone);
+    return true;
+  });
+  if (!batch.hidden.empty() || !batch.markers.empty()) collector.Add(std::move(batch));
+}
+
+// --- taking over --------------------------------------------------------------------------------
+
+void Committer::Impl::AppendTerm(std::vector<SeqRange> voids) {
+  phase = Phase::kTakingOver;
+  waiting_for = "its term record";
+  term = term.Next();
+  term_voids = Join(std::move(voids));
+  TermRecord record;
+  record.term = term;
+  record.incarnation = options.incarnation;
+  record.member_id = options.member_id;
+  record.member_name = options.member_name;
+  record.client_urls = options.client_urls;
+  record.voids = term_voids;
+  jetstream::RecordHeader header;
+  header.revision = store->committed();
+  header.term = term;
+  term_record = std::make_unique<PlannedRecord>(
+      SystemRecord(codec->TermSubject(), EncodeTerm(record), /*is_delete=*/false));
+  term_record->header = EncodeHeader(header);
+  term_seq = chain.next();
+  chain.Push(term_record.get());
+  chain.SendMore();
+}
+
+void Committer::Impl::Lead() {
+  if (system.term != StreamSeq{}) system.superseded.push_back(system.term);
+  system.term = term_seq;
+  committed_seq = std::max(committed_seq, term_seq);
+  if (!term_voids.empty()) {
+    // A record with voids stays: a mirror may still hold what it voids.
+    system.term = StreamSeq{};
+    Collector::Batch batch;
+    for (const SeqRange& range : std::exchange(term_voids, {})) {
+      counters.voids += range.last.value() - range.first.value() + 1;
+      for (StreamSeq seq = range.first; seq <= range.last; seq = seq.Next()) {
+        batch.hidden.push_back(seq);
+      }
+    }
+    collector.Add(std::move(batch));
+  }
+  term_record.reset();
+  leader_id = options.member_id;
+  log::Info("leading in term {} from sequence {}, revision {}", term.value(), term_seq.value(),
+            store->committed().value());
+  Resume();
+  if (!std::exchange(led_before, true)) {
+    for (Listener* listener : listeners) listener->OnLeading(term);
+  }
+}
+
+void Committer::Impl::Resume() {
+  phase = Phase::kLeading;
+  waiting_for.clear();
+  impatient = false;
+  executor->Cancel(patience);
+  patience = 0;
+  reads.Restart();
+  collector.Resume();
+  SchedulePump();
+}
+
+// --- the chain breaks ---------------------------------------------------------------------------
+
+void Committer::Impl::Break(const absl::Status& why) {
+  if (phase != Phase::kLeading && phase != Phase::kTakingOver) return;
+  ++counters.chain_breaks;
+  log::Warn("the chain broke after sequence {}: {}", chain.landed().value(), MessageOf(why));
+  phase = Phase::kRecovering;
+  waiting_for = "the tail of the stream";
+  reads.Restart();
+  collector.Suspend();
+  StartPatience();
+  ReadTail();
+}
+
+void Committer::Impl::ReadTail() {
+  tail_wanted = true;
+  if (!connected || chain.unanswered() > 0) return;
+  tail_wanted = false;
+  after_drain = nullptr;
+  foreign.clear();
+  jetstream::Log::ReadOptions tail;
+  tail.from = chain.landed().Next();
+  const uint64_t number = ++reading;
+  log->Read(
+      tail,
+      [this, number](const jetstream::Record& record) {
+        if (number != reading) return;
+        if (foreign.empty() && chain.OnFound(record)) return;
+        Foreign& found = foreign.emplace_back();
+        found.seq = record.seq;
+        const auto subject = codec->Decode(record.subject);
+        if (subject.ok() && subject->kind == Kind::kTerm && !record.header.empty()) {
+          if (auto other = jetstream::DecodeTerm(record.payload); other.ok()) found.term = *other;
+        }
+      },
+      [this, number](absl::StatusOr<StreamSeq> last) {
+        if (number == reading && !stopped) OnTail(std::move(last));
+      });
+}
+
+void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
+  if (!last.ok()) {
+    waiting_for = Cat("the tail of the stream: ", MessageOf(last.status()));
+    retry = executor->RunAfter(std::chrono::milliseconds(100), [this] {
+      if (connected && phase == Phase::kRecovering) ReadTail();
+    });
+    return;
+  }
+  if (*last < chain.landed()) {
+    Fatal(MakeError(Errc::kCorrupt, Cat("the stream went back to sequence ", last->value(),
+                                        ", this member has seen ", chain.landed().value())));
+    return;
+  }
+  for (const Foreign& record : foreign) {
+    if (record.term && record.term->incarnation != options.incarnation) {
+      leader_id = record.term->member_id;
+      AfterDrain([this, name = record.term->member_name, number = record.term->term] {
+        StepDown(MakeError(Errc::kNoLeader,
+                           Cat("member ", name, " took over in term ", number.value())));
+      });
+      return;
+    }
+  }
+  if (!foreign.empty() || *last > chain.landed()) {
+    counters.foreign_records += foreign.size();
+    log::Warn("{} records at {}..{} were not written by this member: voiding them", foreign.size(),
+              chain.landed().Next().value(), last->value());
+    VoidTail(*last);
+  } else if (std::exchange(no_space, false)) {
+    OnNoSpace();
+  } else if (std::exchange(busy, false)) {
+    retry = executor->RunAfter(std::chrono::milliseconds(20), [this] {
+      if (connected && phase == Phase::kRecovering) Continue();
+    });
+  } else {
+    Continue();
+  }
+}
+
+void Committer::Impl::Continue() {
+  chain.Rewind();
+  log->RequestDurable(chain.landed());
+  if (term_record != nullptr) {
+    phase = Phase::kTakingOver;
+    waiting_for = "its term record";
+  } else {
+    Resume();
+  }
+  chain.SendMore();
+}
+
+bool Committer::Impl::Drained() const {
+  for (const auto& entry : pending) {
+    if (entry->writes()) return entry->outcome.last_seq > chain.landed();
+  }
+  return true;
+}
+
+void Committer::Impl::AfterDrain(std::function<void()> fn) {
+  after_drain = std::move(fn);
+  log->RequestDurable(chain.landed());
+  // Nothing to wait for: Advance finds that out.
+  executor->Defer([this] { Advance(); });
+}
+
+StreamSeq Committer::Impl::Unfinished() const {
+  for (const auto& entry : pending) {
+    if (entry->writes()) return std::min(entry->outcome.first_seq, chain.landed().Next());
+  }
+  return chain.landed().Next();
+}
+
+void Committer::Impl::Unevaluate() {
+  std::deque<std::unique_ptr<Entry>> again;
+  for (auto* from : {&settled, &pending}) {
+    for (auto& entry : *from) {
+      // Nobody waits for it any more, and it did not happen: then it never will.
+      if (entry->answered()) continue;
+      entry->outcome = Outcome{};
+      queue_bytes += entry->bytes;
+      again.push_back(std::move(entry));
+    }
+    from->clear();
+  }
+  unproven.clear();
+  pending_bytes = 0;
+  compacting = false;
+  std::move(queue.begin(), queue.end(), std::back_inserter(again));
+  queue.swap(again);
+  store->Rollback();
+}
+
+void Committer::Impl::VoidTail(StreamSeq last) {
+  AfterDrain([this, last] {
+    std::vector<SeqRange> voids;
+    // The voids of a term record that never landed are still to be named.
+    if (term_record != nullptr && chain.landed() < term_seq) voids = term_voids;
+    const StreamSeq first = Unfinished();
+    if (first <= last) voids.push_back({first, last});
+    chain.Reset(last);
+    Unevaluate();
+    AppendTerm(std::move(voids));
+  });
+}
+
+void Committer::Impl::OnNoSpace() {
+  waiting_for = "room in the stream";
+  if (term_record != nullptr) {
+    retry = executor->RunAfter(std::chrono::seconds(1), [this] {
+      if (connected && phase == Phase::kRecovering) Continue();
+    });
+    return;
+  }
+  AfterDrain([this] {
+    const StreamSeq first = Unfinished();
+    const StreamSeq last = chain.landed();
+    // All answers are in, so what was refused is not on its way: it did not happen.
+    for (auto& entry : pending) {
+      if (entry->writes()) entry->Answer(MakeError(Errc::kNoSpace));
+    }
+    chain.Reset(last);
+    Unevaluate();
+    if (first <= last) {
+      AppendTerm({{first, last}});
+    } else {
+      Resume();
+    }
+  });
+}
+
+void Committer::Impl::StepDown(const absl::Status& why) {
+  log::Warn("no longer leading: {}", MessageOf(why));
+  waiting_for = std::string(MessageOf(why));
+  phase = Phase::kSuperseded;
+  // Their places in the chain were taken: they did not happen.
+  FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kUnavailable, waiting_for));
+  pending.clear();
+  pending_bytes = 0;
+  compacting = false;
+  chain.Reset(chain.landed());
+  store->Rollback();
+  for (Listener* listener : listeners) listener->OnStepDown(why);
+}
+
+void Committer::Impl::Fatal(const absl::Status& why) {
+  if (phase == Phase::kStopped) return;
+  phase = Phase::kStopped;
+  waiting_for = std::string(MessageOf(why));
+  collector.Suspend();
+  // Whether what is in flight happened will be seen after the restart.
+  FailAll(MakeError(Errc::kUnavailable, waiting_for), MakeError(Errc::kTimeout, waiting_for));
+  if (fatal) std::exchange(fatal, nullptr)(why);
+}
+
+// --- clients that wait --------------------------------------------------------------------------
+
+void Committer::Impl::StartPatience() {
+  if (patience != 0 || impatient) return;
+  patience = executor->RunAfter(limits::kUnavailableAfter, [this] { LosePatience(); });
+}
+
+void Committer::Impl::LosePatience() {
+  patience = 0;
+  if (phase == Phase::kLeading) return;
+  impatient = true;
+  log::Warn("not leading for {} s: waiting for {}", limits::kUnavailableAfter.count(), waiting_for);
+  FailAll(MakeError(Errc::kUnavailable, waiting_for), MakeError(Errc::kTimeout, waiting_for));
+}
+
+// Answers all that wait: `unwritten` to what was never sent, `written` to what was and may yet
+// land. The latter stay pending without a client, since their records must be settled.
+void Committer::Impl::FailAll(const absl::Status& unwritten, const absl::Status& written) {
+  reads.FailAll(unwritten);
+  for (auto& entry : std::exchange(queue, {})) entry->Answer(unwritten);
+  queue_bytes = 0;
+  for (auto& entry : std::exchange(settled, {})) entry->Answer(unwritten);
+  for (auto& entry : pending) entry->Answer(entry->writes() ? written : unwritten);
+  std::erase_if(pending, [](const auto& entry) { return !entry->writes(); });
+  unproven.clear();
+}
+
+}  // namespace jetd::revision

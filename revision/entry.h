@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_REVISION_ENTRY_H_
+#define JETD_REVISION_ENTRY_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/types.h"
+#include "revision/committer.h"
+#include "revision/kv.h"
+#include "revision/planned_record.h"
+#include "revision/request.h"
+
+namespace jetd::revision {
+
+// What evaluating a request came to. An error is an outcome too: it says something about the state
+// it was judged on, and is answered under the same conditions as any other answer.
+struct Outcome {
+  absl::Status status;
+  OpResult result;    // kApply
+  Revision revision;  // what the store is at afterwards
+  std::vector<Change> changes;
+  std::optional<Store::LeaseInfo> granted;  // kGrant
+  std::optional<LeaseId> gone;              // kRevoke
+  std::optional<Revision> compact;          // kCompact
+  std::vector<PlannedRecord> records;       // empty: nothing is written
+  StreamSeq first_seq, last_seq;            // of the records
+  bool in_store = false;                    // the store has it as pending
+};
+
+// One request on its way through the committer:
+//
+//   queued  --evaluate-->  pending  --its records are safe, all before it committed-->  answered
+//                             `--it writes nothing--> settled --a barrier--> answered
+//
+// After a chain break it may go back to queued, and is evaluated anew; so it keeps the request.
+struct Entry {
+  enum class Kind { kApply, kGrant, kRevoke, kCompact };
+  Kind kind = Kind::kApply;
+  size_t bytes = 0;
+
+  // The request.
+  const Op* op = nullptr;  // kApply
+  LeaseId lease;           // kGrant, kRevoke
+  int64_t ttl_s = 0;       // kGrant
+  Revision revision;       // kCompact
+  Committer::Wait wait = Committer::Wait::kLogical;
+
+  // Exactly one of these is set until the answer is given.
+  Committer::ApplyDone apply_done;
+  Committer::LeaseFn lease_done;
+  Committer::RevisionFn revision_done;
+
+  uint64_t evaluation = 0;  // number of the evaluation below, unique
+  Outcome outcome;
+  bool proven = false;  // the barrier after its arrival has come back
+
+  [[nodiscard]] bool answered() const { return !apply_done && !lease_done && !revision_done; }
+  [[nodiscard]] bool writes() const { return !outcome.records.empty(); }
+  // Gives the answer, once: the outcome, or `status` if that is an error. Later calls do nothing.
+  void Answer(const absl::Status& status);
+};
+
+}  // namespace jetd::revision
+
+#endif  // JETD_REVISION_ENTRY_H_

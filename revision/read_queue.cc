@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "revision/read_queue.h"
+
+#include <utility>
+
+namespace jetd::revision {
+
+void ReadQueue::Wait(DoneFn done) {
+  waiters_.push_back({next_number_++, chain_->sent(), std::move(done)});
+}
+
+void ReadQueue::ReleaseFront() {
+  // Taken out first: what is called may wait again.
+  DoneFn done = std::move(waiters_.front().done);
+  waiters_.pop_front();
+  ++released_;
+  done(absl::OkStatus());
+}
+
+void ReadQueue::OnAppended(StreamSeq seq) {
+  while (!waiters_.empty() && waiters_.front().after < seq) ReleaseFront();
+}
+
+void ReadQueue::Flush() {
+  if (in_flight_) return;
+  const bool uncovered = !waiters_.empty() && waiters_.back().after >= chain_->sent();
+  if (!uncovered && !probe_) return;
+  probe_ = false;
+  in_flight_ = true;
+  ++barriers_sent_;
+  log_->Barrier([this, epoch = epoch_, upto = next_number_ - 1, sent = chain_->sent(),
+                 landed = chain_->landed()](absl::StatusOr<StreamSeq> last) {
+    OnBarrier(epoch, upto, sent, landed, std::move(last));
+  });
+}
+
+void ReadQueue::OnBarrier(uint64_t epoch, uint64_t upto, StreamSeq sent, StreamSeq landed,
+                          absl::StatusOr<StreamSeq> last) {
+  if (epoch != epoch_) return;
+  in_flight_ = false;
+  if (!last.ok()) {
+    // A lost connection is told elsewhere (and Restart makes this retry idle); a busy server is
+    // asked again.
+    retry_ = executor_->RunAfter(std::chrono::milliseconds(10), [this, epoch] {
+      if (epoch == epoch_) Flush();
+    });
+    return;
+  }
+  if (*last > sent) {
+    foreign_(*last);
+    return;
+  }
+  if (*last < landed) {
+    lost_(*last);
+    return;
+  }
+  while (!waiters_.empty() && waiters_.front().number <= upto) ReleaseFront();
+  Flush();
+}
+
+void ReadQueue::Restart() {
+  ++epoch_;
+  in_flight_ = false;
+  // Places above landed() are sent anew; the mark of those who wait must not hide behind them.
+  for (Waiter& waiter : waiters_) waiter.after = chain_->sent();
+}
+
+void ReadQueue::FailAll(const absl::Status& why) {
+  std::deque<Waiter> all = std::exchange(waiters_, {});
+  for (Waiter& waiter : all) waiter.done(why);
+}
+
+}  // namespace jetd::revision

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_REVISION_READ_QUEUE_H_
+#define JETD_REVISION_READ_QUEUE_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+
+#include "absl/status/status.h"
+#include "base/executor.h"
+#include "base/types.h"
+#include "jetstream/log.h"
+#include "revision/chain.h"
+
+namespace jetd::revision {
+
+// ReadQueue holds what must not be answered before a barrier: proof, asked for after the request
+// arrived, that nobody appended anything that is not applied here. The ack of a record sent after
+// the arrival is such proof for free; otherwise one round trip is asked for, and all that wait
+// share it. One is in flight at a time, so that under load each carries many reads.
+//
+// Engine thread only.
+class ReadQueue {
+ public:
+  using DoneFn = std::function<void(absl::Status)>;
+  // The stream was longer than predicted: somebody else wrote.
+  using ForeignFn = std::function<void(StreamSeq last)>;
+  // The stream was shorter than what had landed: it lost its tail.
+  using LostFn = std::function<void(StreamSeq last)>;
+
+  ReadQueue(Executor* executor, jetstream::Log* log, const Chain* chain, ForeignFn foreign,
+            LostFn lost)
+      : executor_(executor),
+        log_(log),
+        chain_(chain),
+        foreign_(std::move(foreign)),
+        lost_(std::move(lost)) {}
+  ~ReadQueue() { executor_->Cancel(retry_); }
+
+  // `done` is called after proof, or with an error. Never from inside this call.
+  void Wait(DoneFn done);
+  // A record landed at `seq`.
+  void OnAppended(StreamSeq seq);
+  // Sends a barrier if somebody waits whom nothing in flight will free. Call at the end of a round,
+  // while leading and connected.
+  void Flush();
+  // Sends a barrier although nobody waits: a hint said that somebody else may have written.
+  void Probe() {
+    probe_ = true;
+    Flush();
+  }
+  // What was in flight proves nothing any more; those who wait wait on. Call when the chain breaks,
+  // and again when it goes on.
+  void Restart();
+  // Everybody who waits gets `why`.
+  void FailAll(const absl::Status& why);
+
+  [[nodiscard]] bool empty() const { return waiters_.empty(); }
+  [[nodiscard]] uint64_t barriers_sent() const { return barriers_sent_; }
+  [[nodiscard]] uint64_t released() const { return released_; }
+
+ private:
+  struct Waiter {
+    uint64_t number;
+    StreamSeq after;  // sent() at its arrival
+    DoneFn done;
+  };
+  void OnBarrier(uint64_t epoch, uint64_t upto, StreamSeq sent, StreamSeq landed,
+                 absl::StatusOr<StreamSeq> last);
+  void ReleaseFront();
+
+  Executor* const executor_;
+  jetstream::Log* const log_;
+  const Chain* const chain_;
+  const ForeignFn foreign_;
+  const LostFn lost_;
+  std::deque<Waiter> waiters_;
+  uint64_t next_number_ = 1;
+  uint64_t epoch_ = 0;
+  bool in_flight_ = false;
+  bool probe_ = false;
+  TimerId retry_ = 0;
+  uint64_t barriers_sent_ = 0;
+  uint64_t released_ = 0;
+};
+
+}  // namespace jetd::revision
+
+#endif  // JETD_REVISION_READ_QUEUE_H_

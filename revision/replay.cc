@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "revision/replay.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace jetd::revision {
+
+using jetstream::DecodeCompact;
+using jetstream::DecodeHeader;
+using jetstream::DecodeLease;
+using jetstream::DecodeTerm;
+using jetstream::Log;
+using jetstream::SeqRange;
+using Kind = jetstream::SubjectCodec::Kind;
+
+Replay::Replay(Log* log, const jetstream::SubjectCodec* codec, Store* store)
+    : log_(log), codec_(codec), store_(store) {}
+
+void Replay::Run(DoneFn done) {
+  done_ = std::move(done);
+  known_voids_.clear();
+  terms_.clear();
+  Log::ReadOptions control;
+  control.subjects = {codec_->TermSubject(), codec_->CompactSubject()};
+  log_->Read(
+      control, [this](const jetstream::Record& record) { OnControl(record); },
+      [this](const absl::StatusOr<StreamSeq>& last) {
+        if (!last.ok() || !error_.ok()) {
+          std::exchange(done_, nullptr)(!error_.ok() ? error_ : last.status());
+        } else {
+          ReadAll();
+        }
+      });
+}
+
+void Replay::OnControl(const jetstream::Record& record) {
+  if (record.header.empty() || !error_.ok()) return;
+  const auto subject = codec_->Decode(record.subject);
+  if (!subject.ok()) return;
+  if (subject->kind == Kind::kCompact) {
+    auto compact = DecodeCompact(record.payload);
+    if (compact.ok() && (!compact_ || compact->revision >= compact_->revision)) {
+      compact_ = *compact;
+      compact_seq_ = record.seq;
+    }
+    return;
+  }
+  auto term = DecodeTerm(record.payload);
+  if (!term.ok()) return;
+  if (term->format > jetstream::kFormatVersion) {
+    error_ = absl::FailedPreconditionError(
+        Cat("the bucket is in format ", std::to_string(term->format), ", this jetd knows up to ",
+            std::to_string(jetstream::kFormatVersion), ": use the jetd that wrote it, or a later"));
+    return;
+  }
+  terms_[record.seq] = std::string(record.payload);
+  for (const SeqRange& range : term->voids) AddVoid(range.first, range.last);
+}
+
+void Replay::AddVoid(StreamSeq first, StreamSeq last) {
+  StreamSeq& end = known_voids_[first];
+  end = std::max(end, last);
+}
+
+// Ranges may overlap (a later leader may void what an earlier one did), but a range that begins
+// later never helps a sequence before it: only those that begin at or below `seq` count.
+bool Replay::IsVoid(StreamSeq seq) {
+  for (auto it = known_voids_.upper_bound(seq); it != known_voids_.begin();) {
+    --it;
+    if (it->second >= seq) return true;
+  }
+  return false;
+}
+
+void Replay::ReadAll() {
+  Log::ReadOptions all;
+  all.from = position_.Next();
+  log_->Read(
+      all, [this](const jetstream::Record& record) { OnRecord(record); },
+      [this](absl::StatusOr<StreamSeq> last) { Finish(std::move(last)); });
+}
+
+void Replay::OnRecord(const jetstream::Record& record) {
+  if (record.seq <= position_ || !error_.ok()) return;
+  position_ = record.seq;
+  ++result_.records;
+  if (IsVoid(record.seq)) {
+    result_.dead.push_back(record.seq);
+    return;
+  }
+  auto subject = codec_->Decode(record.subject);
+  auto header = DecodeHeader(record.header);
+  if (!subject.ok() || !header.ok() || header->term < term_) {
+    ++result_.foreign;
+    // A group that is not whole by now never will be.
+    if (hole_ == StreamSeq{}) hole_ = group_.empty() ? record.seq : group_.front().seq;
+    group_.clear();
+    return;
+  }
+  term_ = header->term;
+  Held held{.seq = record.seq,
+            .header = *header,
+            .kind = subject->kind,
+            .lease = subject->lease,
+            .is_delete = record.is_delete,
+            .kv = {},
+            .payload = {}};
+  if (held.kind == Kind::kKey) {
+    held.kv = KvBlock::Make({.key = subject->key,
+                             .value = record.payload,
+                             .mod = {header->revision, header->index - 1},
+                             .create_revision = header->create_revision,
+                             .version = header->version,
+                             .lease = header->lease,
+                             .seq = record.seq,
+                             .tombstone = record.is_delete});
+  } else {
+    held.payload = std::string(record.payload);
+  }
+  Accept(std::move(held));
+}
+
+void Replay::Broken(StreamSeq at, const std::string& what) {
+  if (log_->exclusive()) {
+    // Nothing behind a hole was ever answered: answers wait for the sync of all before them.
+    hole_ = at;
+    group_.clear();
+    return;
+  }
+  error_ = MakeError(Errc::kCorrupt, Cat("the stream is damaged at sequence ",
+                                         std::to_string(at.value()), ": ", what));
+}
+
+// `first` opens a group, or stands alone. Above the compact revision a key's record must carry the
+// next revision (R3).
+bool Replay::CheckRevision(const Held& first) {
+  if (first.kind != Kind::kKey) return true;
+  const Revision compacted = compact_ ? compact_->revision : Revision{};
+  if (first.header.revision <= compacted) return true;
+  const Revision before = std::max(revision_, compacted);
+  if (first.header.revision == before.Next()) return true;
+  Broken(first.seq, Cat("revision ", std::to_string(first.header.revision.value()), " follows ",
+                        std::to_string(before.value())));
+  return false;
+}
+
+void Replay::Accept(Held held) {
+  if (held.kind == Kind::kTerm) {
+    OnTerm(held);
+    return;
+  }
+  if (hole_ != StreamSeq{} || held.kind == Kind::kBarrier || held.kind == Kind::kOther) return;
+  const bool alone = held.header.count == 1;
+  const bool below = compact_ && held.header.revision <= compact_->revision;
+  if (!group_.empty()) {
+    const Held& last = group_.back();
+    const bool continues =
+        held.seq == last.seq.Next() && held.header.index == last.header.index + 1 &&
+        held.header.count == last.header.count && held.header.revision == last.header.revision &&
+        held.header.term == last.header.term;
+    if (!continues) {
+      Broken(group_.front().seq, "a transaction was cut short, and no term record voids it");
+      return;
+    }
+    const bool whole = held.header.index == held.header.count;
+    group_.push_back(std::move(held));
+    if (whole) {
+      for (const Held& one : std::exchange(group_, {})) Apply(one);
+    }
+    return;
+  }
+  if (alone || below) {
+    if (!below && !CheckRevision(held)) return;
+    Apply(held);
+    return;
+  }
+  if (held.header.index != 1) {
+    Broken(held.seq, "a transaction begins in its middle");
+    return;
+  }
+  if (CheckRevision(held)) group_.push_back(std::move(held));
+}
+
+void Replay::OnTerm(const Held& held) {
+  auto term = DecodeTerm(held.payload);
+  if (!term.ok()) {
+    Broken(held.seq, "a term record cannot be read");
+    return;
+  }
+  // It may be newer than the first reading: what it voids was cut short right before it.
+  for (const SeqRange& range : term->voids) AddVoid(range.first, range.last);
+  if (!group_.empty()) {
+    if (!IsVoid(group_.front().seq)) {
+      Broken(group_.front().seq, "a transaction was cut short, and no term record voids it");
+      return;
+    }
+    for (const Held& one : std::exchange(group_, {})) result_.dead.push_back(one.seq);
+  }
+  if (hole_ != StreamSeq{}) {
+    if (!IsVoid(hole_)) {
+      if (!log_->exclusive()) Broken(hole_, "a term record does not void what lies before it");
+      return;
+    }
+    hole_ = StreamSeq{};
+  }
+  if (result_.system.term != StreamSeq{} && result_.leader.voids.empty()) {
+    result_.system.superseded.push_back(result_.system.term);
+  }
+  result_.system.term = held.seq;
+  if (term->term >= result_.term) {
+    result_.term = term->term;
+    result_.leader = *std::move(term);
+  }
+  revision_ = std::max(revision_, held.header.revision);
+}
+
+void Replay::Apply(const Held& held) {
+  if (held.kind == Kind::kKey) {
+    store_->Restore(held.kv);
+  } else {
+    ApplySystem(held);
+  }
+  revision_ = std::max(revision_, held.header.revision);
+}
+
+void Replay::ApplySystem(const Held& held) {
+  SystemRecords& system = result_.system;
+  if (held.kind == Kind::kCompact) {
+    if (system.compact != StreamSeq{}) system.superseded.push_back(system.compact);
+    system.compact = held.seq;
+    return;
+  }
+  if (held.kind != Kind::kLease) return;
+  if (held.is_delete) {
+    const auto grant = system.leases.find(held.lease);
+    system.gone_leases.push_back({held.header.revision,
+                                  grant == system.leases.end() ? StreamSeq{} : grant->second,
+                                  held.seq});
+    if (grant != system.leases.end()) system.leases.erase(grant);
+    store_->RestoreLeaseGone(held.lease);
+    return;
+  }
+  const auto lease = DecodeLease(held.payload);
+  if (!lease.ok()) {
+    Broken(held.seq, "a lease record cannot be read");
+    return;
+  }
+  system.leases[held.lease] = held.seq;
+  store_->RestoreLease(held.lease, lease->ttl_s);
+}
+
+void Replay::Finish(absl::StatusOr<StreamSeq> last) {
+  if (!error_.ok() || !last.ok()) {
+    std::exchange(done_, nullptr)(!error_.ok() ? error_ : last.status());
+    return;
+  }
+  position_ = std::max(position_, *last);
+  if (hole_ != StreamSeq{}) {
+    result_.voids.push_back({hole_, position_});
+  } else if (!group_.empty()) {
+    result_.voids.push_back({group_.front().seq, group_.back().seq});
+    group_.clear();
+  }
+  if (compact_) revision_ = std::max(revision_, compact_->revision);
+  store_->RestoreRevision(revision_);
+  if (compact_ && compact_->revision > store_->compacted()) {
+    result_.garbage = store_->Compact(compact_->revision);
+  }
+  result_.last = position_;
+  std::exchange(done_, nullptr)(std::move(result_));
+}
+
+}  // namespace jetd::revision

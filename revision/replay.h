@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_REVISION_REPLAY_H_
+#define JETD_REVISION_REPLAY_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/types.h"
+#include "jetstream/log.h"
+#include "jetstream/record.h"
+#include "jetstream/subject.h"
+#include "revision/store.h"
+
+namespace jetd::revision {
+
+// Where jetd's own records lie, for the collector.
+struct SystemRecords {
+  std::map<LeaseId, StreamSeq> leases;  // grants of leases that are there
+  struct GoneLease {
+    Revision revision;  // of the record that says "gone"
+    StreamSeq grant;    // 0: removed before
+    StreamSeq gone;
+  };
+  std::vector<GoneLease> gone_leases;
+  StreamSeq compact;  // newest compaction record, 0: none
+  StreamSeq term;     // newest term record
+  // Term records that void nothing, except the newest; and compaction records but the newest.
+  std::vector<StreamSeq> superseded;
+};
+
+// Replay rebuilds the store from the stream, in two readings: the term and compaction records
+// first, since they say which of the others count, then all in order.
+//
+// The rules (the same for every reader of a stream):
+//   R1  a sequence that a term record names void never was;
+//   R2  a transaction's records 1/n … n/n lie at consecutive sequences; at the end of the stream a
+//       group may be cut short: it is undecided, and the caller's term record voids it;
+//   R3  above the compact revision, groups are whole and revisions follow each other without a
+//       hole; at or below it parts may have been removed, and each record stands for itself;
+//   R4  a record that is not ours (no header, an unknown spelling) is foreign;
+//   R5  so is one of an earlier term that lies behind a later term: it was on its way when its
+//       writer was superseded, and found the sequence it was meant for still free;
+//   R6  from a foreign record to the next term record nothing counts. Whoever wrote there had
+//       predicted something else in the foreign record's place, so none of it was ever answered:
+//       a leader that meets a foreign record voids it, and all behind it, before it answers.
+// A breach of R2 or R3 is loss. Where jetd alone writes and syncs before it answers (an exclusive
+// log), what lies behind a hole was never answered either: all from it to the end is voided.
+// Elsewhere it is kCorrupt.
+//
+// Run may be called again after an error of the connection: it goes on where it stopped.
+// Engine thread only.
+class Replay {
+ public:
+  struct Result {
+    StreamSeq last;                          // all at or below is applied, ignored or in `voids`
+    Term term;                               // highest seen; 0: a new stream
+    jetstream::TermRecord leader;            // of the newest term record
+    std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
+    std::vector<StreamSeq> dead;             // named before and still in the stream: delete
+    uint64_t foreign = 0;
+    uint64_t records = 0;
+    Store::Garbage garbage;  // superseded below the compact revision
+    SystemRecords system;
+  };
+  using DoneFn = std::function<void(absl::StatusOr<Result>)>;
+
+  Replay(jetstream::Log* log, const jetstream::SubjectCodec* codec, Store* store);
+
+  void Run(DoneFn done);
+  // Records applied so far, for progress.
+  [[nodiscard]] uint64_t records() const { return result_.records; }
+
+ private:
+  // A record of a group that is not whole yet.
+  struct Held {
+    StreamSeq seq;
+    jetstream::RecordHeader header;
+    jetstream::SubjectCodec::Kind kind;
+    LeaseId lease;  // kLease
+    bool is_delete;
+    KvRef kv;             // kKey
+    std::string payload;  // of jetd's own records
+  };
+
+  void ReadAll();
+  void OnControl(const jetstream::Record& record);
+  void OnRecord(const jetstream::Record& record);
+  void OnTerm(const Held& held);
+  void Accept(Held held);
+  void Apply(const Held& held);
+  void ApplySystem(const Held& held);
+  bool CheckRevision(const Held& first);
+  void Broken(StreamSeq at, const std::string& what);
+  void AddVoid(StreamSeq first, StreamSeq last);
+  [[nodiscard]] bool IsVoid(StreamSeq seq);
+  void Finish(absl::StatusOr<StreamSeq> last);
+
+  jetstream::Log* const log_;
+  const jetstream::SubjectCodec* const codec_;
+  Store* const store_;
+
+  DoneFn done_;
+  Result result_;
+  absl::Status error_;                          // what ends the replay
+  std::map<StreamSeq, StreamSeq> known_voids_;  // first -> last
+  std::map<StreamSeq, std::string> terms_;      // payloads by sequence
+  std::optional<jetstream::CompactRecord> compact_;
+  StreamSeq compact_seq_;
+  StreamSeq position_;    // all at or below was looked at
+  Revision revision_{1};  // newest applied
+  Term term_;             // highest of all records so far
+  std::vector<Held> group_;
+  StreamSeq hole_;  // not 0: everything from here on counts as void
+};
+
+}  // namespace jetd::revision
+
+#endif  // JETD_REVISION_REPLAY_H_
