@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit) and
-// committer_recovery.cc (start, chain break, lost connection, taking over, stepping down).
+// The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit),
+// committer_reads.cc (barriers and ranges) and committer_recovery.cc (start, chain break, lost
+// connection, taking over, stepping down).
 #ifndef JETD_REVISION_COMMITTER_IMPL_H_
 #define JETD_REVISION_COMMITTER_IMPL_H_
 
@@ -83,6 +84,8 @@ struct Committer::Impl {
   // Reads the tail once every answer that can still come on this connection has come.
   void ReadTail();
   void OnTail(absl::StatusOr<StreamSeq> last);
+  // Takes `step` again later, unless something else has happened by then.
+  void RetryAfter(std::chrono::milliseconds delay, void (Impl::*step)());
   // Everything in the tail was ours: what is missing is sent again.
   void Continue();
   // Others wrote, or a group of ours cannot be finished: once what landed whole is committed, void

@@ -130,9 +130,7 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
       return;
     }
     waiting_for = Cat("the replay of the stream: ", MessageOf(result.status()));
-    retry = executor->RunAfter(std::chrono::milliseconds(100), [this] {
-      if (connected && phase == Phase::kReplaying) StartReplay();
-    });
+    RetryAfter(std::chrono::milliseconds(100), &Impl::StartReplay);
     return;
   }
   log::Info("replayed {} records up to sequence {}: revision {}, {} keys, {} leases",
@@ -237,6 +235,7 @@ void Committer::Impl::Break(const absl::Status& why) {
   log::Warn("the chain broke after sequence {}: {}", chain.landed().value(), MessageOf(why));
   phase = Phase::kRecovering;
   waiting_for = "the tail of the stream";
+  ++reading;
   reads.Restart();
   collector.Suspend();
   StartPatience();
@@ -272,9 +271,7 @@ void Committer::Impl::ReadTail() {
 void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
   if (!last.ok()) {
     waiting_for = Cat("the tail of the stream: ", MessageOf(last.status()));
-    retry = executor->RunAfter(std::chrono::milliseconds(100), [this] {
-      if (connected && phase == Phase::kRecovering) ReadTail();
-    });
+    RetryAfter(std::chrono::milliseconds(100), &Impl::ReadTail);
     return;
   }
   if (*last < chain.landed()) {
@@ -300,12 +297,17 @@ void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
   } else if (std::exchange(no_space, false)) {
     OnNoSpace();
   } else if (std::exchange(busy, false)) {
-    retry = executor->RunAfter(std::chrono::milliseconds(20), [this] {
-      if (connected && phase == Phase::kRecovering) Continue();
-    });
+    RetryAfter(std::chrono::milliseconds(20), &Impl::Continue);
   } else {
     Continue();
   }
+}
+
+void Committer::Impl::RetryAfter(std::chrono::milliseconds delay, void (Impl::*step)()) {
+  executor->Cancel(retry);
+  retry = executor->RunAfter(delay, [this, step, number = reading] {
+    if (connected && number == reading) (this->*step)();
+  });
 }
 
 void Committer::Impl::Continue() {
@@ -377,9 +379,7 @@ void Committer::Impl::VoidTail(StreamSeq last) {
 void Committer::Impl::OnNoSpace() {
   waiting_for = "room in the stream";
   if (term_record != nullptr) {
-    retry = executor->RunAfter(std::chrono::seconds(1), [this] {
-      if (connected && phase == Phase::kRecovering) Continue();
-    });
+    RetryAfter(std::chrono::seconds(1), &Impl::Continue);
     return;
   }
   AfterDrain([this] {
