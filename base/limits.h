@@ -59,6 +59,8 @@ inline constexpr size_t kWatchBatchBytes = 1UL << 20;
 inline constexpr size_t kWatchStreamBufferBytes = 4UL << 20;
 // Revisions read from history for unsynced watchers before other work gets its turn.
 inline constexpr size_t kWatchCatchUpRevisions = 1'000;
+// Events that such a step may hand out before the next one reads fewer revisions.
+inline constexpr size_t kWatchCatchUpEvents = 20'000;
 // --watch-progress-notify-interval, and its floor.
 inline constexpr std::chrono::minutes kWatchProgressInterval{10};
 inline constexpr std::chrono::milliseconds kMinWatchProgressInterval{100};

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "absl/types/span.h"
 #include "base/executor.h"
@@ -15,36 +15,21 @@
 #include "revision/committer.h"
 #include "revision/kv.h"
 #include "revision/store.h"
+#include "watch/response.h"
 
 namespace jetd::watch {
-
-// What one watch response says, before etcdapi spells it in protobuf.
-struct Response {
-  WatchId watch_id;
-  Revision revision;  // of the header
-  bool created = false;
-  bool canceled = false;
-  bool fragment = false;      // more of the same revision follow
-  Revision compact_revision;  // not 0: canceled because it wanted to start below
-  std::string cancel_reason;
-  // Events in order. `prev` is set only if the watch asked for it (and there was one).
-  std::vector<revision::Change> events;
-
-  // Bytes that this response will hold, about: keys, values and a little for each event.
-  [[nodiscard]] size_t size_bytes() const;
-};
 
 // A client's request on its watch stream, validated by etcdapi as far as that needs no state.
 struct CreateRequest {
   std::string key;          // empty: etcd takes "\0"
-  std::string range_end;    // as KeyRange::end; see etcd for key "\0" with end "\0" (all)
-  Revision start_revision;  // 0: from now on
+  std::string range_end;    // as KeyRange::end; key "\0" with end "\0" is everything
+  Revision start_revision;  // 0: from now on; below 0: refused
   bool progress_notify = false;
   bool no_put = false;
   bool no_delete = false;
   bool prev_kv = false;
   bool fragment = false;
-  WatchId watch_id;  // 0: the hub chooses
+  WatchId watch_id;  // 0: the hub chooses, from 0 on, what the stream does not use
 };
 
 // WatchHub feeds every watcher from one source: the committer's events. Synced watchers sit in an
@@ -57,8 +42,16 @@ struct CreateRequest {
 // progress response of revision R no event at or below R. Several revisions are put into one
 // response up to kWatchBatchBytes.
 //
-// No timer per watch or stream: one for progress notification while a watcher wants it, one
-// deferred task while somebody is unsynced; none otherwise.
+// An event leaves in the engine's round in which it committed; what commits in one round leaves as
+// one response.
+//
+// No timer per watch or stream: one for progress notification while a watcher wants it, one for the
+// next step while somebody catches up; none otherwise.
+//
+// When this member does not lead (OnStepDown), watches stay open and silent, as with an etcd member
+// that has lost its leader; after OnLeading they go on from where they were. Streams whose client
+// sent the metadata `hasleader` are ended by etcdapi, since etcd ends the RPC there and not single
+// watches.
 //
 // Thread rules: engine thread only.
 class WatchHub : public revision::Committer::Listener {
@@ -74,23 +67,30 @@ class WatchHub : public revision::Committer::Listener {
     std::chrono::milliseconds progress_interval = limits::kWatchProgressInterval;
     size_t stream_buffer_bytes = limits::kWatchStreamBufferBytes;
     size_t batch_bytes = limits::kWatchBatchBytes;
-    // Fragments are cut at this size (etcd: the request limit).
-    size_t fragment_bytes = limits::kMaxRequestBytes;
+    // Fragments are cut at this size: etcd's request limit and its allowance for gRPC.
+    size_t fragment_bytes = limits::kMaxRequestBytes + limits::kGrpcOverheadBytes;
   };
 
-  // One client stream. Destroying it ends its watches silently.
+  // One client stream. Destroying it, which comes before the hub's end, ends its watches silently.
   class Stream {
    public:
     virtual ~Stream() = default;
-    // Answers through the sink: created; or created and canceled with a reason (an id in use), or
-    // created and then canceled with compact_revision, each as etcd does.
+    // Answers through the sink, as etcd does: created; or created and canceled at once with id -1
+    // and a reason (an id in use, an empty range, a negative revision); or created and later
+    // canceled with compact_revision.
     virtual void Create(const CreateRequest& request) = 0;
+    // Answered with `canceled`; an id that is not there is ignored.
     virtual void Cancel(WatchId id) = 0;
     // Answered with watch id -1 once every watcher of the stream is synced and what was committed
-    // is delivered.
+    // is delivered; several requests that wait share an answer. As in etcd there is no answer when
+    // the stream has no watch, or one that starts in the future, or one that was canceled as
+    // compacted and that the client has not canceled too.
     virtual void RequestProgress() = 0;
     // The sink wrote a response of that many size_bytes() to the transport: room again.
     virtual void Written(size_t bytes) = 0;
+    // Delivered and not Written. Events stop at stream_buffer_bytes; answers to requests do not, so
+    // from there on the transport reads no further request until it has written.
+    [[nodiscard]] virtual size_t buffered_bytes() const = 0;
   };
 
   WatchHub(Executor* executor, const revision::Store* store, Options options);
@@ -98,6 +98,9 @@ class WatchHub : public revision::Committer::Listener {
 
   // `sink` outlives the stream.
   [[nodiscard]] std::unique_ptr<Stream> OpenStream(Sink* sink);
+
+  // Cancels every watch with a reason; for a state that watchers must not go on from.
+  void CancelAll(std::string_view reason);
 
   struct Stats {
     size_t streams = 0, watchers = 0, unsynced = 0;

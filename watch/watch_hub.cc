@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/watch_hub.h"
+
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "base/check.h"
+#include "watch/feed.h"
+#include "watch/progress_ticker.h"
+#include "watch/watch_stream.h"
+
+namespace jetd::watch {
+
+struct WatchHub::Impl {
+  Impl(Executor* executor, const revision::Store* store, const Options& options)
+      : feed(executor, store, options), ticker(executor, options.progress_interval) {
+    feed.set_published(store->committed());
+  }
+
+  // The store moved while no commits were published: another member led meanwhile, or answered
+  // revisions were lost.
+  void Resync() {
+    feed.Flush();
+    const Revision published = feed.published();
+    const Revision committed = feed.store().committed();
+    feed.set_published(committed);
+    if (committed < published) return CancelAll("jetd: revisions that watchers saw were lost");
+    for (WatchStream* stream : streams) {
+      stream->ForEachWatcher([&](Watcher* watcher) {
+        if (watcher->state != Watcher::State::kSynced) return;
+        if (std::max(watcher->min_revision, published.Next()) > committed) return;
+        feed.MoveBehind(watcher, published.Next());
+      });
+    }
+  }
+
+  void CancelAll(std::string_view reason) {
+    for (WatchStream* stream : streams) stream->CancelAll(reason);
+  }
+
+  Feed feed;
+  ProgressTicker ticker;
+  absl::flat_hash_set<WatchStream*> streams;
+};
+
+WatchHub::WatchHub(Executor* executor, const revision::Store* store, Options options)
+    : impl_(std::make_unique<Impl>(executor, store, options)) {}
+
+WatchHub::~WatchHub() { JETD_CHECK(impl_->streams.empty()) << "streams outlive the watch hub"; }
+
+std::unique_ptr<WatchHub::Stream> WatchHub::OpenStream(Sink* sink) {
+  return std::make_unique<WatchStream>(&impl_->feed, &impl_->ticker, &impl_->streams, sink);
+}
+
+void WatchHub::CancelAll(std::string_view reason) { impl_->CancelAll(reason); }
+
+WatchHub::Stats WatchHub::stats() const {
+  Stats stats = impl_->feed.stats();
+  stats.streams = impl_->streams.size();
+  for (const WatchStream* stream : impl_->streams) stats.buffered_bytes += stream->buffered_bytes();
+  return stats;
+}
+
+void WatchHub::OnLeading(Term /*term*/) { impl_->Resync(); }
+
+void WatchHub::OnCommit(Revision revision, absl::Span<const revision::Change> changes) {
+  impl_->feed.Publish(revision, changes);
+}
+
+void WatchHub::OnLeaseGranted(LeaseId /*id*/, int64_t /*ttl_s*/) {}
+void WatchHub::OnLeaseGone(LeaseId /*id*/) {}
+
+// Watchers that this overtakes find out at their next step.
+void WatchHub::OnCompacted(Revision /*revision*/) {}
+
+// They wait; see the class comment.
+void WatchHub::OnStepDown(const absl::Status& /*why*/) {}
+
+}  // namespace jetd::watch
