@@ -97,6 +97,7 @@ void Loop::Run() {
   }
   RunSubmitted();
   RunDeferredWork();
+  stop_.store(false, std::memory_order_seq_cst);
   owner_.store(std::thread::id());
 }
 

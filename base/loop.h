@@ -56,7 +56,8 @@ class Loop : public Executor {
   void Submit(Task* task);
   // The same for a function, with an allocation. For rare things.
   void Post(std::function<void()> fn);
-  // Run returns after the current round. What was submitted before is run first.
+  // Run returns after the current round. What was submitted before is run first. Run may be called
+  // again, as tests do.
   void Stop();
 
   // The engine thread -----------------------------------------------------------------------
