@@ -109,7 +109,7 @@ class Log {
   struct ReadOptions {
     StreamSeq from{1};
     // Exact subjects, or wildcards of NATS. Empty: all.
-    std::vector<std::string> subjects;
+    std::vector<std::string> subjects = {};
     bool headers_only = false;
   };
 

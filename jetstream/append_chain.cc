@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/append_chain.h"
+
+#include <array>
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace jetd::jetstream {
+namespace {
+
+constexpr std::string_view kSeqMember = "\"seq\":";
+constexpr std::string_view kWrongLastSequence = "wrong last sequence: ";
+
+std::optional<StreamSeq> LastSequenceOf(const ApiError& error) {
+  if (error.err_code != js_error::kWrongLastSequence) return std::nullopt;
+  const std::string_view text = error.description;
+  if (text.substr(0, kWrongLastSequence.size()) != kWrongLastSequence) return std::nullopt;
+  uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data() + kWrongLastSequence.size(), end, value);
+  if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
+  return StreamSeq(value);
+}
+
+}  // namespace
+
+absl::Status RefusalOf(const ApiError& error) {
+  const std::string text = Cat("JetStream: ", error.description, " (", error.err_code, ")");
+  switch (error.err_code) {
+    case 10002:  // resource limits exceeded for account
+    case 10023:  // insufficient resources
+    case 10028:  // memory of the server
+    case 10047:  // storage of the server
+    case 10077:  // the stream's store refused: maximum bytes or messages, a full disk
+    case 10110:  // per-subject limit
+    case 10122:  // maximum bytes
+      return MakeError(Errc::kNoSpace, text);
+    case 10054:  // max_msg_size of the stream
+    case 10097:  // header block
+      return MakeError(Errc::kRecordTooLarge, text);
+    case 10167:  // the stream's queue is full
+      return MakeError(Errc::kTooManyRequests, text);
+    default:
+      return MakeError(error.code == 429 ? Errc::kTooManyRequests : Errc::kUnavailable, text);
+  }
+}
+
+AppendChain::AppendChain(Loop* loop, NatsConnection* connection, Options options,
+                         Callbacks callbacks)
+    : loop_(loop),
+      connection_(connection),
+      options_(std::move(options)),
+      callbacks_(std::move(callbacks)),
+      inbox_(connection->inbox() + ".a.") {
+  connection_->Subscribe(inbox_ + "*", [this](NatsMessage& message) { OnReply(message); });
+}
+
+AppendChain::~AppendChain() {
+  if (timer_ != 0) loop_->Cancel(timer_);
+}
+
+uint64_t AppendChain::Enqueue(StreamSeq predicted, Log::SeqFn barrier) {
+  Pending& pending = pending_.emplace_back();
+  pending.seq = predicted;
+  pending.sent = loop_->Now();
+  pending.barrier = std::move(barrier);
+  if (timer_ == 0) {
+    timer_ = loop_->RunAt(pending_.front().sent + options_.patience, [this] { CheckPatience(); });
+  }
+  return first_serial_ + pending_.size() - 1;
+}
+
+void AppendChain::Append(StreamSeq predicted, const NewRecord& record) {
+  if (failed_) return;
+  const uint64_t serial = Enqueue(predicted, nullptr);
+  Send(record.subject, serial, predicted.value() - 1, record);
+}
+
+void AppendChain::Barrier(Log::SeqFn done) {
+  if (failed_) return;
+  const uint64_t serial = Enqueue(StreamSeq(), std::move(done));
+  // No stream ever gets there, so this is refused, with the last sequence in the text.
+  Send(options_.barrier_subject, serial, std::numeric_limits<uint64_t>::max(), NewRecord{});
+}
+
+void AppendChain::Send(std::string_view subject, uint64_t serial, uint64_t expected_last,
+                       const NewRecord& record) {
+  subject_.assign(options_.publish_prefix).append(subject);
+  reply_.assign(inbox_);
+  CatTo(reply_, serial);
+  expected_.clear();
+  CatTo(expected_, expected_last);
+  std::array<NatsConnection::HeaderLine, 3> lines;
+  size_t count = 0;
+  lines[count++] = {"Nats-Expected-Last-Sequence", expected_.c_str()};
+  if (!record.header.empty()) {
+    header_.assign(record.header);
+    lines[count++] = {"Jetd", header_.c_str()};
+  }
+  if (record.is_delete) lines[count++] = {"KV-Operation", "DEL"};
+  connection_->Publish(subject_, reply_, record.payload, std::span(lines.data(), count));
+}
+
+void AppendChain::OnReply(NatsMessage& message) {
+  if (failed_) return;
+  const std::string_view token = message.subject().substr(inbox_.size());
+  uint64_t serial = 0;
+  std::from_chars(token.data(), token.data() + token.size(), serial);
+  if (serial < first_serial_ || serial >= first_serial_ + pending_.size()) return;
+  Pending& pending = pending_[serial - first_serial_];
+  if (pending.state != State::kWaiting) return;
+  if (!Resolve(pending, message)) {
+    Break(MakeError(Errc::kCorrupt, Cat("JetStream answered the append of ", pending.seq.value(),
+                                        " with ", message.payload().substr(0, 200))));
+    return;
+  }
+  TellInOrder();
+}
+
+bool AppendChain::Resolve(Pending& pending, NatsMessage& message) {
+  const std::string_view payload = message.payload();
+  const bool is_barrier = pending.barrier != nullptr;
+  if (!is_barrier && IsExpectedAck(payload, pending.seq)) {
+    pending.state = State::kAppended;
+    return true;
+  }
+  if (payload.empty() && message.status() == 503) {
+    pending.why = MakeError(Errc::kUnavailable, "no stream takes records at this nats-server");
+    pending.state = State::kRefused;
+    return true;
+  }
+  const nlohmann::json answer = ParseAnswer(payload);
+  const ApiError error = ApiErrorOf(answer);
+  if (error.code == 0) {
+    // An ack that the comparison did not know, most often the first.
+    const auto seq = answer.find("seq");
+    if (is_barrier || seq == answer.end() || !seq->is_number_unsigned() ||
+        seq->get<uint64_t>() != pending.seq.value()) {
+      return false;
+    }
+    LearnAck(payload, pending.seq);
+    pending.state = State::kAppended;
+    return true;
+  }
+  if (is_barrier) {
+    if (const std::optional<StreamSeq> last = LastSequenceOf(error)) {
+      pending.seq = *last;
+      pending.state = State::kBarrierDone;
+      return true;
+    }
+  }
+  pending.why = RefusalOf(error);
+  pending.state = State::kRefused;
+  return true;
+}
+
+bool AppendChain::IsExpectedAck(std::string_view payload, StreamSeq seq) {
+  if (ack_before_.empty()) return false;
+  ack_.assign(ack_before_);
+  CatTo(ack_, seq.value());
+  ack_.append(ack_after_);
+  return payload == ack_;
+}
+
+void AppendChain::LearnAck(std::string_view payload, StreamSeq seq) {
+  const size_t member = payload.find(kSeqMember);
+  if (member == std::string_view::npos) return;
+  const std::string number = Cat(seq.value());
+  const size_t begin = payload.find(number, member + kSeqMember.size());
+  if (begin == std::string_view::npos) return;
+  ack_before_ = payload.substr(0, begin);
+  ack_after_ = payload.substr(begin + number.size());
+}
+
+void AppendChain::TellInOrder() {
+  while (!failed_ && !pending_.empty() && pending_.front().state != State::kWaiting) {
+    const Pending answered = std::move(pending_.front());
+    pending_.pop_front();
+    ++first_serial_;
+    if (answered.barrier != nullptr) {
+      if (answered.state == State::kBarrierDone) {
+        answered.barrier(answered.seq);
+      } else {
+        answered.barrier(answered.why);
+      }
+    } else if (answered.state == State::kAppended) {
+      callbacks_.appended(answered.seq);
+    } else {
+      callbacks_.refused(answered.seq, answered.why);
+    }
+  }
+}
+
+void AppendChain::CheckPatience() {
+  timer_ = 0;
+  if (failed_ || pending_.empty()) return;
+  const MonoTime deadline = pending_.front().sent + options_.patience;
+  if (loop_->Now() >= deadline) {
+    Break(MakeError(Errc::kUnavailable, "JetStream did not answer a write in time"));
+    return;
+  }
+  timer_ = loop_->RunAt(deadline, [this] { CheckPatience(); });
+}
+
+void AppendChain::Break(const absl::Status& why) { callbacks_.broken(why); }
+
+void AppendChain::Drop() {
+  failed_ = true;
+  pending_.clear();
+}
+
+void AppendChain::Fail(const absl::Status& why) {
+  failed_ = true;
+  std::deque<Pending> pending;
+  pending.swap(pending_);
+  for (Pending& one : pending) {
+    if (one.barrier != nullptr) one.barrier(why);
+  }
+}
+
+}  // namespace jetd::jetstream

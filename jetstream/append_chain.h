@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_APPEND_CHAIN_H_
+#define JETD_JETSTREAM_APPEND_CHAIN_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "base/loop.h"
+#include "base/types.h"
+#include "jetstream/log.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/nats_connection.h"
+
+namespace jetd::jetstream {
+
+// How a refused publish is told to the committer (see Log::Observer::OnRefused).
+[[nodiscard]] absl::Status RefusalOf(const ApiError& error);
+
+// The appends and barriers of one connection and their answers, which it hands on in the order of
+// the calls. The server answers in that order too, but for a full queue, which it tells at once:
+//
+//   sent      5, 6, 7            (each with Nats-Expected-Last-Sequence 4, 5, 6)
+//   answers   7 refused (queue)  held back
+//             5 appended         told: 5 appended
+//             6 appended         told: 6 appended, 7 refused
+//
+// The engine thread's alone. Callbacks come from the connection's messages only.
+class AppendChain {
+ public:
+  struct Callbacks {
+    std::function<void(StreamSeq)> appended;
+    std::function<void(StreamSeq, const absl::Status&)> refused;
+    // The server did what it must never do, or is silent: this connection is of no use.
+    std::function<void(const absl::Status&)> broken;
+  };
+  struct Options {
+    std::string publish_prefix;           // before every subject; with a domain "$JS.<domain>.API."
+    std::string barrier_subject;          // one that the stream takes
+    std::chrono::nanoseconds patience{};  // for the oldest answer
+  };
+
+  AppendChain(Loop* loop, NatsConnection* connection, Options options, Callbacks callbacks);
+  ~AppendChain();
+
+  void Append(StreamSeq predicted, const NewRecord& record);
+  void Barrier(Log::SeqFn done);
+  // Calls back the barriers that wait; nothing comes after it.
+  void Fail(const absl::Status& why);
+  // Nothing comes after it either, and nobody is told.
+  void Drop();
+
+ private:
+  enum class State : uint8_t { kWaiting, kAppended, kRefused, kBarrierDone };
+  struct Pending {
+    StreamSeq seq;  // predicted; for a barrier the answer
+    MonoTime sent;
+    State state = State::kWaiting;
+    absl::Status why;
+    Log::SeqFn barrier;  // set: a barrier
+  };
+
+  uint64_t Enqueue(StreamSeq predicted, Log::SeqFn barrier);
+  void Send(std::string_view subject, uint64_t serial, uint64_t expected_last,
+            const NewRecord& record);
+  void OnReply(NatsMessage& message);
+  // False: the answer makes no sense.
+  bool Resolve(Pending& pending, NatsMessage& message);
+  bool IsExpectedAck(std::string_view payload, StreamSeq seq);
+  void LearnAck(std::string_view payload, StreamSeq seq);
+  void TellInOrder();
+  void CheckPatience();
+  void Break(const absl::Status& why);
+
+  Loop* const loop_;
+  NatsConnection* const connection_;
+  const Options options_;
+  const Callbacks callbacks_;
+  const std::string inbox_;  // with the dot at its end
+
+  bool failed_ = false;
+  std::deque<Pending> pending_;
+  uint64_t first_serial_ = 1;  // of pending_.front()
+  TimerId timer_ = 0;
+  // An ack is the same text but for the number; learned from the first one, then compared.
+  std::string ack_before_, ack_after_;
+  // Reused, so that an append allocates little.
+  std::string subject_, reply_, header_, expected_, ack_;
+};
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_APPEND_CHAIN_H_

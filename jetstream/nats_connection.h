@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_NATS_CONNECTION_H_
+#define JETD_JETSTREAM_NATS_CONNECTION_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/loop.h"
+#include "jetstream/nats_endpoint.h"
+#include "jetstream/nats_message.h"
+
+struct __natsConnection;
+struct __natsSubscription;
+struct __natsOptions;
+
+namespace jetd::jetstream {
+
+// What a nats-server says about itself when it is connected to.
+struct NatsServerInfo {
+  std::string url;      // without secrets
+  std::string version;  // "2.15.1"; empty if it could not be seen (TLS before the first byte)
+  size_t max_payload_bytes = 0;
+};
+
+// One connection to one nats-server, driven by a Loop, from its start to its end: it never connects
+// anew, so that nothing sent on it can arrive out of an earlier life. nats.c reads and writes the
+// socket only when the loop tells it to, and runs no thread of its own for it (its one timer thread
+// sends the pings).
+//
+// Threads: Connect and the destructor block, up to the time given, and belong on a helper thread;
+// everything between (Start … Stop) is called on the engine thread, and so is every callback.
+class NatsConnection {
+ public:
+  using MessageFn = std::function<void(NatsMessage&)>;
+  using ClosedFn = std::function<void(const absl::Status& why)>;
+  struct HeaderLine {
+    const char* name;
+    const char* value;
+  };
+
+  // Any thread; blocks up to about twice `timeout`. Unavailable, or Unauthenticated if the server
+  // refused the credentials. `loop` lives until the connection is gone.
+  static absl::StatusOr<std::unique_ptr<NatsConnection>> Connect(Loop* loop,
+                                                                 const NatsEndpoint& endpoint,
+                                                                 const std::string& client_name,
+                                                                 std::chrono::milliseconds timeout);
+  // Any thread, after Stop (or instead of Start). May block for half a second.
+  ~NatsConnection();
+  NatsConnection(const NatsConnection&) = delete;
+  NatsConnection& operator=(const NatsConnection&) = delete;
+
+  [[nodiscard]] const NatsServerInfo& server() const { return server_; }
+  // Subjects below it, "<inbox>.<anything>", are this connection's alone.
+  [[nodiscard]] const std::string& inbox() const { return inbox_; }
+
+  // From here on messages arrive. `on_closed` comes at most once, never from inside a call.
+  void Start(ClosedFn on_closed);
+  // No callback comes after it, and what was published and not yet sent is dropped.
+  void Stop();
+
+  // Returns a number for Unsubscribe. `on_message` may call anything here.
+  uint64_t Subscribe(const std::string& subject, MessageFn on_message);
+  void Unsubscribe(uint64_t subscription);
+
+  // Sent by Flush, which the owner calls at the end of each round of the loop. On a connection that
+  // is closed, or about to be told so, nothing happens. `reply` may be empty.
+  void Publish(const std::string& subject, const std::string& reply, std::string_view payload,
+               std::span<const HeaderLine> headers = {});
+  void Flush();
+
+ private:
+  struct Subscription;
+  struct Link;
+  struct EventCallbacks;
+
+  explicit NatsConnection(Loop* loop);
+  absl::Status Configure(__natsOptions* options, const NatsEndpoint& endpoint,
+                         const std::string& client_name, std::chrono::milliseconds timeout);
+  void LearnServer(const std::string& url, std::chrono::milliseconds timeout);
+  void OnReady(Loop::Ready ready);
+  void Drain();
+  void WatchWrites(bool wanted);
+  void CheckClosed();
+
+  // Constant after Connect.
+  Loop* const loop_;
+  std::shared_ptr<Link> link_;
+  NatsServerInfo server_;
+  std::string inbox_;
+  __natsConnection* nc_ = nullptr;
+
+  // The engine thread's.
+  bool started_ = false;
+  bool stopped_ = false;
+  bool draining_ = false;
+  bool watching_writes_ = false;
+  ClosedFn on_closed_;
+  uint64_t next_subscription_ = 1;
+  std::vector<std::unique_ptr<Subscription>> subscriptions_;
+};
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_NATS_CONNECTION_H_

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/nats_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "jetstream/append_chain.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/nats_probe.h"
+#include "jetstream/nats_reader.h"
+#include "jetstream/nats_records.h"
+#include "jetstream/subject.h"
+
+namespace jetd::jetstream {
+namespace {
+
+constexpr int kMinMajor = 2;
+constexpr int kMinMinor = 10;
+// Of max_payload, for a record's header block: ours is below 200 bytes.
+constexpr size_t kHeaderReserveBytes = 1024;
+
+std::string ApiPrefix(const std::string& domain) {
+  return domain.empty() ? "$JS.API." : Cat("$JS.", domain, ".API.");
+}
+
+absl::Status NotConnected() { return MakeError(Errc::kUnavailable, "not connected to NATS"); }
+
+std::string OutsideCaveat(int replicas) {
+  if (replicas == 1) {
+    return "one replica: a power cut at the nats-server can lose answered writes that it had not "
+           "synced yet (its sync_interval, which cannot be seen from here; two minutes by default)";
+  }
+  return Cat(
+      "a power cut at ", replicas / 2 + 1, " of the ", replicas,
+      " replicas at once can lose answered writes that they had not synced yet (sync_interval, "
+      "which cannot be seen from here)");
+}
+
+}  // namespace
+
+// Everything that belongs to one connection.
+struct NatsLog::Session {
+  std::unique_ptr<NatsConnection> connection;
+  std::unique_ptr<NatsApi> api;
+  std::unique_ptr<AppendChain> chain;
+  std::unique_ptr<NatsRecords> records;
+  std::vector<std::unique_ptr<NatsReader>> readers;
+  uint64_t next_reader = 1;
+  bool reader_finished = false;
+
+  // After this nothing of it calls anybody.
+  void Drop() {
+    connection->Stop();
+    for (const auto& reader : readers) reader->Drop();
+    if (records != nullptr) records->Drop();
+    if (chain != nullptr) chain->Drop();
+    api->Drop();
+  }
+};
+
+// The loop keeps its hooks for ever; this one may outlive its log.
+struct NatsLog::Hook {
+  NatsLog* log;
+};
+
+NatsLog::NatsLog(Loop* loop, NatsLogOptions options)
+    : loop_(loop),
+      options_(std::move(options)),
+      prefix_(ApiPrefix(options_.domain)),
+      hook_(std::make_shared<Hook>(Hook{this})),
+      backoff_(options_.min_backoff) {
+  JETD_CHECK(IsBucketName(options_.stream.bucket)) << options_.stream.bucket;
+  loop_->AddRoundHook([hook = hook_] {
+    if (hook->log != nullptr) hook->log->OnRound();
+  });
+}
+
+NatsLog::~NatsLog() {
+  Close();
+  hook_->log = nullptr;
+}
+
+void NatsLog::Open(Observer* observer, DoneFn fatal) {
+  JETD_CHECK(phase_ == Phase::kClosed) << "Open of an open log";
+  observer_ = observer;
+  fatal_ = std::move(fatal);
+  open_ = std::make_shared<bool>(true);
+  phase_ = Phase::kIdle;
+  StartConnecting();
+}
+
+void NatsLog::Close() {
+  if (phase_ == Phase::kClosed) return;
+  phase_ = Phase::kClosed;
+  open_.reset();
+  observer_ = nullptr;
+  fatal_ = nullptr;
+  if (connect_timer_ != 0) loop_->Cancel(connect_timer_);
+  connect_timer_ = 0;
+  if (session_ != nullptr) {
+    session_->Drop();
+    retired_.push_back(std::move(session_));
+  }
+}
+
+void NatsLog::Later(std::function<void()> fn) {
+  loop_->Defer([open = std::weak_ptr(open_), fn = std::move(fn)] {
+    if (!open.expired()) fn();
+  });
+}
+
+void NatsLog::StartConnecting() {
+  phase_ = Phase::kConnecting;
+  absl::StatusOr<NatsEndpoint> endpoint = options_.endpoint();
+  if (!endpoint.ok()) return ConnectLater(endpoint.status());
+  helper_.Run([this, loop = loop_, open = std::weak_ptr(open_), endpoint = *std::move(endpoint),
+               name = options_.client_name, timeout = options_.connect_timeout] {
+    if (open.expired()) return;
+    auto result = std::make_shared<absl::StatusOr<std::unique_ptr<NatsConnection>>>(
+        NatsConnection::Connect(loop, endpoint, name, timeout));
+    loop->Post([this, open, result] {
+      if (!open.expired()) OnConnectResult(std::move(*result));
+    });
+  });
+}
+
+void NatsLog::OnConnectResult(absl::StatusOr<std::unique_ptr<NatsConnection>> result) {
+  if (!result.ok()) return ConnectLater(result.status());
+  const std::string& version = (*result)->server().version;
+  if (!version.empty() && !VersionAtLeast(version, kMinMajor, kMinMinor)) {
+    const std::string text = Cat("the nats-server at ", (*result)->server().url, " is version ",
+                                 version, "; jetd needs ", kMinMajor, ".", kMinMinor, " or later");
+    return GiveUp(absl::FailedPreconditionError(text));
+  }
+  StartSession(*std::move(result));
+}
+
+void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
+  phase_ = Phase::kSettingUp;
+  session_ = std::make_unique<Session>();
+  session_->connection = std::move(connection);
+  NatsConnection* const nats = session_->connection.get();
+  nats->Start([this](const absl::Status& why) { EndSession(why); });
+  session_->api = std::make_unique<NatsApi>(loop_, nats, prefix_, options_.answer_timeout);
+  SetUpStream(session_->api.get(), options_.stream,
+              [this](absl::StatusOr<StreamFacts> facts) { OnStream(std::move(facts)); });
+}
+
+void NatsLog::OnStream(absl::StatusOr<StreamFacts> facts) {
+  if (phase_ != Phase::kSettingUp) return;
+  if (absl::IsFailedPrecondition(facts.status()) && GetErrc(facts.status()) == Errc::kNone) {
+    return GiveUp(facts.status());
+  }
+  if (!facts.ok()) return EndSession(facts.status());
+  if (options_.durability == nullptr) return BecomeConnected(*facts);
+  options_.durability->SyncStream(
+      [this, open = std::weak_ptr(open_), session = session_.get(), facts = *facts] {
+        // Another session may be setting up by now.
+        if (open.expired() || phase_ != Phase::kSettingUp || session_.get() != session) return;
+        BecomeConnected(facts);
+      });
+}
+
+void NatsLog::BecomeConnected(const StreamFacts& facts) {
+  NatsConnection* const nats = session_->connection.get();
+  const SubjectCodec subjects(options_.stream.bucket);
+  AppendChain::Options chain;
+  if (!options_.domain.empty()) chain.publish_prefix = prefix_;
+  chain.barrier_subject = subjects.BarrierSubject();
+  chain.patience = options_.answer_timeout;
+  AppendChain::Callbacks callbacks;
+  callbacks.appended = [this](StreamSeq seq) { OnAppended(seq); };
+  callbacks.refused = [this](StreamSeq seq, const absl::Status& why) {
+    observer_->OnRefused(seq, why);
+  };
+  callbacks.broken = [this](const absl::Status& why) { EndSession(why); };
+  session_->chain =
+      std::make_unique<AppendChain>(loop_, nats, std::move(chain), std::move(callbacks));
+  session_->records = std::make_unique<NatsRecords>(loop_, session_->api.get(),
+                                                    options_.stream.bucket, facts.replicas);
+  if (!options_.exclusive) {
+    // Our own are not delivered to us (no echo).
+    nats->Subscribe(subjects.TermSubject(), [this](NatsMessage&) { observer_->OnForeignTerm(); });
+  }
+  phase_ = Phase::kConnected;
+  backoff_ = options_.min_backoff;
+  appended_ = durable_ = StreamSeq();
+  syncing_ = false;
+  info_ = InfoOf(facts);
+  log::Info("connected to nats-server {} at {}, stream {} with {} records",
+            info_.server_version.empty() ? "(unknown version)" : info_.server_version,
+            nats->server().url, StreamName(options_.stream.bucket), facts.state.messages);
+  observer_->OnConnected(info_);
+}
+
+LogInfo NatsLog::InfoOf(const StreamFacts& facts) const {
+  const NatsServerInfo& server = session_->connection->server();
+  LogInfo info;
+  info.bucket = options_.stream.bucket;
+  info.subject_prefix = SubjectCodec(options_.stream.bucket).prefix();
+  const size_t sent_before = options_.domain.empty() ? 0 : prefix_.size();
+  const size_t control_line =
+      options_.max_control_line_bytes -
+      std::min(options_.max_control_line_bytes, limits::kControlLineReserveBytes + sent_before);
+  info.max_subject_bytes = std::min(control_line, limits::kMaxSubjectBytes);
+  info.max_payload_bytes =
+      server.max_payload_bytes - std::min(server.max_payload_bytes, kHeaderReserveBytes);
+  info.replicas = facts.replicas;
+  info.created_ns = facts.created_ns;
+  info.server_version = server.version;
+  info.durability_caveat = options_.durability != nullptr ? options_.durability->Caveat()
+                                                          : OutsideCaveat(facts.replicas);
+  return info;
+}
+
+void NatsLog::EndSession(const absl::Status& why) {
+  if (session_ == nullptr) return;
+  const bool was_connected = connected();
+  const std::weak_ptr<bool> open(open_);
+  phase_ = Phase::kIdle;
+  RetireSession(why);
+  if (open.expired()) return;
+  if (was_connected) {
+    log::Warn("disconnected from NATS: {}", MessageOf(why));
+    observer_->OnDisconnected(MakeError(Errc::kUnavailable, MessageOf(why)));
+    if (open.expired()) return;
+  }
+  ConnectLater(why);
+}
+
+void NatsLog::RetireSession(const absl::Status& why) {
+  Session* const ended = session_.get();
+  ended->connection->Stop();
+  // Kept until the round's end: this may run inside one of its callbacks.
+  retired_.push_back(std::move(session_));
+  const std::weak_ptr<bool> open(open_);
+  const absl::Status told = MakeError(Errc::kUnavailable, MessageOf(why));
+  // A callback may close the log.
+  for (const auto& reader : ended->readers) {
+    if (!open.expired()) reader->Fail(told);
+  }
+  if (ended->records != nullptr && !open.expired()) ended->records->Fail(told);
+  if (!open.expired()) ended->api->Fail(told);
+  if (ended->chain != nullptr && !open.expired()) ended->chain->Fail(told);
+  ended->Drop();
+}
+
+void NatsLog::ConnectLater(const absl::Status& why) {
+  phase_ = Phase::kIdle;
+  log::Warn("NATS: {}; trying again in {} ms", MessageOf(why), backoff_.count());
+  connect_timer_ = loop_->RunAfter(backoff_, [this] {
+    connect_timer_ = 0;
+    StartConnecting();
+  });
+  backoff_ = std::min(backoff_ * 2, options_.max_backoff);
+}
+
+void NatsLog::GiveUp(const absl::Status& why) {
+  const DoneFn fatal = std::move(fatal_);
+  Close();
+  fatal(why);
+}
+
+void NatsLog::OnRound() {
+  if (session_ != nullptr) {
+    if (session_->reader_finished) {
+      session_->reader_finished = false;
+      std::erase_if(session_->readers, [](const auto& reader) { return reader->finished(); });
+    }
+    session_->connection->Flush();
+  }
+  for (std::unique_ptr<Session>& retired : std::exchange(retired_, {})) {
+    // Closing a connection may block; the rest goes here.
+    helper_.Run([connection = std::shared_ptr(std::move(retired->connection))] {});
+  }
+}
+
+void NatsLog::Append(StreamSeq predicted, const NewRecord& record) {
+  if (!connected()) return;
+  JETD_CHECK(record.subject.size() <= info_.max_subject_bytes)
+      << "subject of " << record.subject.size() << " bytes";
+  JETD_CHECK(record.payload.size() <= info_.max_payload_bytes)
+      << "payload of " << record.payload.size() << " bytes";
+  session_->chain->Append(predicted, record);
+}
+
+void NatsLog::OnAppended(StreamSeq seq) {
+  const std::weak_ptr<bool> open(open_);
+  observer_->OnAppended(seq);
+  if (open.expired() || !connected()) return;
+  RequestDurable(seq);
+}
+
+void NatsLog::RequestDurable(StreamSeq seq) {
+  if (!connected()) return;
+  appended_ = std::max(appended_, seq);
+  if (syncing_) return;
+  syncing_ = true;
+  // Not at once: one sync, or one call, for all answers of a round.
+  Later([this, session = session_.get()] {
+    if (session_.get() == session && connected()) SyncMore();
+  });
+}
+
+void NatsLog::SyncMore() {
+  const auto safe = [this, open = std::weak_ptr(open_), session = session_.get(),
+                     upto = appended_] {
+    if (open.expired() || session_.get() != session || !connected()) return;
+    syncing_ = false;
+    if (upto > durable_) {
+      durable_ = upto;
+      observer_->OnDurable(upto);
+      if (open.expired() || session_.get() != session || !connected()) return;
+    }
+    if (appended_ > durable_) RequestDurable(appended_);
+  };
+  if (options_.durability == nullptr) return safe();
+  options_.durability->SyncAppends(safe);
+}
+
+void NatsLog::Barrier(SeqFn done) {
+  if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
+  session_->chain->Barrier(std::move(done));
+}
+
+void NatsLog::Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) {
+  if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
+  Session* const session = session_.get();
+  auto finished = [session, done = std::move(done)](absl::StatusOr<StreamSeq> last) {
+    session->reader_finished = true;
+    done(std::move(last));
+  };
+  session->readers.push_back(std::make_unique<NatsReader>(
+      loop_, session->connection.get(), session->api.get(), options_.stream.bucket,
+      session->next_reader++, options, std::move(on_record), std::move(finished)));
+  session->readers.back()->Start();
+}
+
+void NatsLog::Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn done) {
+  if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
+  if (seqs.empty()) return Later([done = std::move(done)] { done(absl::OkStatus()); });
+  session_->records->Get(seqs, std::move(on_record), std::move(done));
+}
+
+void NatsLog::Delete(StreamSeq seq, DoneFn done) {
+  if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
+  session_->records->Delete(seq, std::move(done));
+}
+
+void NatsLog::SyncDeletes(DoneFn done) {
+  if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
+  if (options_.durability == nullptr) {
+    return Later([done = std::move(done)] { done(absl::OkStatus()); });
+  }
+  options_.durability->SyncDeletes([open = std::weak_ptr(open_), done = std::move(done)] {
+    if (!open.expired()) done(absl::OkStatus());
+  });
+}
+
+void NatsLog::State(StateFn done) {
+  if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
+  AskStream(session_->api.get(), options_.stream.bucket,
+            [done = std::move(done)](absl::StatusOr<StreamFacts> facts) {
+              if (!facts.ok()) return done(facts.status());
+              done(facts->state);
+            });
+}
+
+}  // namespace jetd::jetstream

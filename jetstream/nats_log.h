@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_NATS_LOG_H_
+#define JETD_JETSTREAM_NATS_LOG_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/loop.h"
+#include "jetstream/durability.h"
+#include "jetstream/helper_thread.h"
+#include "jetstream/log.h"
+#include "jetstream/nats_connection.h"
+#include "jetstream/nats_endpoint.h"
+#include "jetstream/stream_setup.h"
+
+namespace jetd::jetstream {
+
+struct NatsLogOptions {
+  NatsEndpointFn endpoint;
+  StreamOptions stream;
+  // JetStream domain; empty: the one that the server is in.
+  std::string domain;
+  std::string client_name = "jetd";
+  // The server's max_control_line, which it does not tell; this is its default.
+  size_t max_control_line_bytes = 4096;
+  // jetd alone can write: an embedded server with a secret of its own.
+  bool exclusive = false;
+  // Null: what the server promises is all there is. Outlives the log.
+  Durability* durability = nullptr;
+
+  std::chrono::milliseconds connect_timeout{2'000};
+  // A write that has no answer for so long: the connection is given up. A read or an API request
+  // fails with kTimeout.
+  std::chrono::milliseconds answer_timeout{10'000};
+  std::chrono::milliseconds min_backoff{50};
+  std::chrono::milliseconds max_backoff{2'000};
+};
+
+// The Log on a real nats-server: see Log for what it promises.
+//
+// One connection at a time, a NatsSession, and it is never mended: when it breaks, everything of it
+// is failed, and a helper thread makes another, with back-off, to the next endpoint. Nothing that
+// was sent on one is waited for on another.
+//
+//   Open -> connecting -> setting up -> connected -> (broken) -> waiting -> connecting -> …
+//
+// The engine thread's alone, like Log, and made and destroyed while the loop does not run or on it,
+// not from inside a callback. `loop` outlives it.
+class NatsLog : public Log {
+ public:
+  NatsLog(Loop* loop, NatsLogOptions options);
+  ~NatsLog() override;
+
+  void Open(Observer* observer, DoneFn fatal) override;
+  void Close() override;
+  void Append(StreamSeq predicted, const NewRecord& record) override;
+  void RequestDurable(StreamSeq seq) override;
+  void Barrier(SeqFn done) override;
+  void Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) override;
+  void Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn done) override;
+  void Delete(StreamSeq seq, DoneFn done) override;
+  void SyncDeletes(DoneFn done) override;
+  void State(StateFn done) override;
+  [[nodiscard]] bool exclusive() const override { return options_.exclusive; }
+
+ private:
+  struct Session;
+  struct Hook;
+  enum class Phase { kClosed, kIdle, kConnecting, kSettingUp, kConnected };
+
+  void StartConnecting();
+  void OnConnectResult(absl::StatusOr<std::unique_ptr<NatsConnection>> result);
+  void StartSession(std::unique_ptr<NatsConnection> connection);
+  void OnStream(absl::StatusOr<StreamFacts> facts);
+  void BecomeConnected(const StreamFacts& facts);
+  void EndSession(const absl::Status& why);
+  void ConnectLater(const absl::Status& why);
+  void GiveUp(const absl::Status& why);
+  void OnAppended(StreamSeq seq);
+  void SyncMore();
+  void OnRound();
+  void RetireSession(const absl::Status& why);
+  [[nodiscard]] LogInfo InfoOf(const StreamFacts& facts) const;
+  // Runs `fn` soon, unless the log is closed by then.
+  void Later(std::function<void()> fn);
+  [[nodiscard]] bool connected() const { return phase_ == Phase::kConnected; }
+
+  Loop* const loop_;
+  const NatsLogOptions options_;
+  const std::string prefix_;  // "$JS.API." or with a domain
+  const std::shared_ptr<Hook> hook_;
+
+  Phase phase_ = Phase::kClosed;
+  Observer* observer_ = nullptr;
+  DoneFn fatal_;
+  // Replaced by Close: what holds the old one weakly does not run any more.
+  std::shared_ptr<bool> open_;
+  LogInfo info_;
+  std::unique_ptr<Session> session_;
+  std::vector<std::unique_ptr<Session>> retired_;
+  std::chrono::milliseconds backoff_;
+  TimerId connect_timer_ = 0;
+
+  // How far appends were answered, told safe, and whether a sync is on its way; one session's.
+  StreamSeq appended_, durable_;
+  bool syncing_ = false;
+
+  HelperThread helper_;
+};
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_NATS_LOG_H_

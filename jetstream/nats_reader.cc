@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/nats_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "jetstream/stream_setup.h"
+
+namespace jetd::jetstream {
+namespace {
+
+// One window of records, and how far it may run empty before the next is asked for.
+constexpr uint64_t kPullRecords = 8'000;
+constexpr uint64_t kPullAgainBelow = 4'000;
+// More than the largest record with its header, or the server could not send it at all.
+constexpr uint64_t kPullBytes = 16UL << 20;
+constexpr std::chrono::seconds kPullExpires{30};
+constexpr std::chrono::seconds kConsumerIdle{60};
+// Silence while records are due, and how many consumers in a row may fall silent.
+constexpr std::chrono::seconds kPatience{5};
+constexpr int kMaxAttempts = 4;
+
+constexpr std::string_view kAckPrefix = "$JS.ACK.";
+// Tokens from the stream's name on: stream, consumer, delivered, stream sequence, consumer
+// sequence, time, pending; the longer shape has domain and account before them and a random token
+// behind.
+constexpr size_t kMaxTokens = 12;
+
+template <typename Int>
+bool ParseInt(std::string_view text, Int& out) {
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), out);
+  return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+}
+
+}  // namespace
+
+bool IsDeleteOperation(std::string_view operation) {
+  return operation == "DEL" || operation == "PURGE";
+}
+
+bool ParseDelivery(std::string_view reply, DeliveryFacts& out) {
+  if (reply.substr(0, kAckPrefix.size()) != kAckPrefix) return false;
+  std::array<std::string_view, kMaxTokens> tokens;
+  size_t count = 0;
+  std::string_view rest = reply.substr(kAckPrefix.size());
+  while (count < kMaxTokens) {
+    const size_t dot = rest.find('.');
+    tokens[count++] = rest.substr(0, dot);
+    if (dot == std::string_view::npos) break;
+    rest.remove_prefix(dot + 1);
+  }
+  if (count != 7 && count < 9) return false;
+  const size_t first = count == 7 ? 0 : 2;
+  uint64_t seq = 0;
+  if (!ParseInt(tokens[first + 3], seq) || !ParseInt(tokens[first + 4], out.consumer_seq) ||
+      !ParseInt(tokens[first + 5], out.time_ns) || !ParseInt(tokens[first + 6], out.pending)) {
+    return false;
+  }
+  out.stream_seq = StreamSeq(seq);
+  return true;
+}
+
+NatsReader::NatsReader(Loop* loop, NatsConnection* connection, NatsApi* api, std::string bucket,
+                       uint64_t id, Log::ReadOptions options, Log::RecordFn on_record,
+                       Log::ReadDoneFn done)
+    : loop_(loop),
+      connection_(connection),
+      api_(api),
+      bucket_(std::move(bucket)),
+      id_(id),
+      options_(std::move(options)),
+      on_record_(std::move(on_record)),
+      done_(std::move(done)),
+      self_(std::make_shared<NatsReader*>(this)),
+      next_(std::max(options_.from, StreamSeq(1))) {}
+
+NatsReader::~NatsReader() {
+  if (timer_ != 0) loop_->Cancel(timer_);
+}
+
+void NatsReader::Start() {
+  AskStream(api_, bucket_, [weak = std::weak_ptr(self_)](absl::StatusOr<StreamFacts> facts) {
+    const auto self = weak.lock();
+    if (self == nullptr || (*self)->finished()) return;
+    NatsReader& reader = **self;
+    if (!facts.ok()) return reader.Finish(facts.status());
+    reader.target_ = facts->state.last;
+    if (reader.next_ > reader.target_) return reader.Finish(reader.target_);
+    reader.MakeConsumer();
+  });
+}
+
+void NatsReader::MakeConsumer() {
+  ++round_;
+  asked_ = 0;
+  consumer_seq_ = 0;
+  const std::string inbox = Cat(connection_->inbox(), ".r.", id_, ".", round_);
+  subscription_ =
+      connection_->Subscribe(inbox, [this](NatsMessage& message) { OnMessage(message); });
+  // A name of our own, so that it can be deleted before its answer is here.
+  const std::string& unique = connection_->inbox();
+  consumer_ = Cat("jetd_", unique.substr(unique.rfind('.') + 1), "_", id_, "_", round_);
+  nlohmann::json config = {{"name", consumer_},
+                           {"deliver_policy", "by_start_sequence"},
+                           {"opt_start_seq", next_.value()},
+                           {"ack_policy", "none"},
+                           {"replay_policy", "instant"},
+                           {"mem_storage", true},
+                           {"num_replicas", 1},
+                           {"inactive_threshold", std::chrono::nanoseconds(kConsumerIdle).count()}};
+  if (options_.headers_only) config["headers_only"] = true;
+  if (!options_.subjects.empty()) config["filter_subjects"] = options_.subjects;
+  const nlohmann::json request = {{"stream_name", StreamName(bucket_)}, {"config", config}};
+  api_->Request(api_->Subject(Cat("CONSUMER.CREATE.", StreamName(bucket_), ".", consumer_)),
+                request.dump(),
+                [weak = std::weak_ptr(self_), round = round_](absl::StatusOr<NatsMessage*> reply) {
+                  const auto self = weak.lock();
+                  if (self != nullptr && !(*self)->finished())
+                    (*self)->OnConsumer(round, std::move(reply));
+                });
+}
+
+void NatsReader::OnConsumer(uint64_t round, absl::StatusOr<NatsMessage*> reply) {
+  if (round != round_) return;
+  if (!reply.ok()) return TryAgain(MessageOf(reply.status()));
+  const nlohmann::json answer = ParseAnswer((*reply)->payload());
+  const ApiError error = ApiErrorOf(answer);
+  if (error.code != 0) return TryAgain(error.description);
+  pending_ = static_cast<uint64_t>(IntegerOf(answer, "num_pending", 0));
+  if (pending_ == 0) return Finish(std::max(target_, next_.Prev()));
+  Pull();
+  ArmTimer();
+}
+
+void NatsReader::Pull() {
+  const nlohmann::json request = {{"batch", kPullRecords},
+                                  {"max_bytes", kPullBytes},
+                                  {"expires", std::chrono::nanoseconds(kPullExpires).count()}};
+  asked_ += kPullRecords;
+  connection_->Publish(
+      api_->Subject(Cat("CONSUMER.MSG.NEXT.", StreamName(bucket_), ".", consumer_)),
+      Cat(connection_->inbox(), ".r.", id_, ".", round_), request.dump());
+}
+
+void NatsReader::OnMessage(NatsMessage& message) {
+  heard_ = true;
+  if (message.reply().empty()) {
+    OnStatus(message, message.status());
+  } else {
+    OnRecord(message);
+  }
+}
+
+void NatsReader::OnStatus(NatsMessage& message, int status) {
+  if (status == 100) return;  // a heartbeat
+  // The window ended before it was full: by its bytes (409) or its time (408).
+  const std::string_view left_text = message.Header("Nats-Pending-Messages");
+  uint64_t left = 0;
+  if ((status != 409 && status != 408) || !ParseInt(left_text, left)) {
+    return TryAgain(Cat("status ", status, " ", message.Header("Description")));
+  }
+  asked_ -= std::min(asked_, left);
+  if (asked_ <= kPullAgainBelow) Pull();
+}
+
+void NatsReader::OnRecord(NatsMessage& message) {
+  DeliveryFacts facts;
+  if (!ParseDelivery(message.reply(), facts)) return TryAgain("a message without a position");
+  if (facts.consumer_seq != consumer_seq_ + 1 || facts.stream_seq < next_) {
+    return TryAgain("records were lost on the way");
+  }
+  consumer_seq_ = facts.consumer_seq;
+  attempts_ = 0;
+  next_ = facts.stream_seq.Next();
+  pending_ = facts.pending;
+  asked_ -= std::min<uint64_t>(asked_, 1);
+
+  Record record;
+  record.seq = facts.stream_seq;
+  record.time_ns = facts.time_ns;
+  record.subject = message.subject();
+  record.header = message.Header("Jetd");
+  record.is_delete = IsDeleteOperation(message.Header("KV-Operation"));
+  record.payload = message.payload();
+  record.payload_size = record.payload.size();
+  if (options_.headers_only) {
+    size_t size = 0;
+    if (ParseInt(message.Header("Nats-Msg-Size"), size)) record.payload_size = size;
+    record.payload = {};
+  }
+  const std::weak_ptr<NatsReader*> weak(self_);
+  on_record_(record);
+  if (weak.expired() || finished()) return;
+
+  if (facts.pending == 0 || facts.stream_seq >= target_) {
+    return Finish(std::max(target_, facts.stream_seq));
+  }
+  if (asked_ <= kPullAgainBelow && asked_ < pending_) Pull();
+}
+
+void NatsReader::TryAgain(std::string_view why) {
+  DropConsumer();
+  if (++attempts_ >= kMaxAttempts) {
+    return Finish(MakeError(Errc::kUnavailable, Cat("cannot read the stream: ", why)));
+  }
+  log::Debug("reading the stream again from {}: {}", next_.value(), why);
+  MakeConsumer();
+}
+
+void NatsReader::DropConsumer() {
+  if (subscription_ != 0) connection_->Unsubscribe(subscription_);
+  subscription_ = 0;
+  if (timer_ != 0) loop_->Cancel(timer_);
+  timer_ = 0;
+  if (consumer_.empty()) return;
+  // Nobody waits for the answer: the server drops an idle one by itself.
+  connection_->Publish(api_->Subject(Cat("CONSUMER.DELETE.", StreamName(bucket_), ".", consumer_)),
+                       "", "");
+  consumer_.clear();
+}
+
+void NatsReader::ArmTimer() {
+  heard_ = false;
+  timer_ = loop_->RunAfter(kPatience, [this] {
+    timer_ = 0;
+    if (!heard_) return TryAgain("the stream is silent");
+    ArmTimer();
+  });
+}
+
+void NatsReader::Finish(absl::StatusOr<StreamSeq> result) {
+  if (finished()) return;
+  DropConsumer();
+  const Log::ReadDoneFn done = std::exchange(done_, nullptr);
+  done(std::move(result));
+}
+
+void NatsReader::Drop() {
+  consumer_.clear();
+  DropConsumer();
+  done_ = nullptr;
+}
+
+void NatsReader::Fail(const absl::Status& why) {
+  consumer_.clear();
+  Finish(why);
+}
+
+}  // namespace jetd::jetstream

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_NATS_READER_H_
+#define JETD_JETSTREAM_NATS_READER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "base/loop.h"
+#include "base/types.h"
+#include "jetstream/log.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/nats_connection.h"
+
+namespace jetd::jetstream {
+
+// Whether a `KV-Operation` header makes a record a delete.
+[[nodiscard]] bool IsDeleteOperation(std::string_view operation);
+
+// What the reply subject of a consumer's message says.
+struct DeliveryFacts {
+  StreamSeq stream_seq;
+  uint64_t consumer_seq = 0;
+  int64_t time_ns = 0;
+  uint64_t pending = 0;  // records of the consumer's subjects after this one
+};
+// False if `reply` is not one of "$JS.ACK.…" in either of its two shapes.
+[[nodiscard]] bool ParseDelivery(std::string_view reply, DeliveryFacts& out);
+
+// One pass over the stream, from a sequence to its end, by a consumer that exists for this pass
+// alone. It asks the stream for its last sequence first, then pulls in windows, so that what is on
+// the way is bounded in records and bytes however large the stream is; a gap or a silence makes a
+// new consumer behind the last record that came.
+//
+// Owned by a NatsLog, on one connection. The engine thread's alone; calls back from messages and
+// timers only. After `done`, or Drop, it calls nobody.
+class NatsReader {
+ public:
+  NatsReader(Loop* loop, NatsConnection* connection, NatsApi* api, std::string bucket, uint64_t id,
+             Log::ReadOptions options, Log::RecordFn on_record, Log::ReadDoneFn done);
+  ~NatsReader();
+
+  void Start();
+  // The connection is gone.
+  void Fail(const absl::Status& why);
+  // The same without telling anybody.
+  void Drop();
+  [[nodiscard]] bool finished() const { return done_ == nullptr; }
+
+ private:
+  void MakeConsumer();
+  void OnConsumer(uint64_t round, absl::StatusOr<NatsMessage*> reply);
+  void Pull();
+  void OnMessage(NatsMessage& message);
+  void OnStatus(NatsMessage& message, int status);
+  void OnRecord(NatsMessage& message);
+  void TryAgain(std::string_view why);
+  void DropConsumer();
+  void Finish(absl::StatusOr<StreamSeq> result);
+  void ArmTimer();
+
+  Loop* const loop_;
+  NatsConnection* const connection_;
+  NatsApi* const api_;
+  const std::string bucket_;
+  const uint64_t id_;
+  const Log::ReadOptions options_;
+  Log::RecordFn on_record_;
+  Log::ReadDoneFn done_;
+  // Answers to requests hold it weakly.
+  std::shared_ptr<NatsReader*> self_;
+
+  StreamSeq target_;  // the stream's last sequence, asked for after the call
+  StreamSeq next_;    // first sequence that did not come yet
+  int attempts_ = 0;  // consumers in a row that brought nothing
+
+  // One consumer's.
+  uint64_t round_ = 0;
+  std::string consumer_;  // its name; empty: none
+  uint64_t subscription_ = 0;
+  uint64_t consumer_seq_ = 0;
+  uint64_t asked_ = 0;  // records pulled for and not yet here
+  uint64_t pending_ = 0;
+  bool heard_ = false;  // since the timer was armed
+  TimerId timer_ = 0;
+};
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_NATS_READER_H_

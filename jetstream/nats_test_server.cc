@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/nats_test_server.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace jetd::jetstream {
+namespace {
+
+sockaddr_in LoopbackAddress(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  return address;
+}
+
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = LoopbackAddress(0);
+  socklen_t size = sizeof(address);
+  JETD_CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  JETD_CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+bool CanConnect(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = LoopbackAddress(port);
+  const bool can = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return can;
+}
+
+}  // namespace
+
+std::unique_ptr<NatsTestServer> NatsTestServer::StartFrom(const char* variable) {
+  const char* program = std::getenv(variable);
+  if (program == nullptr || *program == '\0') return nullptr;
+  return std::unique_ptr<NatsTestServer>(new NatsTestServer(program));
+}
+
+NatsTestServer::NatsTestServer(std::string program) : program_(std::move(program)) {
+  std::string name = std::filesystem::temp_directory_path() / "jetd_nats_XXXXXX";
+  JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
+  folder_ = name;
+  port_ = FreePort();
+  std::ofstream(folder_ + "/nats.conf")
+      << "listen: \"127.0.0.1:" << port_ << "\"\n"
+      << "max_payload: 8MB\nmax_control_line: 66000\n"
+      << "jetstream { store_dir: \"" << folder_ << "/js\", max_file_store: 10GB }\n";
+  Start();
+}
+
+NatsTestServer::~NatsTestServer() {
+  Kill();
+  std::filesystem::remove_all(folder_);
+}
+
+std::string NatsTestServer::url() const { return Cat("nats://127.0.0.1:", port_); }
+
+void NatsTestServer::Start() {
+  const std::string config = folder_ + "/nats.conf";
+  const std::string log_path = folder_ + "/nats.log";
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  JETD_CHECK(pid >= 0);
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+    const int log_fd = open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(log_fd, 1);
+    dup2(log_fd, 2);
+    close_range(3, ~0U, 0);
+    execl(program_.c_str(), program_.c_str(), "-c", config.c_str(), nullptr);
+    _exit(127);
+  }
+  pid_ = pid;
+  // nats-server opens the port only when its streams are there.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!CanConnect(port_)) {
+    JETD_CHECK(std::chrono::steady_clock::now() < deadline) << program_ << " does not start";
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+void NatsTestServer::Kill() {
+  if (pid_ < 0) return;
+  kill(pid_, SIGKILL);
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+}
+
+void NatsTestServer::Restart() {
+  JETD_CHECK(pid_ < 0) << "it still runs";
+  Start();
+}
+
+}  // namespace jetd::jetstream

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_NATS_TEST_SERVER_H_
+#define JETD_JETSTREAM_NATS_TEST_SERVER_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+
+namespace jetd::jetstream {
+
+// A nats-server with JetStream for tests: on a free port of 127.0.0.1, its files in a new folder,
+// both gone with the object. Not thread-safe.
+class NatsTestServer {
+ public:
+  // The program that the environment variable names (JETD_NATS_SERVER, …); null if it is unset or
+  // empty, so that the test can skip.
+  static std::unique_ptr<NatsTestServer> StartFrom(const char* variable);
+
+  ~NatsTestServer();
+  NatsTestServer(const NatsTestServer&) = delete;
+  NatsTestServer& operator=(const NatsTestServer&) = delete;
+
+  // The same after a restart.
+  [[nodiscard]] std::string url() const;
+  // As `kill -9` does it. Waits until the process is gone.
+  void Kill();
+  // Starts it again on the same files and port. REQUIRES: killed.
+  void Restart();
+
+ private:
+  explicit NatsTestServer(std::string program);
+  void Start();
+
+  const std::string program_;
+  std::string folder_;
+  int port_ = -1;
+  pid_t pid_ = -1;
+};
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_NATS_TEST_SERVER_H_

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/stream_setup.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "jetstream/record.h"
+
+namespace jetd::jetstream {
+namespace {
+
+constexpr const char* kFormatMember = "jetd.format";
+// Unlimited history. NATS's KV clients refuse a bucket where it is below 1; 2^53-1 is exact in
+// every JSON library.
+constexpr int64_t kMaxHistory = (int64_t{1} << 53) - 1;
+// The smallest that nats-server takes: its table of message ids is rebuilt at every start, which
+// takes long in proportion to the window.
+constexpr int64_t kDuplicateWindowNs = 100'000'000;
+
+bool BoolOf(const nlohmann::json& object, const char* member) {
+  const auto found = object.find(member);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+absl::Status Refuse(const std::string& bucket, std::string_view why) {
+  return absl::FailedPreconditionError(
+      Cat("bucket \"", bucket, "\" (stream ", StreamName(bucket), ") is not usable: ", why,
+          "; it was left unchanged. Choose another --bucket, or remove that stream yourself if "
+          "nobody needs it"));
+}
+
+absl::Status CheckFormat(const std::string& bucket, const nlohmann::json& config) {
+  const auto metadata = config.find("metadata");
+  const std::string text =
+      metadata != config.end() && metadata->is_object() ? TextOf(*metadata, kFormatMember) : "";
+  if (text.empty()) return Refuse(bucket, "it was not made by jetd");
+  int format = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), format);
+  if (parsed.ec != std::errc() || format < 1) return Refuse(bucket, "its jetd.format is no number");
+  if (format > kFormatVersion) {
+    return Refuse(bucket, Cat("its format ", format, " is newer than this jetd, which knows ",
+                              kFormatVersion, ": run a newer jetd"));
+  }
+  return absl::OkStatus();
+}
+
+std::string SubjectsOf(const nlohmann::json& config) {
+  const auto subjects = config.find("subjects");
+  return subjects == config.end() ? "[]" : subjects->dump();
+}
+
+}  // namespace
+
+std::string StreamName(const std::string& bucket) { return "KV_" + bucket; }
+
+bool IsBucketName(const std::string& bucket) {
+  return !bucket.empty() && std::all_of(bucket.begin(), bucket.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+}
+
+nlohmann::json NewStreamConfig(const StreamOptions& options) {
+  return {{"name", StreamName(options.bucket)},
+          {"description", "the store of a jetd (an etcd server)"},
+          {"subjects", {Cat("$KV.", options.bucket, ".>")}},
+          {"retention", "limits"},
+          {"storage", "file"},
+          {"discard", "new"},
+          {"max_consumers", -1},
+          {"max_msgs", -1},
+          {"max_bytes", options.max_bytes},
+          {"max_age", 0},
+          {"max_msgs_per_subject", kMaxHistory},
+          {"max_msg_size", -1},
+          {"num_replicas", options.replicas},
+          {"duplicate_window", kDuplicateWindowNs},
+          {"allow_direct", true},
+          {"allow_rollup_hdrs", true},
+          {"deny_delete", false},
+          {"metadata", {{kFormatMember, Cat(kFormatVersion)}}}};
+}
+
+absl::Status CheckStreamConfig(const std::string& bucket, const nlohmann::json& config) {
+  const absl::Status format = CheckFormat(bucket, config);
+  if (!format.ok()) return format;
+  const nlohmann::json wanted = NewStreamConfig({.bucket = bucket});
+  if (config.contains("mirror") && config["mirror"].is_object()) {
+    return Refuse(bucket, "it is a mirror, which nobody but its origin writes to");
+  }
+  if (config.contains("sources") && !config["sources"].empty()) {
+    return Refuse(bucket, "other streams write into it (sources)");
+  }
+  if (BoolOf(config, "sealed")) return Refuse(bucket, "it is sealed");
+  if (SubjectsOf(config) != wanted["subjects"].dump()) {
+    return Refuse(bucket, Cat("its subjects are ", SubjectsOf(config)));
+  }
+  if (TextOf(config, "storage") != "file") return Refuse(bucket, "it is not stored in files");
+  if (TextOf(config, "retention") != "limits") return Refuse(bucket, "its retention is not limits");
+  if (TextOf(config, "discard") != "new") {
+    return Refuse(bucket, "it discards old records when it is full");
+  }
+  if (IntegerOf(config, "max_age", 0) != 0) return Refuse(bucket, "its records expire (max_age)");
+  const int64_t history = IntegerOf(config, "max_msgs_per_subject", -1);
+  if (history >= 0 && history < kMaxHistory) {
+    return Refuse(bucket, "it drops old versions (max_msgs_per_subject)");
+  }
+  if (BoolOf(config, "deny_delete")) {
+    return Refuse(bucket, "it denies deletes, so that compaction could never free space");
+  }
+  if (!BoolOf(config, "allow_direct")) return Refuse(bucket, "it denies direct gets");
+  // Acks before the write, from 2.12 on.
+  if (TextOf(config, "persist_mode") == "async") {
+    return Refuse(bucket, "it answers writes before they are written (persist_mode)");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StreamFacts> FactsOf(const nlohmann::json& answer) {
+  const auto config = answer.find("config");
+  const auto state = answer.find("state");
+  absl::Time created;
+  std::string error;
+  if (config == answer.end() || !config->is_object() || state == answer.end() ||
+      !state->is_object() ||
+      !absl::ParseTime(absl::RFC3339_full, TextOf(answer, "created"), &created, &error)) {
+    return MakeError(Errc::kUnavailable, "JetStream told of the stream in a way unknown to jetd");
+  }
+  const auto number = [&state](const char* member) {
+    return static_cast<uint64_t>(IntegerOf(*state, member, 0));
+  };
+  StreamFacts facts;
+  facts.replicas = static_cast<int>(IntegerOf(*config, "num_replicas", 1));
+  facts.created_ns = absl::ToUnixNanos(created);
+  facts.state.last = StreamSeq(number("last_seq"));
+  facts.state.messages = number("messages");
+  facts.state.bytes = number("bytes");
+  facts.state.first =
+      facts.state.messages == 0 ? facts.state.last.Next() : StreamSeq(number("first_seq"));
+  return facts;
+}
+
+namespace {
+
+// The answer's JSON, or the error in it.
+absl::StatusOr<nlohmann::json> JsonOf(const absl::StatusOr<NatsMessage*>& reply) {
+  if (!reply.ok()) return reply.status();
+  nlohmann::json answer = ParseAnswer((*reply)->payload());
+  const ApiError error = ApiErrorOf(answer);
+  if (error.code == 0) return answer;
+  if (error.err_code == js_error::kStreamNotFound) {
+    return absl::NotFoundError(error.description);
+  }
+  if (error.err_code == js_error::kStreamNameInUse) {
+    return absl::AlreadyExistsError(error.description);
+  }
+  return MakeError(Errc::kUnavailable,
+                   Cat("JetStream: ", error.description, " (", error.err_code, ")"));
+}
+
+void CreateStream(NatsApi* api, const StreamOptions& options,
+                  std::function<void(absl::StatusOr<StreamFacts>)> done) {
+  const auto on_reply = [done = std::move(done),
+                         bucket = options.bucket](absl::StatusOr<NatsMessage*> reply) {
+    const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
+    if (!answer.ok()) {
+      // Somebody else was faster: look again later.
+      done(MakeError(Errc::kUnavailable, Cat("cannot create stream ", StreamName(bucket), ": ",
+                                             MessageOf(answer.status()))));
+      return;
+    }
+    const absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
+    if (!facts.ok()) return done(facts.status());
+    // A server before 2.10 drops the metadata silently.
+    const absl::Status checked = CheckStreamConfig(bucket, answer->at("config"));
+    if (!checked.ok()) return done(checked);
+    done(facts);
+  };
+  api->Request(api->Subject(Cat("STREAM.CREATE.", StreamName(options.bucket))),
+               NewStreamConfig(options).dump(), on_reply);
+}
+
+}  // namespace
+
+void SetUpStream(NatsApi* api, const StreamOptions& options,
+                 std::function<void(absl::StatusOr<StreamFacts>)> done) {
+  const auto on_reply = [api, options,
+                         done = std::move(done)](absl::StatusOr<NatsMessage*> reply) mutable {
+    const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
+    if (absl::IsNotFound(answer.status())) return CreateStream(api, options, std::move(done));
+    if (!answer.ok()) return done(answer.status());
+    const absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
+    if (!facts.ok()) return done(facts.status());
+    const absl::Status checked = CheckStreamConfig(options.bucket, answer->at("config"));
+    if (!checked.ok()) return done(checked);
+    done(facts);
+  };
+  api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(options.bucket))), "", on_reply);
+}
+
+void AskStream(NatsApi* api, const std::string& bucket,
+               std::function<void(absl::StatusOr<StreamFacts>)> done) {
+  api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(bucket))), "",
+               [done = std::move(done)](absl::StatusOr<NatsMessage*> reply) {
+                 const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
+                 if (!answer.ok()) return done(answer.status());
+                 done(FactsOf(*answer));
+               });
+}
+
+}  // namespace jetd::jetstream

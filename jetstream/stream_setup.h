@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_STREAM_SETUP_H_
+#define JETD_JETSTREAM_STREAM_SETUP_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "jetstream/log.h"
+#include "jetstream/nats_api.h"
+#include "nlohmann/json.hpp"
+
+namespace jetd::jetstream {
+
+// What a new stream is made with. An existing one is taken with what it has.
+struct StreamOptions {
+  std::string bucket;
+  int replicas = 1;
+  int64_t max_bytes = -1;  // no limit of its own
+};
+
+// What an answer to STREAM.INFO or STREAM.CREATE says.
+struct StreamFacts {
+  StreamState state;
+  int replicas = 1;
+  int64_t created_ns = 0;
+};
+
+[[nodiscard]] std::string StreamName(const std::string& bucket);  // "KV_<bucket>"
+// A bucket's name as NATS's KV takes it: letters, digits, `-`, `_`.
+[[nodiscard]] bool IsBucketName(const std::string& bucket);
+
+// The configuration of a new bucket's stream: one that NATS's own KV tools open, with what DESIGN
+// asks for on top.
+[[nodiscard]] nlohmann::json NewStreamConfig(const StreamOptions& options);
+
+// OK if a stream with this configuration is a jetd bucket that this version can serve; otherwise
+// FailedPrecondition with what is wrong and what to do about it, for people.
+[[nodiscard]] absl::Status CheckStreamConfig(const std::string& bucket,
+                                             const nlohmann::json& config);
+
+// Unavailable if the answer is not of the expected shape.
+[[nodiscard]] absl::StatusOr<StreamFacts> FactsOf(const nlohmann::json& answer);
+
+// Finds the bucket's stream and checks it, or makes it. Never changes one that is there. `done`
+// gets FailedPrecondition for what no patience mends. The engine thread; `api` outlives it.
+void SetUpStream(NatsApi* api, const StreamOptions& options,
+                 std::function<void(absl::StatusOr<StreamFacts>)> done);
+
+// Asks for the stream's facts as they are now.
+void AskStream(NatsApi* api, const std::string& bucket,
+               std::function<void(absl::StatusOr<StreamFacts>)> done);
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_STREAM_SETUP_H_
