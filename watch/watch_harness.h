@@ -13,10 +13,40 @@
 #include <vector>
 
 #include "base/fake_executor.h"
+#include "base/strings.h"
 #include "revision/store.h"
 #include "watch/watch_hub.h"
 
 namespace jetd::watch {
+
+// "3@7 a=1 b=2(was 1) -c(was 2)": watch 3, header revision 7, and the events.
+inline std::string Text(const Response& response) {
+  std::string out = Cat(response.watch_id.value(), "@", response.revision.value());
+  if (response.created) out += " created";
+  if (response.canceled) out += " canceled";
+  if (response.fragment) out += " fragment";
+  if (response.compact_revision != Revision{0}) {
+    CatTo(out, " compacted:", response.compact_revision.value());
+  }
+  if (!response.cancel_reason.empty()) CatTo(out, " (", response.cancel_reason, ")");
+  for (const revision::Change& event : response.events) {
+    if (event.kv->tombstone()) {
+      CatTo(out, " -", event.kv->key());
+    } else {
+      CatTo(out, " ", event.kv->key(), "=", event.kv->value());
+    }
+    if (event.prev) CatTo(out, "(was ", event.prev->value(), ")");
+  }
+  return out;
+}
+
+inline std::vector<std::string> Texts(const std::vector<Response>& responses) {
+  std::vector<std::string> out;
+  for (const Response& response : responses) out.push_back(Text(response));
+  return out;
+}
+
+using Lines = std::vector<std::string>;
 
 // A store that commits each transaction at once, and tells the hub.
 class Harness {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/watch_hub.h"
 
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -12,39 +11,7 @@
 namespace jetd::watch {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
 const std::string kOpen(1, '\0');
-
-// "3@7 a=1 b=2(was 1) -c(was 2)": watch 3, header revision 7, and the events.
-std::string Text(const Response& response) {
-  std::string out = Cat(response.watch_id.value(), "@", response.revision.value());
-  if (response.created) out += " created";
-  if (response.canceled) out += " canceled";
-  if (response.fragment) out += " fragment";
-  if (response.compact_revision != Revision{0}) {
-    CatTo(out, " compacted:", response.compact_revision.value());
-  }
-  if (!response.cancel_reason.empty()) CatTo(out, " (", response.cancel_reason, ")");
-  for (const revision::Change& event : response.events) {
-    if (event.kv->tombstone()) {
-      CatTo(out, " -", event.kv->key());
-    } else {
-      CatTo(out, " ", event.kv->key(), "=", event.kv->value());
-    }
-    if (event.prev) CatTo(out, "(was ", event.prev->value(), ")");
-  }
-  return out;
-}
-
-std::vector<std::string> Texts(const std::vector<Response>& responses) {
-  std::vector<std::string> out;
-  for (const Response& response : responses) out.push_back(Text(response));
-  return out;
-}
-
-using Lines = std::vector<std::string>;
 
 class WatchHubTest : public testing::Test {
  protected:
@@ -255,50 +222,6 @@ TEST(WatchHubBatchTest, ResponsesAreBoundedButRevisionsNeverCut) {
   EXPECT_EQ(shapes(), Shapes({{7, 0}, {4, 3}, {6, 7}, {7, 1}}));
 }
 
-TEST(WatchHubFragmentTest, CutsAsEtcdDoes) {
-  Harness harness({.fragment_bytes = 400});
-  Client client(&harness);
-  client.Watch({.key = "a", .range_end = "z", .fragment = true});
-  client.Watch({.key = "a", .range_end = "z"});
-  client.Take();
-  const std::string value(100, 'v');
-  harness.Txn([&] {
-    for (int i = 0; i < 5; ++i) harness.store.Put(Cat("t", i), value, LeaseId{}, {});
-    harness.store.Put("u", std::string(1'000, 'u'), LeaseId{}, {});
-    harness.store.Put("v", "small", LeaseId{}, {});
-  });
-  harness.Settle();
-  std::vector<Response> pieces;
-  size_t whole = 0;
-  for (Response& response : client.Take()) {
-    EXPECT_EQ(response.revision, Revision{2});
-    if (response.watch_id == WatchId{0}) {
-      pieces.push_back(std::move(response));
-    } else {
-      EXPECT_FALSE(response.fragment);
-      whole = response.events.size();
-    }
-  }
-  EXPECT_EQ(whole, 7U);
-  size_t events = 0;
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    events += pieces[i].events.size();
-    EXPECT_EQ(pieces[i].fragment, i + 1 < pieces.size());
-    EXPECT_TRUE(pieces[i].events.size() == 1 || pieces[i].size_bytes() < 400);
-    if (i + 1 == pieces.size()) break;
-    // It holds as many as fit.
-    EXPECT_GE(pieces[i].size_bytes() + 2 + EventBytes(pieces[i + 1].events.front()), 400U);
-  }
-  EXPECT_EQ(events, 7U);
-  EXPECT_GE(pieces.size(), 4U);
-  // A small response and a single large event stay whole.
-  harness.Put("a", "1");
-  harness.Settle();
-  harness.Put("a", std::string(1'000, 'w'));
-  harness.Settle();
-  for (const Response& response : client.Take()) EXPECT_FALSE(response.fragment);
-}
-
 // ---- Progress -----------------------------------------------------------------------------------
 
 TEST_F(WatchHubTest, ProgressOnRequestComesAfterTheEvents) {
@@ -349,131 +272,6 @@ TEST_F(WatchHubTest, ProgressOnRequestIsDroppedAsInEtcd) {
   client_.stream->Cancel(WatchId{1});
   client_.stream->RequestProgress();
   EXPECT_EQ(Got(), Lines({"1@4 canceled", "-1@4"}));
-}
-
-TEST(WatchHubProgressTest, ByIntervalUnlessEventsWereSent) {
-  Harness harness({.progress_interval = seconds(10)});
-  Client client(&harness);
-  const auto got = [&] { return Texts(client.Take()); };
-  EXPECT_EQ(harness.executor.timers(), 0U);
-  client.Watch({.key = "a", .progress_notify = true});
-  client.Watch({.key = "b", .progress_notify = true});
-  client.Watch({.key = "c"});
-  client.Watch({.key = "d", .start_revision = Revision{9}, .progress_notify = true});
-  client.Take();
-  EXPECT_EQ(harness.executor.timers(), 1U);
-  harness.executor.Advance(milliseconds(9'999));
-  EXPECT_EQ(got(), Lines());
-  harness.Put("a", "1");
-  harness.Settle();
-  EXPECT_EQ(got(), Lines({"0@2 a=1"}));
-  harness.executor.Advance(milliseconds(1'001));  // 11 s: the interval and at most a tenth
-  EXPECT_EQ(got(), Lines({"1@2"}));
-  harness.executor.Advance(milliseconds(11'000));
-  Lines second = got();
-  std::sort(second.begin(), second.end());
-  EXPECT_EQ(second, Lines({"0@2", "1@2"}));
-  client.stream->Cancel(WatchId{0});
-  client.stream->Cancel(WatchId{1});
-  client.stream->Cancel(WatchId{3});
-  EXPECT_EQ(harness.executor.timers(), 0U);
-}
-
-TEST(WatchHubProgressTest, StreamsOpenedLaterTickLater) {
-  Harness harness({.progress_interval = seconds(10)});
-  Client first(&harness);
-  first.Watch({.key = "a", .progress_notify = true});
-  harness.executor.Advance(seconds(5));
-  auto second = std::make_unique<Client>(&harness);
-  second->Watch({.key = "a", .progress_notify = true});
-  first.Take();
-  second->Take();
-  EXPECT_EQ(harness.executor.timers(), 1U);
-  harness.executor.Advance(seconds(6));
-  EXPECT_EQ(Texts(first.Take()), Lines({"0@1"}));
-  EXPECT_EQ(Texts(second->Take()), Lines());
-  harness.executor.Advance(seconds(5));
-  EXPECT_EQ(Texts(second->Take()), Lines({"0@1"}));
-  second.reset();
-  first.Take();
-  harness.executor.Advance(seconds(11));
-  EXPECT_EQ(Texts(first.Take()), Lines({"0@1"}));
-}
-
-// ---- Slow streams -------------------------------------------------------------------------------
-
-TEST(WatchHubSlowTest, AFullStreamHoldsNothingAndCatchesUp) {
-  Harness harness({.stream_buffer_bytes = 1'000, .batch_bytes = 300});
-  Client slow(&harness);
-  Client quick(&harness);
-  slow.Watch({.key = "a"});
-  quick.Watch({.key = "a"});
-  slow.Drain();
-  quick.Drain();
-  slow.Take();
-  quick.Take();
-  const std::string value(100, 'v');
-  for (int i = 0; i < 1'000; ++i) {
-    harness.Put("a", value);
-    harness.Settle();
-    quick.Write();
-  }
-  EXPECT_EQ(quick.responses.size(), 1'000U);
-  EXPECT_LT(slow.stream->buffered_bytes(), 1'300U);
-  EXPECT_LT(slow.responses.size(), 10U);
-  EXPECT_EQ(harness.hub->stats().unsynced, 1U);
-  EXPECT_EQ(harness.executor.timers(), 0U);  // nobody asks in vain
-  slow.stream->RequestProgress();
-  slow.Drain();
-  EXPECT_EQ(harness.hub->stats().unsynced, 0U);
-  int64_t expected = 2;
-  for (const Response& response : slow.responses) {
-    if (response.watch_id == WatchId{-1}) {
-      EXPECT_EQ(response.revision, Revision{1'001});
-      EXPECT_EQ(expected, 1'002);
-    }
-    for (const revision::Change& event : response.events) {
-      ASSERT_EQ(event.kv->mod_revision(), Revision{expected++});
-    }
-  }
-  EXPECT_EQ(expected, 1'002);
-  EXPECT_EQ(slow.responses.back().watch_id, WatchId{-1});
-}
-
-TEST(WatchHubSlowTest, CompactionOvertakesASlowStream) {
-  Harness harness({.stream_buffer_bytes = 500});
-  Client slow(&harness);
-  slow.Watch({.key = "a"});
-  slow.Watch({.key = "quiet"});
-  slow.Drain();
-  slow.Take();
-  for (int i = 0; i < 20; ++i) {
-    harness.Put("a", std::string(200, 'v'));
-    harness.Settle();
-  }
-  harness.Compact(Revision{15});
-  harness.Settle();
-  const size_t before = slow.responses.size();
-  slow.Drain();
-  ASSERT_EQ(slow.responses.size(), before + 1);
-  EXPECT_EQ(Text(slow.responses.back()), "0@0 canceled compacted:15");
-  harness.Put("quiet", "1");
-  harness.Settle();
-  EXPECT_EQ(Text(slow.responses.back()), "1@22 quiet=1");
-}
-
-TEST(WatchHubSlowTest, OneNearTheEndDoesNotWaitForOneFromTheStart) {
-  Harness harness;
-  Client client(&harness);
-  for (int i = 0; i < 10'000; ++i) harness.Put("a", "v");
-  client.Watch({.key = "a", .start_revision = Revision{2}});
-  client.Watch({.key = "a", .start_revision = Revision{9'990}});
-  client.Take();
-  client.Drain();
-  ASSERT_GT(client.responses.size(), 5U);
-  EXPECT_EQ(client.responses[0].watch_id, WatchId{0});
-  EXPECT_EQ(client.responses[1].watch_id, WatchId{1});
-  EXPECT_EQ(client.responses[1].events.size(), 12U);
 }
 
 // ---- Life ---------------------------------------------------------------------------------------
