@@ -27,19 +27,31 @@ uint32_t Extend(uint32_t crc, const KvBlock* kv) {
   return ExtendCrc32c(crc, kv->tombstone() ? kv->encoded_key() : kv->encoded());
 }
 
+// True if etcd's index, asked what to keep at `at`, names `now`, the newest version up to there:
+// not if the transaction of `at` itself deleted the key and put it again, since etcd stops at the
+// tombstone then.
+bool IsKept(const KvBlock* now, Revision at) {
+  if (now == nullptr) return false;
+  for (const KvBlock* v = now; v != nullptr && v->mod_revision() == at; v = KeyIndex::Older(v)) {
+    if (v->tombstone()) return false;
+  }
+  return true;
+}
+
 // The versions at or below `compacted` that count, in the order of their revisions.
 std::vector<const KvBlock*> KeptBelow(const KeyIndex& index, Revision compacted, Revision at) {
   std::vector<const KvBlock*> kept;     // alive at `compacted` and still at `at`
   std::vector<const KvBlock*> dropped;  // alive at `compacted`, superseded since
-  bool any_alive = false;
+  bool any_kept = false;
   index.Visit({.key = {}, .end = std::string_view("\0", 1)}, [&](const KeyIndex::Entry& entry) {
     const KvBlock* now = KeyIndex::VersionAt(entry.newest(), at);
-    any_alive = any_alive || now != nullptr;
+    const bool keep = IsKept(now, at);
+    any_kept = any_kept || keep;
     const KvBlock* then = KeyIndex::VersionAt(entry.newest(), compacted);
-    if (then != nullptr) (then == now ? kept : dropped).push_back(then);
+    if (then != nullptr) (keep && then == now ? kept : dropped).push_back(then);
     return true;
   });
-  std::vector<const KvBlock*>& counted = any_alive ? kept : dropped;
+  std::vector<const KvBlock*>& counted = any_kept ? kept : dropped;
   std::sort(counted.begin(), counted.end(),
             [](const KvBlock* a, const KvBlock* b) { return a->mod() < b->mod(); });
   return std::move(counted);
