@@ -19,14 +19,14 @@ COMPACTION_S = 20
 
 
 class Cluster:
-    def __init__(self, program, etcdctl, binaries, folder):
+    def __init__(self, program, etcdctl, binaries, folder, tls):
         self.folder = folder
         self.logs = f"{folder}/logs"
         os.makedirs(self.logs)
         os.makedirs(f"{folder}/home")
         plane.certificates(f"{folder}/certificates")
         port = plane.free_port()
-        self.server = plane.Server(program, etcdctl, folder, self.logs)
+        self.server = plane.Server(program, etcdctl, folder, self.logs, tls)
         self.control = plane.control_plane(
             binaries, folder, self.logs, self.server.url, port,
             [f"--event-ttl={EVENT_TTL_S}s", f"--etcd-compaction-interval={COMPACTION_S}s"])

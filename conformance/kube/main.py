@@ -20,6 +20,7 @@ def arguments():
     parser.add_argument("--server", required=True)
     parser.add_argument("--binaries", required=True)
     parser.add_argument("--etcdctl", required=True)
+    parser.add_argument("--tls", action="store_true")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--self-test", action="store_true")
     return parser.parse_args()
@@ -36,7 +37,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="jetd-kube-")
     start = time.monotonic()
     cluster = Cluster(os.path.abspath(options.server), options.etcdctl, options.binaries,
-                      folder)
+                      folder, options.tls)
     steps = Steps(f"{cluster.logs}/steps.log")
     keep = True
     try:

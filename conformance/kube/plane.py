@@ -146,11 +146,17 @@ class Process:
 
     def sweep(self):
         """The end of the run: nothing of this process stays, whatever state it is in."""
-        for pid in session_members(self._sessions):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            left = [pid for pid in session_members(self._sessions) if alive(pid)]
+            if not left:
+                break
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.02)
         if self._child is not None:
             self._child.wait()
 
@@ -158,16 +164,24 @@ class Process:
 class Server(Process):
     """The server under test: any program that takes etcd's flags."""
 
-    def __init__(self, program, etcdctl, folder, logs):
-        self.url = f"http://127.0.0.1:{free_port()}"
+    def __init__(self, program, etcdctl, folder, logs, tls):
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{free_port()}"
         self.data = f"{folder}/data"
-        self.etcdctl_path = etcdctl
+        certs = f"{folder}/certificates"
+        self.client = [etcdctl, "--endpoints", self.url]
+        server_tls = []
+        if tls:
+            self.client += ["--cacert", f"{certs}/ca.crt", "--cert", f"{certs}/admin.crt",
+                            "--key", f"{certs}/admin.key"]
+            server_tls = ["--trusted-ca-file", f"{certs}/ca.crt", "--client-cert-auth",
+                          "--cert-file", f"{certs}/apiserver.crt",
+                          "--key-file", f"{certs}/apiserver.key"]
         # etcd wants a peer port, which must not be the default one of somebody else; jetd has
         # none, so this does not go through flags.
         peer = f"http://127.0.0.1:{free_port()}"
         super().__init__("server", [
             program, "--data-dir", self.data, "--listen-client-urls", self.url,
-            "--advertise-client-urls", self.url
+            "--advertise-client-urls", self.url, *server_tls
         ], logs, {
             "ETCD_LISTEN_PEER_URLS": peer,
             "ETCD_INITIAL_ADVERTISE_PEER_URLS": peer,
@@ -176,9 +190,8 @@ class Server(Process):
 
     def etcdctl(self, *arguments, patience_s=20, check=True):
         done = subprocess.run(
-            [self.etcdctl_path, "--endpoints", self.url, f"--command-timeout={patience_s}s",
-             *arguments], capture_output=True, check=False,
-            env={**os.environ, "ETCDCTL_API": "3"})
+            [*self.client, f"--command-timeout={patience_s}s", *arguments], capture_output=True,
+            check=False)
         if check and done.returncode != 0:
             raise RuntimeError(f"etcdctl {' '.join(arguments)}: {done.stderr.decode().strip()}")
         return done.stdout if done.returncode == 0 else b""
@@ -252,6 +265,8 @@ def control_plane(binaries, folder, logs, store_url, port, options):
     certs = f"{folder}/certificates"
     apiserver = Process("kube-apiserver", [
         f"{binaries}/kube-apiserver", f"--etcd-servers={store_url}",
+        f"--etcd-cafile={certs}/ca.crt", f"--etcd-certfile={certs}/admin.crt",
+        f"--etcd-keyfile={certs}/admin.key",
         "--bind-address=127.0.0.1", f"--secure-port={port}", "--advertise-address=192.0.2.1",
         f"--cert-dir={folder}", f"--tls-cert-file={certs}/apiserver.crt",
         f"--tls-private-key-file={certs}/apiserver.key", f"--client-ca-file={certs}/ca.crt",

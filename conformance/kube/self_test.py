@@ -11,7 +11,7 @@ import time
 
 import agreement
 from api import Api
-from plane import Dead
+from plane import Dead, Process, alive, children_of, wait_for
 from steps import expect
 from watching import Counter, config_map, judge
 
@@ -38,6 +38,7 @@ class SelfTest:
                 ("a lost, doubled, swapped or changed event is seen", self.events_differ),
                 ("a write that is undone is seen", self.undone_write),
                 ("a store that comes back older is seen", self.older_store),
+                ("a child left behind is seen", self.child_left),
                 ("a server that ends is seen", self.dead_server)):
             steps.run(name, action)
 
@@ -55,9 +56,7 @@ class SelfTest:
 
     def _put(self, key, value):
         """etcdctl put with the value from stdin, which may hold any byte."""
-        argv = [self.cluster.server.etcdctl_path, "--endpoints", self.cluster.server.url, "put",
-                key]
-        subprocess.run(argv, input=value, check=True, capture_output=True)
+        subprocess.run([*self.cluster.server.client, "put", key], input=value, check=True, capture_output=True)
 
     def undamaged(self):
         for number in range(50):
@@ -152,6 +151,15 @@ class SelfTest:
         counter.join(60)
         expect(counter.error is not None, "the counter did not notice")
         return str(counter.error)
+
+    def child_left(self):
+        family = Process("family", ["sh", "-c", "sleep 600 & exec sleep 600"], self.cluster.logs)
+        family.start()
+        wait_for("a child", lambda: children_of(family.pid), 20, 0.05)
+        left = family.end(signal.SIGKILL)
+        family.sweep()
+        expect(len(left) == 1, f"left behind: {left}")
+        expect(not alive(left[0]), "the sweep left it alive")
 
     def dead_server(self):
         self.cluster.server.end(signal.SIGKILL)
