@@ -56,7 +56,8 @@ class SelfTest:
 
     def _put(self, key, value):
         """etcdctl put with the value from stdin, which may hold any byte."""
-        subprocess.run([*self.cluster.server.client, "put", key], input=value, check=True, capture_output=True)
+        subprocess.run([*self.cluster.server.client, "put", key], input=value, check=True,
+                       capture_output=True)
 
     def undamaged(self):
         for number in range(50):
