@@ -89,6 +89,16 @@ class Cluster:
         self.start_server()
         self.away_s.append(time.monotonic() - before)
 
+    def kill_child(self, name):
+        """kill -9 of a child that the server has to start again; whether there is such a child."""
+        found = [pid for pid in plane.children_of(self.server.pid) if plane.name_of(pid) == name]
+        if not found:
+            return False
+        os.kill(found[0], signal.SIGKILL)
+        wait_for(f"{name} is gone", lambda: not plane.alive(found[0]), 20)
+        self.server.wait_ready()
+        return True
+
     def check(self):
         for process in [self.server, *self.control]:
             process.check()
