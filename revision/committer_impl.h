@@ -138,13 +138,16 @@ struct Committer::Impl {
   size_t queue_bytes = 0;
   std::deque<std::unique_ptr<Entry>> pending;  // evaluated, in order
   size_t pending_bytes = 0;
-  std::deque<std::unique_ptr<Entry>> settled;  // write nothing; wait for their barrier only
+  std::deque<std::unique_ptr<Entry>> settled;       // write nothing; wait for their barrier only
+  std::deque<std::unique_ptr<Entry>> without_room;  // refused; told once a term record seals it
   uint64_t next_evaluation = 1;
   std::unordered_map<uint64_t, Entry*> unproven;  // by evaluation: which wait for a barrier
   bool compacting = false;                        // a compaction is pending: nothing passes it
   bool pump_scheduled = false;
 
   StreamSeq durable;
+  // Copies of records up to here may still arrive from connections that are gone; 0: none.
+  StreamSeq ambiguous;
   StreamSeq committed_seq;
   std::function<void()> after_drain;
 

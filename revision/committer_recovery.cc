@@ -63,6 +63,7 @@ void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
 
 void Committer::Impl::OnDisconnected(const absl::Status& why) {
   connected = false;
+  ambiguous = std::max(ambiguous, chain.sent());
   waiting_for = Cat("the connection to NATS: ", MessageOf(why));
   chain.OnDisconnected();
   reads.Restart();
@@ -195,7 +196,7 @@ void Committer::Impl::Lead() {
   system.term = term_seq;
   committed_seq = std::max(committed_seq, term_seq);
   if (!term_voids.empty()) {
-    // A record with voids stays: a mirror may still hold what it voids.
+    // A record with voids is never superseded: a mirror may still hold what it voids.
     system.term = StreamSeq{};
     Collector::Batch batch;
     for (const SeqRange& range : std::exchange(term_voids, {})) {
@@ -207,6 +208,9 @@ void Committer::Impl::Lead() {
     collector.Add(std::move(batch));
   }
   term_record.reset();
+  // What may still arrive carries an earlier term.
+  ambiguous = StreamSeq{};
+  for (auto& entry : std::exchange(without_room, {})) entry->Answer(MakeError(Errc::kNoSpace));
   leader_id = options.member_id;
   log::Info("leading in term {} from sequence {}, revision {}", term.value(), term_seq.value(),
             store->committed().value());
@@ -385,14 +389,23 @@ void Committer::Impl::OnNoSpace() {
   AfterDrain([this] {
     const StreamSeq first = Unfinished();
     const StreamSeq last = chain.landed();
-    // All answers are in, so what was refused is not on its way: it did not happen.
+    // All answers of this connection are in, so what was refused is not on its way: it did not
+    // happen. Copies sent on an earlier connection may be: only a new term seals their fate.
+    const bool unsealed = ambiguous > last;
     for (auto& entry : pending) {
-      if (entry->writes()) entry->Answer(MakeError(Errc::kNoSpace));
+      if (!entry->writes() || entry->answered()) continue;
+      if (unsealed) {
+        without_room.push_back(std::make_unique<Entry>(std::move(*entry)));
+      } else {
+        entry->Answer(MakeError(Errc::kNoSpace));
+      }
     }
     chain.Reset(last);
     Unevaluate();
     if (first <= last) {
       AppendTerm({{first, last}});
+    } else if (unsealed) {
+      AppendTerm({});
     } else {
       Resume();
     }
@@ -445,6 +458,7 @@ void Committer::Impl::FailAll(const absl::Status& unwritten, const absl::Status&
   for (auto& entry : std::exchange(queue, {})) entry->Answer(unwritten);
   queue_bytes = 0;
   for (auto& entry : std::exchange(settled, {})) entry->Answer(unwritten);
+  for (auto& entry : std::exchange(without_room, {})) entry->Answer(written);
   for (auto& entry : pending) entry->Answer(entry->writes() ? written : unwritten);
   std::erase_if(pending, [](const auto& entry) { return !entry->writes(); });
   unproven.clear();

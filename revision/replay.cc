@@ -98,7 +98,8 @@ void Replay::OnRecord(const jetstream::Record& record) {
     ++result_.foreign;
     // A group that is not whole by now never will be.
     if (hole_ == StreamSeq{}) hole_ = group_.empty() ? record.seq : group_.front().seq;
-    group_.clear();
+    for (const Held& one : std::exchange(group_, {})) behind_hole_.push_back(one.seq);
+    behind_hole_.push_back(record.seq);
     return;
   }
   term_ = header->term;
@@ -153,7 +154,11 @@ void Replay::Accept(Held held) {
     OnTerm(held);
     return;
   }
-  if (hole_ != StreamSeq{} || held.kind == Kind::kBarrier || held.kind == Kind::kOther) return;
+  if (held.kind == Kind::kBarrier || held.kind == Kind::kOther) return;
+  if (hole_ != StreamSeq{}) {
+    behind_hole_.push_back(held.seq);
+    return;
+  }
   const bool alone = held.header.count == 1;
   const bool below = compact_ && held.header.revision <= compact_->revision;
   if (!group_.empty()) {
@@ -206,11 +211,12 @@ void Replay::OnTerm(const Held& held) {
       return;
     }
     hole_ = StreamSeq{};
+    result_.dead.insert(result_.dead.end(), behind_hole_.begin(), behind_hole_.end());
+    behind_hole_.clear();
   }
-  if (result_.system.term != StreamSeq{} && result_.leader.voids.empty()) {
-    result_.system.superseded.push_back(result_.system.term);
-  }
-  result_.system.term = held.seq;
+  SystemRecords& system = result_.system;
+  if (system.term != StreamSeq{}) system.superseded.push_back(system.term);
+  system.term = term->voids.empty() ? held.seq : StreamSeq{};
   if (term->term >= result_.term) {
     result_.term = term->term;
     result_.leader = *std::move(term);

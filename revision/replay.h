@@ -115,7 +115,8 @@ class Replay {
   Revision revision_{1};  // newest applied
   Term term_;             // highest of all records so far
   std::vector<Held> group_;
-  StreamSeq hole_;  // not 0: everything from here on counts as void
+  std::vector<StreamSeq> behind_hole_;  // records that hole_ makes void
+  StreamSeq hole_;                      // not 0: everything from here on counts as void
 };
 
 }  // namespace jetd::revision
