@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etcdapi/listen_url.h"
+
+#include <arpa/inet.h>
+
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+#include "base/strings.h"
+#include "grpcpp/security/server_credentials.h"
+
+namespace jetd::etcdapi {
+namespace {
+
+template <typename... Pieces>
+absl::Status Invalid(const Pieces&... pieces) {
+  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
+}
+
+bool IsIpAddress(const std::string& host) {
+  in6_addr address;
+  return inet_pton(AF_INET, host.c_str(), &address) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), &address) == 1;
+}
+
+absl::Status ParseHostPort(std::string_view rest, ListenUrl* url) {
+  if (!rest.empty() && rest.back() == '/') rest.remove_suffix(1);
+  if (rest.find('/') != std::string_view::npos) return Invalid("it has a path");
+  const size_t colon = rest.rfind(':');
+  if (colon == std::string_view::npos || rest.find(']', colon) != std::string_view::npos) {
+    return Invalid("the port is missing");
+  }
+  std::string_view host = rest.substr(0, colon);
+  const std::string_view port = rest.substr(colon + 1);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  url->host = std::string(host);
+  const auto parsed = std::from_chars(port.data(), port.data() + port.size(), url->port);
+  if (parsed.ec != std::errc() || parsed.ptr != port.data() + port.size() || url->port < 0 ||
+      url->port > 65535) {
+    return Invalid("\"", port, "\" is no port");
+  }
+  if (url->host != "localhost" && !IsIpAddress(url->host)) {
+    return Invalid("\"", host, "\" is no IP address (nor localhost)");
+  }
+  const bool v6 = url->host.find(':') != std::string::npos;
+  url->address = v6 ? Cat("[", url->host, "]:", port) : Cat(url->host, ":", port);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in) return MakeStatus(absl::StatusCode::kNotFound, "cannot read ", path);
+  return text.str();
+}
+
+}  // namespace
+
+absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text) {
+  ListenUrl url;
+  url.text = std::string(text);
+  const size_t separator = text.find("://");
+  const std::string_view scheme = text.substr(0, separator);
+  if (separator == std::string_view::npos ||
+      (scheme != "http" && scheme != "https" && scheme != "unix" && scheme != "unixs")) {
+    return Invalid("\"", text, "\": it must start with http://, https://, unix:// or unixs://");
+  }
+  const std::string_view rest = text.substr(separator + 3);
+  url.tls = scheme == "https" || scheme == "unixs";
+  url.unix_socket = scheme == "unix" || scheme == "unixs";
+  if (url.unix_socket) {
+    if (rest.empty()) return Invalid("\"", text, "\": the path is missing");
+    url.address = Cat("unix:", rest);
+    return url;
+  }
+  const absl::Status status = ParseHostPort(rest, &url);
+  if (!status.ok()) return Invalid("\"", text, "\": ", MessageOf(status));
+  return url;
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> CredentialsFor(const ListenUrl& url,
+                                                                        const TlsFiles& files) {
+  if (!url.tls) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions options;
+  const auto cert = ReadFile(files.cert_file);
+  if (!cert.ok()) return cert.status();
+  const auto key = ReadFile(files.key_file);
+  if (!key.ok()) return key.status();
+  options.pem_key_cert_pairs.push_back({*key, *cert});
+  if (!files.trusted_ca_file.empty()) {
+    const auto ca = ReadFile(files.trusted_ca_file);
+    if (!ca.ok()) return ca.status();
+    options.pem_root_certs = *ca;
+  }
+  // etcd verifies a certificate that comes when it knows a CA, and demands one only when told to.
+  if (files.client_cert_auth) {
+    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
+  } else if (!files.trusted_ca_file.empty()) {
+    options.client_certificate_request = GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY;
+  }
+  return grpc::SslServerCredentials(options);
+}
+
+}  // namespace jetd::etcdapi

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_ETCDAPI_LISTEN_URL_H_
+#define JETD_ETCDAPI_LISTEN_URL_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/security/server_credentials.h"
+
+namespace jetd::etcdapi {
+
+// Where the server listens, as etcd writes it: http://127.0.0.1:2379, https://[::1]:2379,
+// unix:///run/jetd.sock, unixs:///run/jetd.sock (TLS).
+struct ListenUrl {
+  std::string text;     // as given
+  std::string address;  // as gRPC takes it
+  std::string host;     // empty for a unix socket
+  int port = 0;
+  bool tls = false;
+  bool unix_socket = false;
+};
+
+// The error says what is wrong with it. A host is an IP address or "localhost", as etcd wants it
+// for listening; port 0 lets the system choose.
+[[nodiscard]] absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text);
+
+struct TlsFiles {
+  std::string cert_file;        // PEM, leaf first
+  std::string key_file;         // PEM
+  std::string trusted_ca_file;  // PEM; empty: clients' certificates are not looked at
+  bool client_cert_auth = false;
+};
+
+// Insecure for a URL without TLS. The error names the file that cannot be read.
+[[nodiscard]] absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> CredentialsFor(
+    const ListenUrl& url, const TlsFiles& files);
+
+}  // namespace jetd::etcdapi
+
+#endif  // JETD_ETCDAPI_LISTEN_URL_H_

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etcdapi/maintenance_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/etcdpb/auth_rpc.pb.h"
+#include "base/etcdpb/election.pb.h"
+#include "base/etcdpb/lock.pb.h"
+#include "base/etcdpb/rpc.pb.h"
+#include "etcdapi/answer.h"
+#include "etcdapi/simple_call.h"
+#include "etcdapi/status_map.h"
+
+namespace jetd::etcdapi {
+namespace {
+
+using etcdserverpb::AlarmRequest;
+using etcdserverpb::AlarmResponse;
+using etcdserverpb::AuthenticateRequest;
+using etcdserverpb::AuthStatusRequest;
+using etcdserverpb::AuthStatusResponse;
+using etcdserverpb::DefragmentRequest;
+using etcdserverpb::DefragmentResponse;
+using etcdserverpb::HashKVRequest;
+using etcdserverpb::HashKVResponse;
+using etcdserverpb::HashRequest;
+using etcdserverpb::HashResponse;
+using etcdserverpb::MemberListRequest;
+using etcdserverpb::MemberListResponse;
+using etcdserverpb::StatusRequest;
+using etcdserverpb::StatusResponse;
+using google::protobuf::ServiceDescriptor;
+
+// The size of the stream as it was last known, for when NATS cannot be asked.
+struct SizeMemory {
+  uint64_t bytes = 0;
+};
+
+StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
+  StatusResponse response;
+  engine->FillHeader(response.mutable_header(), engine->store->committed());
+  response.set_version(kEtcdVersion);
+  // etcdctl divides by it.
+  const int64_t size = std::max<int64_t>(1, static_cast<int64_t>(stream_bytes));
+  response.set_dbsize(size);
+  response.set_dbsizeinuse(std::min(size, static_cast<int64_t>(engine->store->stats().bytes)));
+  response.set_leader(engine->committer->leader_id());
+  response.set_raftindex(engine->committer->last_seq().value());
+  response.set_raftappliedindex(engine->committer->last_seq().value());
+  response.set_raftterm(engine->committer->term().value());
+  if (response.leader() == 0) {
+    response.add_errors(ToGrpc(Refusal::kNoLeader).error_message());
+  }
+  return response;
+}
+
+void Status(const Engine* engine, const std::shared_ptr<SizeMemory>& memory,
+            SimpleCall<StatusRequest>* call) {
+  engine->log->State([engine, memory, call](const absl::StatusOr<jetstream::StreamState>& state) {
+    if (state.ok()) memory->bytes = state->bytes;
+    call->Reply(EncodeMessage(StatusNow(engine, memory->bytes)));
+  });
+}
+
+// There are no alarms yet: none is listed, and there is none to disarm.
+void Alarm(const Engine* engine, SimpleCall<AlarmRequest>* call) {
+  if (call->request().action() == AlarmRequest::ACTIVATE) {
+    call->Fail(Unimplemented("Alarm ACTIVATE", "jetd has no alarms yet"));
+    return;
+  }
+  AlarmResponse response;
+  engine->FillHeader(response.mutable_header(), engine->store->committed());
+  call->Reply(EncodeMessage(response));
+}
+
+void Hash(const Engine* engine, SimpleCall<HashRequest>* call) {
+  const auto hash = engine->store->HashKv(Revision(0));
+  if (!hash.ok()) {
+    call->Fail(ToGrpc(hash.status()));
+    return;
+  }
+  HashResponse response;
+  engine->FillHeader(response.mutable_header(), engine->store->committed());
+  response.set_hash(hash->hash);
+  call->Reply(EncodeMessage(response));
+}
+
+void HashKv(const Engine* engine, SimpleCall<HashKVRequest>* call) {
+  const auto hash = engine->store->HashKv(Revision(call->request().revision()));
+  if (!hash.ok()) {
+    call->Fail(ToGrpc(hash.status()));
+    return;
+  }
+  HashKVResponse response;
+  engine->FillHeader(response.mutable_header(), engine->store->committed());
+  response.set_hash(hash->hash);
+  response.set_compact_revision(hash->compact_revision.value());
+  call->Reply(EncodeMessage(response));
+}
+
+void MemberList(const Engine* engine, SimpleCall<MemberListRequest>* call) {
+  const auto answer = [engine, call](const absl::Status& status) {
+    if (!status.ok()) {
+      call->Fail(ToGrpc(status));
+      return;
+    }
+    MemberListResponse response;
+    engine->FillHeader(response.mutable_header(), Revision(0));
+    auto* member = response.add_members();
+    member->set_id(engine->member_id);
+    member->set_name(engine->member_name);
+    for (const std::string& url : engine->client_urls) member->add_clienturls(url);
+    call->Reply(EncodeMessage(response));
+  };
+  if (call->request().linearizable()) {
+    engine->committer->Barrier(answer);
+  } else {
+    answer(absl::OkStatus());
+  }
+}
+
+void AuthStatus(const Engine* engine, SimpleCall<AuthStatusRequest>* call) {
+  AuthStatusResponse response;
+  engine->FillHeader(response.mutable_header(), engine->store->committed());
+  response.set_authrevision(1);  // etcd's, before anything was changed
+  call->Reply(EncodeMessage(response));
+}
+
+void BindAllUnimplemented(const ServiceDescriptor* service, const std::string& why,
+                          Server* server) {
+  server->AddService(service);
+  for (int i = 0; i < service->method_count(); ++i) {
+    server->BindUnimplemented(service, service->method(i)->name(), why);
+  }
+}
+
+}  // namespace
+
+void BindMaintenance(const Engine* engine, Server* server) {
+  const auto* service = StatusRequest::descriptor()->file()->FindServiceByName("Maintenance");
+  server->AddService(service);
+  const auto memory = std::make_shared<SizeMemory>();
+  server->BindUnary(service, "Status", 1,
+                    SimpleCallFactory<StatusRequest>(
+                        [engine, memory](auto* call) { Status(engine, memory, call); }));
+  server->BindUnary(service, "Alarm", 1,
+                    SimpleCallFactory<AlarmRequest>([engine](auto* call) { Alarm(engine, call); }));
+  // Garbage is removed as it comes up; there is nothing to do at a moment of one's choosing.
+  server->BindUnary(service, "Defragment", 1, SimpleCallFactory<DefragmentRequest>([](auto* call) {
+                      call->Reply(EncodeMessage(DefragmentResponse()));
+                    }));
+  server->BindUnary(service, "Hash", 1,
+                    SimpleCallFactory<HashRequest>([engine](auto* call) { Hash(engine, call); }));
+  server->BindUnary(service, "HashKV", 1, SimpleCallFactory<HashKVRequest>([engine](auto* call) {
+                      HashKv(engine, call);
+                    }));
+  server->BindUnimplemented(service, "Snapshot",
+                            "the store is a JetStream stream; mirror it, or back it up with "
+                            "`nats stream backup`");
+  server->BindUnimplemented(service, "MoveLeader", "one member serves a bucket");
+  server->BindUnimplemented(service, "Downgrade", "there is no cluster version");
+}
+
+void BindCluster(const Engine* engine, Server* server) {
+  const auto* service = MemberListRequest::descriptor()->file()->FindServiceByName("Cluster");
+  server->AddService(service);
+  server->BindUnary(
+      service, "MemberList", 1,
+      SimpleCallFactory<MemberListRequest>([engine](auto* call) { MemberList(engine, call); }));
+  for (const char* method : {"MemberAdd", "MemberRemove", "MemberUpdate", "MemberPromote"}) {
+    server->BindUnimplemented(service, method, "members are the jetd processes that run");
+  }
+}
+
+void BindUnsupported(const Engine* engine, Server* server) {
+  const auto* auth = AuthStatusRequest::descriptor()->file()->FindServiceByName("Auth");
+  server->AddService(auth);
+  server->BindUnary(
+      auth, "AuthStatus", 1,
+      SimpleCallFactory<AuthStatusRequest>([engine](auto* call) { AuthStatus(engine, call); }));
+  server->BindUnary(auth, "Authenticate", 1, SimpleCallFactory<AuthenticateRequest>([](auto* call) {
+                      call->Fail(ToGrpc(Refusal::kAuthNotEnabled));
+                    }));
+  for (int i = 0; i < auth->method_count(); ++i) {
+    const std::string& method = auth->method(i)->name();
+    if (method == "AuthStatus" || method == "Authenticate") continue;
+    server->BindUnimplemented(auth, method, "users and roles are not there yet");
+  }
+  const std::string why = "use the client library's lock and election, as etcdctl does";
+  BindAllUnimplemented(v3lockpb::LockRequest::descriptor()->file()->FindServiceByName("Lock"), why,
+                       server);
+  BindAllUnimplemented(v3electionpb::LeaderKey::descriptor()->file()->FindServiceByName("Election"),
+                       why, server);
+}
+
+}  // namespace jetd::etcdapi

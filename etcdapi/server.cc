@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etcdapi/server.h"
+
+#include <algorithm>
+#include <future>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "etcdapi/status_map.h"
+#include "grpcpp/alarm.h"
+#include "grpcpp/server_builder.h"
+
+namespace jetd::etcdapi {
+namespace {
+
+using google::protobuf::ServiceDescriptor;
+
+// gRPC's own bound for a message it receives, above ours: what lies between is refused by us, with
+// grpc-go's text; what is above, by gRPC with its own.
+constexpr int kTransportMessageBytes = 32 << 20;
+
+// Answers every message with one error; for RPCs that jetd does not have.
+class UnimplementedCall final : public UnaryCall {
+ public:
+  UnimplementedCall(UnaryPool* pool, grpc::Status status)
+      : UnaryCall(pool), status_(std::move(status)) {}
+
+ private:
+  grpc::Status Decode(const grpc::ByteBuffer& /*request*/) override { return status_; }
+  void Start() override {}
+  void Clear() override {}
+  const grpc::Status status_;
+};
+
+class UnimplementedStream final : public StreamCall {
+ public:
+  UnimplementedStream(CallHost* host, grpc::Status status)
+      : StreamCall(host), status_(std::move(status)) {}
+
+ private:
+  void OnOpen() override { Finish(status_); }
+  void OnMessage(const grpc::ByteBuffer& /*message*/) override {}
+  void OnHalfClosed() override {}
+  void OnWritten() override {}
+  const grpc::Status status_;
+};
+
+// Comes off the queue after everything that was put on it before.
+class Fence final : public Tag {
+ public:
+  void OnEvent(bool /*ok*/) override { passed_.set_value(); }
+  void Wait() { passed_.get_future().wait(); }
+
+ private:
+  std::promise<void> passed_;
+};
+
+int ClampToInt(std::chrono::milliseconds value) {
+  return static_cast<int>(std::min<int64_t>(value.count(), std::numeric_limits<int>::max()));
+}
+
+int IndexOf(const ServiceDescriptor* service, std::string_view method) {
+  const auto* found = service->FindMethodByName(std::string(method));
+  JETD_CHECK(found != nullptr) << service->full_name() << " has no method " << method;
+  return found->index();
+}
+
+}  // namespace
+
+Server::Server(Loop* loop, Options options, std::function<bool()> has_leader)
+    : options_(std::move(options)), loop_(loop), has_leader_(std::move(has_leader)) {}
+
+Server::~Server() { JETD_CHECK(!thread_.joinable()) << "a server ends by Stop"; }
+
+void Server::AddService(const ServiceDescriptor* service) {
+  services_.push_back(std::make_unique<RawService>(service));
+}
+
+RawService* Server::ServiceOf(const ServiceDescriptor* service) {
+  const auto it = std::find_if(services_.begin(), services_.end(),
+                               [&](const auto& s) { return s->descriptor() == service; });
+  JETD_CHECK(it != services_.end()) << service->full_name() << " was not added";
+  return it->get();
+}
+
+void Server::BindUnary(const ServiceDescriptor* service, std::string_view method, int accepts,
+                       UnaryPool::Factory factory) {
+  RawService* raw = ServiceOf(service);
+  const int index = IndexOf(service, method);
+  bound_.emplace_back(service, method);
+  open_pools_.push_back([this, raw, index, accepts, factory = std::move(factory)] {
+    unary_pools_.push_back(std::make_unique<UnaryPool>(host_.get(), raw, index, accepts, factory));
+    unary_pools_.back()->Open();
+  });
+}
+
+void Server::BindStream(const ServiceDescriptor* service, std::string_view method, int accepts,
+                        StreamPool::Factory factory) {
+  RawService* raw = ServiceOf(service);
+  const int index = IndexOf(service, method);
+  bound_.emplace_back(service, method);
+  open_pools_.push_back([this, raw, index, accepts, factory = std::move(factory)] {
+    stream_pools_.push_back(
+        std::make_unique<StreamPool>(host_.get(), raw, index, accepts, factory));
+    stream_pools_.back()->Open();
+  });
+}
+
+void Server::BindUnimplemented(const ServiceDescriptor* service, std::string_view method,
+                               std::string why) {
+  const auto* descriptor = service->method(IndexOf(service, method));
+  const grpc::Status status = Unimplemented(method, why);
+  if (descriptor->client_streaming() || descriptor->server_streaming()) {
+    BindStream(service, method, 1, [status](CallHost* host) {
+      return std::make_unique<UnimplementedStream>(host, status);
+    });
+  } else {
+    BindUnary(service, method, 1, [status](UnaryPool* pool) {
+      return std::make_unique<UnimplementedCall>(pool, status);
+    });
+  }
+}
+
+void Server::BindRest() {
+  for (const auto& service : services_) {
+    const ServiceDescriptor* descriptor = service->descriptor();
+    for (int i = 0; i < descriptor->method_count(); ++i) {
+      const std::string& method = descriptor->method(i)->name();
+      if (std::find(bound_.begin(), bound_.end(), std::pair(descriptor, method)) == bound_.end()) {
+        BindUnimplemented(descriptor, method, "it is not there yet");
+      }
+    }
+  }
+}
+
+absl::Status Server::Start() {
+  BindRest();
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(
+      std::max<int>(kTransportMessageBytes, 2 * static_cast<int>(options_.max_message_bytes)));
+  builder.SetMaxSendMessageSize(std::numeric_limits<int>::max());
+  // Two servers on one port would share its clients without a word.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, ClampToInt(options_.keepalive_interval));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ClampToInt(options_.keepalive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             ClampToInt(options_.keepalive_min_time));
+  ports_.assign(options_.urls.size(), 0);
+  for (size_t i = 0; i < options_.urls.size(); ++i) {
+    const auto credentials = CredentialsFor(options_.urls[i], options_.tls);
+    if (!credentials.ok()) return credentials.status();
+    builder.AddListeningPort(options_.urls[i].address, *credentials, &ports_[i]);
+  }
+  for (const auto& service : services_) builder.RegisterService(service.get());
+  queue_ = builder.AddCompletionQueue();
+  server_ = builder.BuildAndStart();
+  const auto failed = std::find(ports_.begin(), ports_.end(), 0);
+  const bool listening =
+      failed == ports_.end() || options_.urls[failed - ports_.begin()].unix_socket;
+  if (server_ == nullptr || !listening) {
+    if (server_ != nullptr) server_->Shutdown();
+    queue_->Shutdown();
+    DrainQueue();
+    const size_t which = failed == ports_.end() ? 0 : failed - ports_.begin();
+    return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ",
+                      options_.urls[which].text,
+                      ": the address is taken, not of this machine, or its certificate is bad");
+  }
+  host_ = std::make_unique<CallHost>(loop_, queue_.get(), options_.max_message_bytes, has_leader_);
+  for (const auto& open : open_pools_) open();
+  thread_ = std::thread([this] { ServeQueue(); });
+  return absl::OkStatus();
+}
+
+void Server::DrainQueue() {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue_->Next(&tag, &ok)) {
+  }
+}
+
+void Server::ServeQueue() {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue_->Next(&tag, &ok)) static_cast<Tag*>(tag)->Fire(ok);
+}
+
+void Server::Stop() {
+  if (!thread_.joinable()) return;
+  host_->StopAccepting();
+  loop_->Post([host = host_.get()] {
+    host->ForEachStream([](StreamCall* stream) { stream->Finish(ToGrpc(Refusal::kStopped)); });
+  });
+  server_->Shutdown(std::chrono::system_clock::now() + options_.stop_grace);
+  host_->WaitUntilNoCalls();
+  // A call may have been accepted at the last moment and still be in the queue.
+  Fence fence;
+  grpc::Alarm alarm;
+  alarm.Set(queue_.get(), std::chrono::system_clock::now(), fence.Arm());
+  fence.Wait();
+  host_->WaitUntilNoCalls();
+  queue_->Shutdown();
+  thread_.join();
+  unary_pools_.clear();
+  stream_pools_.clear();
+}
+
+}  // namespace jetd::etcdapi

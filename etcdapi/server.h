@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_ETCDAPI_SERVER_H_
+#define JETD_ETCDAPI_SERVER_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/loop.h"
+#include "etcdapi/call_host.h"
+#include "etcdapi/listen_url.h"
+#include "etcdapi/raw_service.h"
+#include "etcdapi/stream_call.h"
+#include "etcdapi/unary_call.h"
+#include "google/protobuf/descriptor.h"
+#include "grpcpp/server.h"
+
+namespace jetd::etcdapi {
+
+// Server is the gRPC server: one completion queue and one thread that takes calls off it, decodes
+// them and hands them to the engine. It knows no service; the Bind… functions of the services fill
+// it before Start.
+//
+// Thread rules: AddService, Bind…, Start and Stop on one thread (main's), which is neither the
+// engine's nor the queue's.
+class Server {
+ public:
+  struct Options {
+    std::vector<ListenUrl> urls;
+    TlsFiles tls;
+    // A request message larger than this is refused with grpc-go's text.
+    size_t max_message_bytes = 0;
+    // etcd's defaults: pings of clients more often than this end their connection; idle ones are
+    // asked for a sign of life.
+    std::chrono::milliseconds keepalive_min_time{5'000};
+    std::chrono::milliseconds keepalive_interval{2 * 60 * 60 * 1'000};
+    std::chrono::milliseconds keepalive_timeout{20'000};
+    // How long Stop lets calls end by themselves before it cancels them.
+    std::chrono::milliseconds stop_grace{1'000};
+  };
+
+  // `has_leader` is asked on the engine thread.
+  Server(Loop* loop, Options options, std::function<bool()> has_leader);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  void AddService(const google::protobuf::ServiceDescriptor* service);
+  // Methods that are not bound answer Unimplemented; `why` is told to the caller.
+  void BindUnary(const google::protobuf::ServiceDescriptor* service, std::string_view method,
+                 int accepts, UnaryPool::Factory factory);
+  void BindStream(const google::protobuf::ServiceDescriptor* service, std::string_view method,
+                  int accepts, StreamPool::Factory factory);
+  void BindUnimplemented(const google::protobuf::ServiceDescriptor* service,
+                         std::string_view method, std::string why);
+
+  // Listens and serves. An error names the URL that could not be had.
+  [[nodiscard]] absl::Status Start();
+  // The port of URL number `i` (0 for a unix socket).
+  [[nodiscard]] int port(size_t i) const { return ports_.at(i); }
+  // Takes no more calls, ends streams with "server stopped", waits for the answers of the others.
+  // The engine must still run: it answers what it holds (the committer's Stop answers all).
+  // Returns when no call is left.
+  void Stop();
+
+  [[nodiscard]] CallHost* host() const { return host_.get(); }
+
+ private:
+  [[nodiscard]] RawService* ServiceOf(const google::protobuf::ServiceDescriptor* service);
+  void BindRest();
+  void ServeQueue();
+  void DrainQueue();
+
+  const Options options_;
+  Loop* const loop_;
+  const std::function<bool()> has_leader_;
+  std::vector<std::unique_ptr<RawService>> services_;
+  // Work put off until the queue is there.
+  std::vector<std::function<void()>> open_pools_;
+  std::vector<std::pair<const google::protobuf::ServiceDescriptor*, std::string>> bound_;
+  std::unique_ptr<CallHost> host_;
+  std::vector<std::unique_ptr<UnaryPool>> unary_pools_;
+  std::vector<std::unique_ptr<StreamPool>> stream_pools_;
+  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  std::unique_ptr<grpc::Server> server_;
+  std::vector<int> ports_;
+  std::thread thread_;
+};
+
+}  // namespace jetd::etcdapi
+
+#endif  // JETD_ETCDAPI_SERVER_H_

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etcdapi/unary_call.h"
+
+#include "base/check.h"
+#include "etcdapi/status_map.h"
+
+namespace jetd::etcdapi {
+namespace {
+
+// Calls kept for use beyond those that wait; more are freed. Each is a few kilobytes.
+constexpr size_t kMaxIdleCalls = 256;
+
+}  // namespace
+
+void UnaryCall::Accept() {
+  state_ = State::kWaiting;
+  context_.emplace();
+  responder_.emplace(&*context_);
+  pool_->service_->AcceptUnary(pool_->method_, &*context_, &request_, &*responder_,
+                               pool_->host_->queue(), this);
+}
+
+void UnaryCall::OnEvent(bool ok) {
+  switch (state_) {
+    case State::kWaiting:
+      if (!ok) {
+        pool_->Drop(this);
+        return;
+      }
+      OnAccepted();
+      return;
+    case State::kAnswered:
+      Clear();
+      responder_.reset();
+      context_.reset();
+      pool_->Recycle(this);
+      return;
+    case State::kStarted:
+      break;
+  }
+  JETD_CHECK(false) << "an event of a call that waits for the engine";
+}
+
+void UnaryCall::OnAccepted() {
+  CallHost* host = pool_->host_;
+  host->CallStarted();
+  pool_->AcceptAnother();
+  requires_leader_ = RequiresLeader(*context_);
+  request_bytes_ = request_.Length();
+  if (request_bytes_ > host->max_message_bytes()) {
+    request_.Clear();
+    Fail(MessageTooLarge(request_bytes_, host->max_message_bytes()));
+    return;
+  }
+  const grpc::Status status = Decode(request_);
+  request_.Clear();
+  if (!status.ok()) {
+    Fail(status);
+    return;
+  }
+  state_ = State::kStarted;
+  host->loop()->Submit(this);
+}
+
+void UnaryCall::Run() {
+  if (requires_leader_ && !pool_->host_->has_leader()) {
+    Fail(ToGrpc(Refusal::kNoLeader));
+    return;
+  }
+  Start();
+}
+
+void UnaryPool::Open() {
+  for (int i = 0; i < accepts_; ++i) AcceptAnother();
+}
+
+void UnaryPool::AcceptAnother() {
+  if (!host_->accepting()) return;
+  std::unique_ptr<UnaryCall> call;
+  if (idle_.empty()) {
+    call = factory_(this);
+  } else {
+    call = std::move(idle_.back());
+    idle_.pop_back();
+  }
+  call.release()->Accept();
+}
+
+void UnaryPool::Recycle(UnaryCall* call) {
+  std::unique_ptr<UnaryCall> owned(call);
+  if (idle_.size() < kMaxIdleCalls) idle_.push_back(std::move(owned));
+  host_->CallEnded();
+}
+
+void UnaryPool::Drop(UnaryCall* call) { delete call; }
+
+}  // namespace jetd::etcdapi

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_ETCDAPI_UNARY_CALL_H_
+#define JETD_ETCDAPI_UNARY_CALL_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/loop.h"
+#include "etcdapi/call_host.h"
+#include "etcdapi/raw_service.h"
+#include "etcdapi/request_decoder.h"
+#include "etcdapi/tag.h"
+#include "google/protobuf/arena.h"
+#include "grpcpp/server_context.h"
+
+namespace jetd::etcdapi {
+
+class UnaryPool;
+
+// UnaryCall is one place for a request and its answer, used again for call after call:
+//
+//   queue thread    accepted: Decode (parse, check) ── refused ──> answered
+//                        │ Submit, without an allocation
+//   engine thread   Start … Reply or Fail, now or later
+//                        │ gRPC writes the answer
+//   queue thread    Clear, back to the pool
+//
+// The pool owns it while it waits; while a call is under way it belongs to gRPC and the engine, and
+// the host counts it.
+class UnaryCall : public Loop::Task, private Tag {
+ public:
+  explicit UnaryCall(UnaryPool* pool) : pool_(pool) {}
+  ~UnaryCall() override = default;
+  UnaryCall(const UnaryCall&) = delete;
+  UnaryCall& operator=(const UnaryCall&) = delete;
+
+  void Run() final;
+
+ protected:
+  // Queue thread. An error is the answer.
+  virtual grpc::Status Decode(const grpc::ByteBuffer& request) = 0;
+  // Engine thread. Ends in exactly one Reply or Fail, now or later.
+  virtual void Start() = 0;
+  // Queue thread: lets go of the request.
+  virtual void Clear() = 0;
+
+  void Reply(const grpc::ByteBuffer& answer) {
+    state_ = State::kAnswered;
+    responder_->Finish(answer, grpc::Status::OK, Arm());
+  }
+  void Fail(const grpc::Status& status) {
+    state_ = State::kAnswered;
+    responder_->FinishWithError(status, Arm());
+  }
+  [[nodiscard]] size_t request_bytes() const { return request_bytes_; }
+
+ private:
+  friend class UnaryPool;
+  enum class State { kWaiting, kStarted, kAnswered };
+
+  void Accept();
+  void OnEvent(bool ok) final;
+  void OnAccepted();
+
+  UnaryPool* const pool_;
+  State state_ = State::kWaiting;
+  bool requires_leader_ = false;
+  size_t request_bytes_ = 0;
+  grpc::ByteBuffer request_;
+  std::optional<grpc::ServerContext> context_;
+  std::optional<UnaryResponder> responder_;
+};
+
+// UnaryPool keeps `accepts` calls of one method waiting, and a few more at hand.
+//
+// Thread rules: the queue's thread, or before that thread starts and after it has ended.
+class UnaryPool {
+ public:
+  using Factory = std::function<std::unique_ptr<UnaryCall>(UnaryPool*)>;
+
+  // `host` and `service` outlive the pool.
+  UnaryPool(CallHost* host, RawService* service, int method, int accepts, Factory factory)
+      : host_(host),
+        service_(service),
+        method_(method),
+        accepts_(accepts),
+        factory_(std::move(factory)) {}
+  UnaryPool(const UnaryPool&) = delete;
+  UnaryPool& operator=(const UnaryPool&) = delete;
+
+  void Open();
+  [[nodiscard]] CallHost* host() const { return host_; }
+
+ private:
+  friend class UnaryCall;
+
+  void AcceptAnother();
+  void Recycle(UnaryCall* call);
+  void Drop(UnaryCall* call);
+
+  CallHost* const host_;
+  RawService* const service_;
+  const int method_;
+  const int accepts_;
+  const Factory factory_;
+  std::vector<std::unique_ptr<UnaryCall>> idle_;
+};
+
+// A UnaryCall whose request is a protobuf message. The message lives in an arena inside the call,
+// so that a small request costs no allocation of its own, until the answer is written.
+template <typename Message>
+class MessageCall : public UnaryCall {
+ public:
+  using Request = Message;
+  explicit MessageCall(UnaryPool* pool) : UnaryCall(pool), arena_(OptionsFor(&block_)) {}
+
+ protected:
+  // Queue thread: what to refuse; grpc::Status::OK otherwise. The message may be prepared for Start
+  // here.
+  virtual grpc::Status Prepare() = 0;
+
+  [[nodiscard]] Message& request() const { return *message_; }
+
+  grpc::Status Decode(const grpc::ByteBuffer& bytes) final {
+    message_ = google::protobuf::Arena::CreateMessage<Message>(&arena_);
+    const grpc::Status parsed = ParseRequest(bytes, message_);
+    return parsed.ok() ? Prepare() : parsed;
+  }
+  void Clear() override {
+    message_ = nullptr;
+    arena_.Reset();
+  }
+
+ private:
+  struct Block {
+    alignas(8) char bytes[1024];
+  };
+  static google::protobuf::ArenaOptions OptionsFor(Block* block) {
+    google::protobuf::ArenaOptions options;
+    options.initial_block = block->bytes;
+    options.initial_block_size = sizeof(block->bytes);
+    return options;
+  }
+
+  Block block_;
+  google::protobuf::Arena arena_;
+  Message* message_ = nullptr;
+};
+
+}  // namespace jetd::etcdapi
+
+#endif  // JETD_ETCDAPI_UNARY_CALL_H_
