@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rules of log.h as one test suite that every Log passes. log_contract_test.cc holds the tests;
-// a test binary takes it as a source beside a file of its own that gives a LogWorld:
+// The rules of log.h as one test suite that every Log passes. log_contract_test.cc and
+// log_contract_connection_test.cc hold the tests; a test binary takes them as sources (LOG_CONTRACT
+// in CMakeLists.txt) beside a file of its own that gives a LogWorld:
 //
 //   class NatsLogWorld : public LogWorld { … };
 //   INSTANTIATE_TEST_SUITE_P(Nats, LogContractTest,
