@@ -201,8 +201,6 @@ std::vector<Store::LeaseInfo> Store::Leases() const {
   return infos;
 }
 
-std::vector<std::string> Store::LeaseKeys(LeaseId id) const { return impl_->leases.Keys(id); }
-
 size_t Store::lease_count() const { return impl_->leases.size(); }
 
 // ---- Compaction

@@ -140,8 +140,8 @@ class Store {
   // Pending ones count: a put right after a grant is right.
   [[nodiscard]] std::optional<LeaseInfo> FindLease(LeaseId id) const;
   [[nodiscard]] std::vector<LeaseInfo> Leases() const;
-  // Keys attached now (newest), sorted.
-  [[nodiscard]] std::vector<std::string> LeaseKeys(LeaseId id) const;
+  // Keys attached, sorted.
+  [[nodiscard]] std::vector<std::string> LeaseKeys(LeaseId id, View view = View::kNewest) const;
   [[nodiscard]] size_t lease_count() const;
 
   // ---- Compaction and sums ---------------------------------------------------------------------

@@ -303,10 +303,11 @@ std::vector<StoreModel::Event> StoreModel::History(Revision from) const {
   return events;
 }
 
-std::vector<std::string> StoreModel::LeaseKeys(LeaseId id) const {
+std::vector<std::string> StoreModel::LeaseKeys(LeaseId id, Store::View view) const {
+  const State& state = StateOf(view);
   std::vector<std::string> keys;
   const KeyRange all{.key = {}, .end = std::string_view("\0", 1)};
-  for (const ModelVersion& v : AllLiveAt(now_.versions, all, now_.newest)) {
+  for (const ModelVersion& v : AllLiveAt(state.versions, all, state.newest)) {
     if (v.lease == id) keys.push_back(v.key);
   }
   return keys;

@@ -73,7 +73,7 @@ class StoreModel {
   // All events of committed revisions >= from. REQUIRES: from >= compacted().
   [[nodiscard]] std::vector<Event> History(Revision from) const;
 
-  [[nodiscard]] std::vector<std::string> LeaseKeys(LeaseId id) const;
+  [[nodiscard]] std::vector<std::string> LeaseKeys(LeaseId id, Store::View view) const;
   // REQUIRES: compacted() < revision <= committed(). Returns what it dropped.
   std::vector<ModelVersion> Compact(Revision revision);
   // REQUIRES: compacted() <= revision <= committed().

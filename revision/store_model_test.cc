@@ -82,7 +82,9 @@ void ExpectSameLeases(const Store& store, const StoreModel& model) {
     const auto it = model.leases().find(lease.id);
     ASSERT_NE(it, model.leases().end());
     EXPECT_EQ(lease.ttl_s, it->second);
-    EXPECT_EQ(store.LeaseKeys(lease.id), model.LeaseKeys(lease.id));
+    for (const Store::View view : kViews) {
+      EXPECT_EQ(store.LeaseKeys(lease.id, view), model.LeaseKeys(lease.id, view));
+    }
   }
   EXPECT_EQ(ids.size(), model.leases().size());
 }

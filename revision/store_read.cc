@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reading half of the Store.
 #include <algorithm>
+#include <functional>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -144,6 +148,25 @@ absl::StatusOr<Revision> Store::History(Revision from, size_t max_revisions,
     fn(Change{KvRef::Share(v), KvRef::Share(known ? Before(v) : nullptr)});
   }
   return s.committed.Next();
+}
+
+std::vector<std::string> Store::LeaseKeys(LeaseId id, View view) const {
+  const Impl& s = *impl_;
+  std::vector<std::string> keys = s.leases.Keys(id);
+  if (view == View::kNewest || s.newest == s.committed) return keys;
+  // Takes back what is pending, newest first.
+  std::set<std::string, std::less<>> attached(keys.begin(), keys.end());
+  for (size_t i = s.log.size(); i-- > 0 && s.log[i]->mod_revision() > s.committed;) {
+    const KvBlock* v = s.log[i];
+    const KvBlock* before = Before(v);
+    const bool was_attached = before != nullptr && before->lease() == id;
+    if (was_attached) {
+      attached.emplace(v->key());
+    } else if (auto it = attached.find(v->key()); it != attached.end()) {
+      attached.erase(it);
+    }
+  }
+  return {attached.begin(), attached.end()};
 }
 
 absl::StatusOr<Store::HashResult> Store::HashKv(Revision revision) const {
