@@ -21,8 +21,6 @@
 
 namespace jetd::etcdclient {
 
-inline constexpr char kEndOfStream[] = "end of stream";
-
 // What a completion queue of this room hands back.
 class QueueTag {
  public:

@@ -12,6 +12,9 @@
 
 namespace jetd::etcdclient {
 
+// What Next says after the last message of a stream that ended well, as an OutOfRange.
+inline constexpr char kEndOfStream[] = "end of stream";
+
 // Where a stream's messages go, instead of Next(). Both run on the client's own thread, one at a
 // time: they must not block, nor destroy the stream.
 template <typename Response>
@@ -42,7 +45,7 @@ class Stream {
   virtual void CloseSend() = 0;
   virtual void Cancel() = 0;
   // The next message. After the last one: how the stream ended, where OK is turned into OutOfRange
-  // "end of stream". DeadlineExceeded "no message in time" leaves the stream as it was.
+  // kEndOfStream. DeadlineExceeded "no message in time" leaves the stream as it was.
   [[nodiscard]] virtual absl::StatusOr<Response> Next(std::chrono::milliseconds timeout) = 0;
 };
 
