@@ -11,7 +11,7 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-const std::string kNul(1, '\0');  // NOLINT(cert-err58-cpp)
+constexpr std::string_view kNul("\0", 1);
 
 // "Compare" for Compare, "Put" for PutRequest, "Put in Txn" is told apart by RequestOp's fields.
 std::string ShortName(const Message& message) {

@@ -9,15 +9,13 @@ namespace {
 constexpr int kObjects = 70;
 constexpr int kSiblings = 25;
 
-// NUL, so that it can stand in the middle of a literal.
-const std::string kNul(1, '\0');  // NOLINT(cert-err58-cpp)
-
 std::vector<std::string> OddKeys() {
+  const std::string nul(1, '\0');
   return {
-      kNul,
+      nul,
       "a",
-      "a" + kNul,
-      "a" + kNul + kNul + "b",
+      "a" + nul,
+      "a" + nul + nul + "b",
       "a//b",
       "/",
       "//",
@@ -74,7 +72,7 @@ std::vector<std::string> OddKeys() {
 
 std::string Keyspace::EndOf(std::string prefix) {
   while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
-  if (prefix.empty()) return kNul;
+  if (prefix.empty()) return std::string(1, '\0');
   ++prefix.back();
   return prefix;
 }

@@ -5,12 +5,6 @@
 #include <vector>
 
 namespace jetd::conformance::differential {
-namespace {
-
-const std::string kNul(1, '\0');  // NOLINT(cert-err58-cpp)
-
-}  // namespace
-
 std::string OpMaker::ExistingKey() {
   return model_.keys().empty() ? AnyKey() : random_.Pick(model_.keys()).first;
 }
@@ -44,13 +38,14 @@ int64_t OpMaker::OldRevision() {
 }
 
 std::pair<std::string, std::string> OpMaker::SomeRange() {
+  const std::string nul(1, '\0');
   const int64_t kind = random_.Between(0, 99);
   if (kind < 45) {
     const std::string& prefix = keys_.Prefix(random_);
     return {prefix, Keyspace::EndOf(prefix)};
   }
-  if (kind < 60) return {AnyKey(), kNul};
-  if (kind < 70) return {kNul, kNul};
+  if (kind < 60) return {AnyKey(), nul};
+  if (kind < 70) return {nul, nul};
   std::string a = AnyKey(), b = AnyKey();
   if (a > b && kind < 95) std::swap(a, b);
   return {a, b};
