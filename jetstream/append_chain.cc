@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "jetstream/long_subject.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -90,17 +91,24 @@ void AppendChain::Barrier(Log::SeqFn done) {
 
 void AppendChain::Send(std::string_view subject, uint64_t serial, uint64_t expected_last,
                        const NewRecord& record) {
-  subject_.assign(options_.publish_prefix).append(subject);
+  subject_.assign(options_.publish_prefix);
   reply_.assign(inbox_);
   CatTo(reply_, serial);
   expected_.clear();
   CatTo(expected_, expected_last);
-  std::array<NatsConnection::HeaderLine, 3> lines;
+  std::array<NatsConnection::HeaderLine, 4> lines;
   size_t count = 0;
   lines[count++] = {"Nats-Expected-Last-Sequence", expected_.c_str()};
   if (!record.header.empty()) {
     header_.assign(record.header);
     lines[count++] = {"Jetd", header_.c_str()};
+  }
+  if (IsLongSubject(subject)) {
+    subject_.append(ShortSubjectOf(options_.subject_prefix, subject));
+    true_subject_.assign(subject);
+    lines[count++] = {kSubjectHeader, true_subject_.c_str()};
+  } else {
+    subject_.append(subject);
   }
   if (record.is_delete) lines[count++] = {"KV-Operation", "DEL"};
   connection_->Publish(subject_, reply_, record.payload, std::span(lines.data(), count));

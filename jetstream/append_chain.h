@@ -39,6 +39,7 @@ class AppendChain {
   };
   struct Options {
     std::string publish_prefix;           // before every subject; with a domain "$JS.<domain>.API."
+    std::string subject_prefix;           // "$KV.<bucket>."
     std::string barrier_subject;          // one that the stream takes
     std::chrono::nanoseconds patience{};  // for the oldest answer
   };
@@ -88,7 +89,7 @@ class AppendChain {
   // An ack is the same text but for the number; learned from the first one, then compared.
   std::string ack_before_, ack_after_;
   // Reused, so that an append allocates little.
-  std::string subject_, reply_, header_, expected_, ack_;
+  std::string subject_, reply_, header_, expected_, true_subject_, ack_;
 };
 
 }  // namespace jetd::jetstream

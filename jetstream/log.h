@@ -36,8 +36,8 @@ struct NewRecord {
 // What the log is, known once it is open. Constant while connected; OnConnected tells anew.
 struct LogInfo {
   std::string bucket;
-  std::string subject_prefix;    // "$KV.B."
-  size_t max_subject_bytes = 0;  // server's control line and jetd's own limit applied
+  std::string subject_prefix;  // "$KV.B."
+  size_t max_subject_bytes = 0;
   size_t max_payload_bytes = 0;
   int replicas = 1;
   int64_t created_ns = 0;  // identity of the stream: differs when it was made anew

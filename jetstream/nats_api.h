@@ -37,6 +37,8 @@ struct ApiError {
 namespace js_error {
 inline constexpr int kNotEnabledForAccount = 10039;
 inline constexpr int kNoMessageFound = 10037;
+inline constexpr int kSequenceNotFound = 10043;
+inline constexpr int kDeleteFailed = 10057;
 inline constexpr int kStreamNotFound = 10059;
 inline constexpr int kStreamNameInUse = 10058;
 inline constexpr int kWrongLastSequence = 10071;

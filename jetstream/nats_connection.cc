@@ -24,6 +24,8 @@ namespace {
 constexpr int kReadBufferBytes = 128 << 10;
 constexpr int kPingIntervalMs = 5'000;
 constexpr int kMaxPingsOut = 2;
+// Of kReadBufferBytes each: more than a socket's buffer holds.
+constexpr int kMaxLastReads = 1000;
 
 struct OptionsDeleter {
   void operator()(natsOptions* options) const { natsOptions_Destroy(options); }
@@ -219,10 +221,14 @@ NatsConnection::~NatsConnection() {
     MutexLock lock(link_->mutex);
     link_->loop = nullptr;
   }
-  subscriptions_.clear();
   if (nc_ == nullptr) return;
   // Nothing that is still buffered may be sent now: its sender was told that the connection broke.
+  // nats.c would try, and wait half a second for the server's word, unless it sees the end itself.
   if (link_->fd >= 0) shutdown(link_->fd, SHUT_RDWR);
+  for (int reads = 0; reads < kMaxLastReads && !natsConnection_IsClosed(nc_); ++reads) {
+    natsConnection_ProcessReadEvent(nc_);
+  }
+  subscriptions_.clear();
   natsConnection_Destroy(nc_);
 }
 

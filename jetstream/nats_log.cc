@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "jetstream/append_chain.h"
+#include "jetstream/long_subject.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_probe.h"
 #include "jetstream/nats_reader.h"
@@ -21,8 +22,8 @@ namespace {
 
 constexpr int kMinMajor = 2;
 constexpr int kMinMinor = 10;
-// Of max_payload, for a record's header block: ours is below 200 bytes.
-constexpr size_t kHeaderReserveBytes = 1024;
+// Of max_payload, for a record's header block: ours is below 300 bytes, but for a long subject.
+constexpr size_t kHeaderReserveBytes = kMaxLongSubjectBytes + 1024;
 
 std::string ApiPrefix(const std::string& domain) {
   return domain.empty() ? "$JS.API." : Cat("$JS.", domain, ".API.");
@@ -147,6 +148,13 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
   NatsConnection* const nats = session_->connection.get();
   nats->Start([this](const absl::Status& why) { EndSession(why); });
   session_->api = std::make_unique<NatsApi>(loop_, nats, prefix_, options_.answer_timeout);
+  if (!options_.exclusive) {
+    // Before anything is asked, so that it is in place when that is answered. Our own records are
+    // not delivered to us (no echo).
+    nats->Subscribe(SubjectCodec(options_.stream.bucket).TermSubject(), [this](NatsMessage&) {
+      if (connected()) observer_->OnForeignTerm();
+    });
+  }
   SetUpStream(session_->api.get(), options_.stream,
               [this](absl::StatusOr<StreamFacts> facts) { OnStream(std::move(facts)); });
 }
@@ -171,6 +179,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   const SubjectCodec subjects(options_.stream.bucket);
   AppendChain::Options chain;
   if (!options_.domain.empty()) chain.publish_prefix = prefix_;
+  chain.subject_prefix = subjects.prefix();
   chain.barrier_subject = subjects.BarrierSubject();
   chain.patience = options_.answer_timeout;
   AppendChain::Callbacks callbacks;
@@ -183,10 +192,6 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
       std::make_unique<AppendChain>(loop_, nats, std::move(chain), std::move(callbacks));
   session_->records = std::make_unique<NatsRecords>(loop_, session_->api.get(),
                                                     options_.stream.bucket, facts.replicas);
-  if (!options_.exclusive) {
-    // Our own are not delivered to us (no echo).
-    nats->Subscribe(subjects.TermSubject(), [this](NatsMessage&) { observer_->OnForeignTerm(); });
-  }
   phase_ = Phase::kConnected;
   backoff_ = options_.min_backoff;
   appended_ = durable_ = StreamSeq();
@@ -203,11 +208,7 @@ LogInfo NatsLog::InfoOf(const StreamFacts& facts) const {
   LogInfo info;
   info.bucket = options_.stream.bucket;
   info.subject_prefix = SubjectCodec(options_.stream.bucket).prefix();
-  const size_t sent_before = options_.domain.empty() ? 0 : prefix_.size();
-  const size_t control_line =
-      options_.max_control_line_bytes -
-      std::min(options_.max_control_line_bytes, limits::kControlLineReserveBytes + sent_before);
-  info.max_subject_bytes = std::min(control_line, limits::kMaxSubjectBytes);
+  info.max_subject_bytes = std::min(kMaxLongSubjectBytes, limits::kMaxSubjectBytes);
   info.max_payload_bytes =
       server.max_payload_bytes - std::min(server.max_payload_bytes, kHeaderReserveBytes);
   info.replicas = facts.replicas;

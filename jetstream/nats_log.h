@@ -25,8 +25,6 @@ struct NatsLogOptions {
   // JetStream domain; empty: the one that the server is in.
   std::string domain;
   std::string client_name = "jetd";
-  // The server's max_control_line, which it does not tell; this is its default.
-  size_t max_control_line_bytes = 4096;
   // jetd alone can write: an embedded server with a secret of its own.
   bool exclusive = false;
   // Null: what the server promises is all there is. Outlives the log.

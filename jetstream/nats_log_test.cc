@@ -56,7 +56,6 @@ class NatsLogTest : public testing::TestWithParam<const char*> {
     NatsLogOptions options;
     options.endpoint = RotateEndpoints({server_->url()}, {});
     options.stream.bucket = bucket;
-    options.max_control_line_bytes = 66'000;
     return options;
   }
 

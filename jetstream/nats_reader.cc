@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "jetstream/long_subject.h"
 #include "jetstream/stream_setup.h"
 
 namespace jetd::jetstream {
@@ -72,6 +73,7 @@ NatsReader::NatsReader(Loop* loop, NatsConnection* connection, NatsApi* api, std
       connection_(connection),
       api_(api),
       bucket_(std::move(bucket)),
+      subject_prefix_(Cat("$KV.", bucket_, ".")),
       id_(id),
       options_(std::move(options)),
       on_record_(std::move(on_record)),
@@ -114,7 +116,10 @@ void NatsReader::MakeConsumer() {
                            {"num_replicas", 1},
                            {"inactive_threshold", std::chrono::nanoseconds(kConsumerIdle).count()}};
   if (options_.headers_only) config["headers_only"] = true;
-  if (!options_.subjects.empty()) config["filter_subjects"] = options_.subjects;
+  for (const std::string& subject : options_.subjects) {
+    config["filter_subjects"].push_back(
+        IsLongSubject(subject) ? ShortSubjectOf(subject_prefix_, subject) : subject);
+  }
   const nlohmann::json request = {{"stream_name", StreamName(bucket_)}, {"config", config}};
   api_->Request(api_->Subject(Cat("CONSUMER.CREATE.", StreamName(bucket_), ".", consumer_)),
                 request.dump(),
@@ -183,7 +188,7 @@ void NatsReader::OnRecord(NatsMessage& message) {
   Record record;
   record.seq = facts.stream_seq;
   record.time_ns = facts.time_ns;
-  record.subject = message.subject();
+  record.subject = TrueSubjectOf(subject_prefix_, message.subject(), message);
   record.header = message.Header("Jetd");
   record.is_delete = IsDeleteOperation(message.Header("KV-Operation"));
   record.payload = message.payload();

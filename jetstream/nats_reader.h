@@ -66,6 +66,7 @@ class NatsReader {
   NatsConnection* const connection_;
   NatsApi* const api_;
   const std::string bucket_;
+  const std::string subject_prefix_;
   const uint64_t id_;
   const Log::ReadOptions options_;
   Log::RecordFn on_record_;

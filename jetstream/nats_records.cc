@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "jetstream/long_subject.h"
 #include "jetstream/nats_reader.h"
 #include "jetstream/stream_setup.h"
 
@@ -22,6 +23,14 @@ constexpr std::chrono::milliseconds kLagPause{50};
 
 std::string SeqRequest(StreamSeq seq, std::string_view more = "") {
   return Cat("{\"seq\":", seq.value(), more, "}");
+}
+
+// A sequence that is deleted already, or not given out yet (the store's end).
+bool WasGone(const ApiError& error) {
+  return error.err_code == js_error::kNoMessageFound ||
+         error.err_code == js_error::kSequenceNotFound ||
+         (error.err_code == js_error::kDeleteFailed &&
+          error.description.find("EOF") != std::string::npos);
 }
 
 }  // namespace
@@ -42,6 +51,7 @@ NatsRecords::NatsRecords(Loop* loop, NatsApi* api, const std::string& bucket, in
     : loop_(loop),
       api_(api),
       replicas_(replicas),
+      subject_prefix_(Cat("$KV.", bucket, ".")),
       direct_get_(api->Subject(Cat("DIRECT.GET.", StreamName(bucket)))),
       message_get_(api->Subject(Cat("STREAM.MSG.GET.", StreamName(bucket)))),
       message_delete_(api->Subject(Cat("STREAM.MSG.DELETE.", StreamName(bucket)))),
@@ -114,7 +124,7 @@ void NatsRecords::OnGot(const std::shared_ptr<GetCall>& call, StreamSeq seq, int
                       &error)) {
     record.time_ns = absl::ToUnixNanos(time);
   }
-  record.subject = message.Header("Nats-Subject");
+  record.subject = TrueSubjectOf(subject_prefix_, message.Header("Nats-Subject"), message);
   record.header = message.Header("Jetd");
   record.is_delete = IsDeleteOperation(message.Header("KV-Operation"));
   record.payload = message.payload();
@@ -161,10 +171,7 @@ void NatsRecords::Delete(StreamSeq seq, Log::DoneFn done) {
                        const auto success = answer.find("success");
                        const bool deleted =
                            success != answer.end() && success->is_boolean() && success->get<bool>();
-                       const bool was_gone =
-                           error.err_code == js_error::kNoMessageFound ||
-                           error.description.find("no message found") != std::string::npos;
-                       if (deleted || was_gone) return done(absl::OkStatus());
+                       if (deleted || WasGone(error)) return done(absl::OkStatus());
                        done(MakeError(Errc::kUnavailable, Cat("JetStream: ", error.description)));
                      }});
 }

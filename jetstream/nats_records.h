@@ -62,6 +62,7 @@ class NatsRecords {
   Loop* const loop_;
   NatsApi* const api_;
   const int replicas_;
+  const std::string subject_prefix_;
   const std::string direct_get_, message_get_, message_delete_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool failed_ = false;

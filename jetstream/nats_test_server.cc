@@ -64,7 +64,7 @@ NatsTestServer::NatsTestServer(std::string program) : program_(std::move(program
   port_ = FreePort();
   std::ofstream(folder_ + "/nats.conf")
       << "listen: \"127.0.0.1:" << port_ << "\"\n"
-      << "max_payload: 8MB\nmax_control_line: 66000\n"
+      << "max_payload: 8MB\n"
       << "jetstream { store_dir: \"" << folder_ << "/js\", max_file_store: 10GB }\n";
   Start();
 }
