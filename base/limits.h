@@ -70,8 +70,18 @@ inline constexpr std::chrono::milliseconds kMinWatchProgressInterval{100};
 inline constexpr int64_t kMaxLeaseTtlSeconds = 9'000'000'000;
 // Shortest TTL granted; etcd derives it from its election timeout ((3*1000 ms)/2 rounded up).
 inline constexpr int64_t kMinLeaseTtlSeconds = 2;
-// Leases revoked for expiry at a time, and how often at most (etcd: 1000 a second in batches).
+// Leases that are being revoked for expiry at a time, and from one batch to the next (etcd: 500
+// twice a second). Beyond: the others live a little longer.
 inline constexpr size_t kLeaseExpiryBatch = 500;
+inline constexpr std::chrono::milliseconds kLeaseExpiryPause{500};
+// After a revoke that failed, and while NATS is away.
+inline constexpr std::chrono::seconds kLeaseExpiryRetry{1};
+// A timer that fires this late, or a barrier that takes this long, is a stall: clients could not
+// renew meanwhile.
+inline constexpr std::chrono::milliseconds kLeaseStall{500};
+// How long nothing expires after a stall, so that keepalives which waited come first (etcd's client
+// tries again after 500 ms).
+inline constexpr std::chrono::seconds kLeaseGrace{2};
 
 }  // namespace jetd::limits
 
