@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conformance/crash/crash_run.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "base/strings.h"
+#include "conformance/crash/range_end.h"
+#include "conformance/crash/watch_follower.h"
+#include "conformance/crash/writer.h"
+
+namespace jetd::conformance {
+namespace {
+
+using etcdclient::Client;
+using etcdclient::ServerKind;
+using etcdclient::ServerProcess;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+namespace pb = etcdclient::pb;
+
+constexpr char kPrefix[] = "/crash/";
+constexpr int kWritersPerClient = 8;
+constexpr milliseconds kPoll{5};
+
+std::string ProgramOf(pid_t pid) {
+  std::ifstream in(Cat("/proc/", pid, "/comm"));
+  std::string name;
+  std::getline(in, name);
+  return name;
+}
+
+// One run. What it starts it stops, in the reverse order.
+class Run {
+ public:
+  explicit Run(const CrashOptions& options) : options_(options), random_(options.seed) {}
+
+  absl::StatusOr<CrashReport> Do() {
+    auto server = ServerProcess::Start(options_.server);
+    if (!server.ok()) return server.status();
+    server_ = *std::move(server);
+    if (absl::Status ready = server_->WaitReady(options_.patience); !ready.ok()) return ready;
+    if (absl::Status started = StartClients(); !started.ok()) return started;
+    if (absl::Status killed = KillAgainAndAgain(); !killed.ok()) {
+      report_.violations.push_back(std::string(MessageOf(killed)));
+    }
+    StopWriters();
+    if (absl::Status done = Compare(); !done.ok()) {
+      report_.violations.push_back(Cat("at the end: ", MessageOf(done)));
+    }
+    return report_;
+  }
+
+ private:
+  absl::Status StartClients() {
+    for (int i = 0; i < options_.watchers; ++i) {
+      followers_.push_back(std::make_unique<WatchFollower>(
+          WatchFollower::Options{.name = Cat("watcher ", i),
+                                 .endpoint = server_->endpoint(),
+                                 .prefix = kPrefix,
+                                 .reopen_after = i % 2 == 0 ? 0 : 20 * i}));
+    }
+    for (int i = 0; i < options_.writers; ++i) {
+      if (i % kWritersPerClient == 0) {
+        auto client = server_->Connect();
+        if (!client.ok()) return client.status();
+        clients_.push_back(*std::move(client));
+      }
+      writers_.push_back(std::make_unique<Writer>(
+          Writer::Options{.number = i,
+                          .seed = options_.seed * 1000 + static_cast<uint64_t>(i),
+                          .prefix = Cat(kPrefix, "w", i, "/")},
+          clients_.back().get()));
+    }
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] size_t Acked() const {
+    size_t acked = 0;
+    for (const auto& writer : writers_) acked += writer->acked();
+    return acked;
+  }
+
+  // Until so many writes more were answered.
+  absl::Status WaitForWrites(size_t count) {
+    const size_t until = Acked() + count;
+    const auto deadline = steady_clock::now() + options_.patience;
+    while (Acked() < until) {
+      if (steady_clock::now() > deadline) {
+        return MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                          "the server hangs: ", until - Acked(), " of ", count,
+                          " writes unanswered after ", options_.patience.count(), " s\n",
+                          server_->LogTail());
+      }
+      if (!server_->running()) {
+        return MakeStatus(absl::StatusCode::kInternal, "the server ended by itself\n",
+                          server_->LogTail());
+      }
+      std::this_thread::sleep_for(kPoll);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status KillAgainAndAgain() {
+    while (report_.server_kills < options_.server_kills ||
+           report_.nats_kills < options_.nats_kills) {
+      const size_t writes = options_.writes_between * (1 + random_() % 4);
+      if (absl::Status alive = WaitForWrites(writes); !alive.ok()) return alive;
+      const int servers_left = options_.server_kills - report_.server_kills;
+      const int nats_left = options_.nats_kills - report_.nats_kills;
+      const auto pick =
+          static_cast<int>(random_() % static_cast<uint64_t>(servers_left + nats_left));
+      if (absl::Status done = pick < servers_left ? KillServer() : KillNats(); !done.ok()) {
+        return done;
+      }
+    }
+    return WaitForWrites(options_.writes_between);
+  }
+
+  // Now and then with everything below it, now and then again before it is up.
+  absl::Status KillServer() {
+    const bool tree = random_() % 8 == 0;
+    server_->Kill(tree ? ServerProcess::Scope::kTree : ServerProcess::Scope::kProcess);
+    ++report_.server_kills;
+    if (absl::Status started = server_->Restart(); !started.ok()) return started;
+    while (report_.server_kills < options_.server_kills && random_() % 4 == 0) {
+      std::this_thread::sleep_for(milliseconds(random_() % 500));
+      server_->Kill(ServerProcess::Scope::kProcess);
+      ++report_.server_kills;
+      if (absl::Status started = server_->Restart(); !started.ok()) return started;
+    }
+    return absl::OkStatus();
+  }
+
+  // Now and then its successor too, as soon as it is there.
+  absl::Status KillNats() {
+    do {
+      const auto deadline = steady_clock::now() + options_.patience;
+      pid_t nats = -1;
+      while (nats < 0) {
+        for (const pid_t pid : server_->Descendants()) {
+          if (pid != last_nats_ && ProgramOf(pid) == "nats-server") nats = pid;
+        }
+        if (nats < 0 && steady_clock::now() > deadline) {
+          return MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                            "no nats-server under the server\n", server_->LogTail());
+        }
+        if (nats < 0) std::this_thread::sleep_for(kPoll);
+      }
+      kill(nats, SIGKILL);
+      last_nats_ = nats;
+      ++report_.nats_kills;
+    } while (report_.nats_kills < options_.nats_kills && random_() % 4 == 0);
+    return absl::OkStatus();
+  }
+
+  void StopWriters() {
+    std::map<std::string, size_t> errors;
+    for (const auto& writer : writers_) writer->Stop();
+    for (const auto& writer : writers_) {
+      ops_.insert(ops_.end(), writer->ops().begin(), writer->ops().end());
+      report_.reads += writer->reads();
+      AddViolations(writer->violations());
+    }
+    for (const WriteOp& op : ops_) {
+      if (op.outcome != Outcome::kAcked) ++errors[op.error];
+    }
+    report_.errors.assign(errors.begin(), errors.end());
+  }
+
+  void AddViolations(const std::vector<std::string>& more) {
+    report_.violations.insert(report_.violations.end(), more.begin(), more.end());
+  }
+
+  // A last write, which all watchers must reach; then everything against everything.
+  absl::Status Compare() {
+    auto client = server_->Connect();
+    if (!client.ok()) return client.status();
+    const WriteOp end{.writer = -1,
+                      .keys = {{.key = Cat(kPrefix, "end"), .value = "end"}},
+                      .outcome = Outcome::kAcked};
+    pb::PutRequest put;
+    put.set_key(end.keys[0].key);
+    put.set_value(end.keys[0].value);
+    const auto answer = (*client)->Call(
+        put,
+        {.timeout = options_.patience, .unreachable = etcdclient::CallOptions::Unreachable::kWait});
+    if (!answer.ok()) return answer.status();
+    report_.revision = answer->header().revision();
+    ops_.push_back(end);
+    ops_.back().revision = report_.revision;
+
+    if (absl::Status there = WaitForFollowers(); !there.ok()) return there;
+    WatchFollower reader({.name = "reader", .endpoint = server_->endpoint(), .prefix = kPrefix});
+    if (absl::Status there = WaitFor(reader); !there.ok()) return there;
+    reader.Stop();
+    AddViolations(reader.violations());
+    CompareFollowers(reader.events());
+    report_.events = reader.events().size();
+
+    auto state = FinalState(**client);
+    if (!state.ok()) return state.status();
+    OpLog log(ops_);
+    AddViolations(log.Check(reader.events(), *state));
+    report_.ops = log.counts();
+    return CompareAfterCleanRestart(*state);
+  }
+
+  absl::Status WaitFor(const WatchFollower& follower) {
+    const auto deadline = steady_clock::now() + options_.patience;
+    while (follower.seen() < report_.revision) {
+      if (steady_clock::now() > deadline) {
+        return MakeStatus(absl::StatusCode::kDeadlineExceeded, "a watcher is at revision ",
+                          follower.seen(), " of ", report_.revision);
+      }
+      std::this_thread::sleep_for(kPoll);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status WaitForFollowers() {
+    for (const auto& follower : followers_) {
+      if (absl::Status there = WaitFor(*follower); !there.ok()) return there;
+    }
+    for (const auto& follower : followers_) {
+      follower->Stop();
+      AddViolations(follower->violations());
+      report_.watch_streams += static_cast<size_t>(follower->streams());
+      report_.progress_answers += static_cast<size_t>(follower->progress_answers());
+    }
+    return absl::OkStatus();
+  }
+
+  // Each event once, in order: what a watcher saw through all of it is the history.
+  void CompareFollowers(const std::vector<HistoryEvent>& history) {
+    for (size_t i = 0; i < followers_.size(); ++i) {
+      const std::vector<HistoryEvent>& seen = followers_[i]->events();
+      const auto same = [](const HistoryEvent& a, const HistoryEvent& b) {
+        return a.revision == b.revision && a.key == b.key && a.is_delete == b.is_delete &&
+               a.value == b.value && a.create_revision == b.create_revision &&
+               a.version == b.version;
+      };
+      const auto [ours, theirs] =
+          std::mismatch(history.begin(), history.end(), seen.begin(), seen.end(), same);
+      if (ours == history.end() && theirs == seen.end()) continue;
+      const auto at = [](auto it, const auto& events) {
+        return it == events.end() ? std::string("nothing")
+                                  : Cat(it->key, " at revision ", it->revision);
+      };
+      report_.violations.push_back(Cat("watcher ", i, " saw ", seen.size(), " events of ",
+                                       history.size(), "; the first difference: ", at(theirs, seen),
+                                       " instead of ", at(ours, history)));
+    }
+  }
+
+  static absl::StatusOr<std::map<std::string, FinalKey>> FinalState(Client& client) {
+    pb::RangeRequest range;
+    range.set_key(kPrefix);
+    range.set_range_end(PrefixEnd(kPrefix));
+    const auto answer =
+        client.Call(range, {.timeout = milliseconds(60'000),
+                            .unreachable = etcdclient::CallOptions::Unreachable::kWait});
+    if (!answer.ok()) return answer.status();
+    std::map<std::string, FinalKey> state;
+    for (const auto& kv : answer->kvs()) {
+      state[kv.key()] = {kv.value(), kv.create_revision(), kv.mod_revision(), kv.version()};
+    }
+    return state;
+  }
+
+  absl::Status CompareAfterCleanRestart(const std::map<std::string, FinalKey>& before) {
+    if (absl::Status stopped = server_->Stop(options_.patience); !stopped.ok()) return stopped;
+    if (absl::Status started = server_->Restart(); !started.ok()) return started;
+    if (absl::Status ready = server_->WaitReady(options_.patience); !ready.ok()) return ready;
+    auto client = server_->Connect();
+    if (!client.ok()) return client.status();
+    const auto after = FinalState(**client);
+    if (!after.ok()) return after.status();
+    if (!(*after == before)) report_.violations.push_back("a clean restart changed the state");
+    return absl::OkStatus();
+  }
+
+  const CrashOptions options_;
+  std::mt19937_64 random_;
+  CrashReport report_;
+  std::vector<WriteOp> ops_;
+  pid_t last_nats_ = -1;
+  std::unique_ptr<ServerProcess> server_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::unique_ptr<WatchFollower>> followers_;
+  std::vector<std::unique_ptr<Writer>> writers_;
+};
+
+}  // namespace
+
+absl::StatusOr<CrashReport> RunCrash(const CrashOptions& options) { return Run(options).Do(); }
+
+}  // namespace jetd::conformance
