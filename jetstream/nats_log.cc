@@ -20,8 +20,7 @@
 namespace jetd::jetstream {
 namespace {
 
-constexpr int kMinMajor = 2;
-constexpr int kMinMinor = 10;
+constexpr int kMajorVersion = 2;
 // Of max_payload, for a record's header block: ours is below 300 bytes, but for a long subject.
 constexpr size_t kHeaderReserveBytes = kMaxLongSubjectBytes + 1024;
 
@@ -133,9 +132,10 @@ void NatsLog::StartConnecting() {
 void NatsLog::OnConnectResult(absl::StatusOr<std::unique_ptr<NatsConnection>> result) {
   if (!result.ok()) return ConnectLater(result.status());
   const std::string& version = (*result)->server().version;
-  if (!version.empty() && !VersionAtLeast(version, kMinMajor, kMinMinor)) {
-    const std::string text = Cat("the nats-server at ", (*result)->server().url, " is version ",
-                                 version, "; jetd needs ", kMinMajor, ".", kMinMinor, " or later");
+  if (!version.empty() && !VersionAtLeast(version, kMajorVersion, options_.min_minor_version)) {
+    const std::string text =
+        Cat("the nats-server at ", (*result)->server().url, " is version ", version,
+            "; jetd needs ", kMajorVersion, ".", options_.min_minor_version, " or later");
     return GiveUp(absl::FailedPreconditionError(text));
   }
   StartSession(*std::move(result));

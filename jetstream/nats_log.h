@@ -25,6 +25,8 @@ struct NatsLogOptions {
   // JetStream domain; empty: the one that the server is in.
   std::string domain;
   std::string client_name = "jetd";
+  // An older server is refused: 2.<this>.
+  int min_minor_version = 10;
   // jetd alone can write: an embedded server with a secret of its own.
   bool exclusive = false;
   // Null: what the server promises is all there is. Outlives the log.

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/embedded_server.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/stream_setup.h"
+
+extern char** environ;
+
+namespace jetd::jetstream {
+namespace {
+
+constexpr int kReadyPollMs = 10;
+constexpr int kLockPollMs = 20;
+constexpr std::chrono::seconds kRanWell{10};
+// The lock's descriptor in the child: the first behind the standard ones.
+constexpr int kChildLockFd = 3;
+
+absl::Status Unusable(std::string_view what) {
+  return absl::FailedPreconditionError(Cat(what, ": ", std::string_view(std::strerror(errno))));
+}
+
+absl::Status MakeFolder(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return absl::OkStatus();
+  return Unusable(Cat("cannot make the folder ", path));
+}
+
+std::string RandomHex() {
+  char bytes[16];
+  JETD_CHECK(getrandom(bytes, sizeof(bytes), 0) == sizeof(bytes)) << "no random bytes";
+  return HexOf(std::string_view(bytes, sizeof(bytes)));
+}
+
+// A string of nats-server's configuration language.
+std::string Quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+  return out + "\"";
+}
+
+int OpenPidFd(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+
+void SleepMs(int ms) { poll(nullptr, 0, ms); }
+
+// Everything the child needs, made before the fork: after it, in a program with threads, nothing
+// may allocate.
+struct ChildPlan {
+  std::string program, config, err_file;
+  std::vector<std::string> environment;
+  std::vector<char*> argv, envp;
+
+  void Point() {
+    static char flag[] = "-c";
+    argv = {program.data(), flag, config.data(), nullptr};
+    for (std::string& entry : environment) envp.push_back(entry.data());
+    envp.push_back(nullptr);
+  }
+};
+
+// Runs in the child, and does only what is allowed between fork and exec.
+[[noreturn]] void BecomeServer(const ChildPlan& plan, pid_t parent, int lock_fd) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
+  // Ctrl-C is for jetd, which then ends the child in order.
+  setpgid(0, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  const int err = open(plan.err_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  const int null = open("/dev/null", O_RDONLY);
+  if (err < 0 || null < 0) _exit(126);
+  // Upwards first: the numbers needed may be taken by one another.
+  const int high_err = fcntl(err, F_DUPFD, 64);
+  const int high_null = fcntl(null, F_DUPFD, 64);
+  const int high_lock = fcntl(lock_fd, F_DUPFD, 64);
+  dup2(high_null, 0);
+  dup2(high_err, 1);
+  dup2(high_err, 2);
+  dup2(high_lock, kChildLockFd);
+  close_range(kChildLockFd + 1, ~0U, 0);
+  execve(plan.program.c_str(), plan.argv.data(), plan.envp.data());
+  _exit(127);
+}
+
+std::string EndText(int status) {
+  if (WIFSIGNALED(status)) return Cat("signal ", WTERMSIG(status));
+  return Cat("exit status ", WEXITSTATUS(status));
+}
+
+}  // namespace
+
+EmbeddedServer::EmbeddedServer(Options options) : options_(std::move(options)) {}
+
+absl::StatusOr<std::unique_ptr<EmbeddedServer>> EmbeddedServer::Start(Options options) {
+  std::unique_ptr<EmbeddedServer> server(new EmbeddedServer(std::move(options)));
+  const absl::Status prepared = server->Prepare();
+  if (!prepared.ok()) return prepared;
+  server->keeper_ = std::thread([keeper = server.get()] { keeper->Keep(); });
+  return server;
+}
+
+absl::Status EmbeddedServer::Prepare() {
+  if (access(options_.program.c_str(), X_OK) != 0) {
+    return Unusable(Cat("cannot run nats-server at \"", options_.program, "\""));
+  }
+  for (const std::string& folder :
+       {options_.data_dir, options_.data_dir + "/nats", options_.data_dir + "/private"}) {
+    const absl::Status made = MakeFolder(folder);
+    if (!made.ok()) return made;
+  }
+  const absl::Status locked = TakeLock();
+  if (!locked.ok()) return locked;
+  stop_fd_ = eventfd(0, EFD_CLOEXEC);
+  JETD_CHECK(stop_fd_ >= 0) << "eventfd: errno " << errno;
+  return WriteConfig();
+}
+
+absl::Status EmbeddedServer::TakeLock() {
+  const std::string path = options_.data_dir + "/lock";
+  lock_fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock_fd_ < 0) return Unusable(Cat("cannot open ", path));
+  const auto deadline = std::chrono::steady_clock::now() + options_.lock_patience;
+  while (flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return Unusable(Cat("cannot lock ", path));
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return absl::FailedPreconditionError(
+          Cat("another jetd uses the folder ", options_.data_dir, " (", path, " is locked)"));
+    }
+    SleepMs(kLockPollMs);
+  }
+  return absl::OkStatus();
+}
+
+std::string EmbeddedServer::Private(const std::string& name) const {
+  return options_.data_dir + "/private/" + name;
+}
+
+absl::Status EmbeddedServer::WriteConfig() {
+  user_ = RandomHex();
+  password_ = RandomHex();
+  const std::string path = Private("nats.conf");
+  unlink(path.c_str());
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return Unusable(Cat("cannot write ", path));
+  // The child writes a file into ports_file_dir that tells the port it picked.
+  const std::string text =
+      Cat("# Written by jetd at every start.\n", "server_name: jetd\n",
+          "listen: \"127.0.0.1:-1\"\n", "ports_file_dir: ", Quoted(options_.data_dir + "/private"),
+          "\n", "authorization { user: ", Quoted(user_), ", password: ", Quoted(password_), " }\n",
+          "max_payload: ", limits::kEmbeddedMaxPayloadBytes, "\n", "max_pending: 268435456\n",
+          "log_file: ", Quoted(Private("nats-server.log")), "\n", "logfile_size_limit: 4194304\n",
+          "logfile_max_num: 2\n", "jetstream { store_dir: ", Quoted(options_.data_dir + "/nats"),
+          " }\n");
+  const ssize_t written = write(fd, text.data(), text.size());
+  close(fd);
+  if (written != static_cast<ssize_t>(text.size())) return Unusable(Cat("cannot write ", path));
+  return absl::OkStatus();
+}
+
+EmbeddedServer::~EmbeddedServer() {
+  if (keeper_.joinable()) {
+    const uint64_t one = 1;
+    JETD_CHECK(write(stop_fd_, &one, sizeof(one)) == sizeof(one)) << "errno " << errno;
+    keeper_.join();
+    unlink(Private("nats.conf").c_str());
+  }
+  if (stop_fd_ >= 0) close(stop_fd_);
+  if (lock_fd_ >= 0) close(lock_fd_);
+}
+
+// The keeper thread. It ends only when the child is gone.
+void EmbeddedServer::Keep() {
+  auto pause = options_.min_restart_pause;
+  while (true) {
+    const auto started = std::chrono::steady_clock::now();
+    const pid_t child = Fork();
+    const int pid_fd = OpenPidFd(child);
+    JETD_CHECK(pid_fd >= 0) << "pidfd_open: errno " << errno;
+    {
+      MutexLock lock(mutex_);
+      pid_ = child;
+    }
+    ServeOnce(child, pid_fd);
+    const bool stopped = !WaitForEnd(pid_fd, 0);
+    if (stopped) EndChild(child, pid_fd);
+    close(pid_fd);
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    {
+      MutexLock lock(mutex_);
+      url_.clear();
+      pid_ = -1;
+    }
+    if (stopped) return;
+    if (std::chrono::steady_clock::now() - started > kRanWell) pause = options_.min_restart_pause;
+    log::Error("the embedded nats-server ended ({}), its log is {}; starting it again in {} ms",
+               EndText(status), Private("nats-server.log"), pause.count());
+    pollfd stop{.fd = stop_fd_, .events = POLLIN, .revents = 0};
+    if (poll(&stop, 1, static_cast<int>(pause.count())) > 0) return;
+    pause = std::min(pause * 2, options_.max_restart_pause);
+  }
+}
+
+pid_t EmbeddedServer::Fork() {
+  // What a killed child left behind names a port that is nobody's, or somebody's.
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(Private(""), ignored)) {
+    if (entry.path().extension() == ".ports") std::filesystem::remove(entry.path(), ignored);
+  }
+  ChildPlan plan;
+  plan.program = options_.program;
+  plan.config = Private("nats.conf");
+  plan.err_file = Private("nats-server.err");
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (std::strncmp(*entry, "GOMEMLIMIT=", 11) != 0) plan.environment.emplace_back(*entry);
+  }
+  plan.environment.push_back(Cat("GOMEMLIMIT=", options_.memory_limit_bytes));
+  plan.Point();
+  const pid_t parent = getpid();
+  pid_t child = fork();
+  if (child == 0) BecomeServer(plan, parent, lock_fd_);
+  while (child < 0) {
+    log::Error("cannot fork: {}", std::strerror(errno));
+    SleepMs(static_cast<int>(options_.max_restart_pause.count()));
+    child = fork();
+    if (child == 0) BecomeServer(plan, parent, lock_fd_);
+  }
+  return child;
+}
+
+bool EmbeddedServer::WaitForEnd(int pid_fd, int timeout_ms) {
+  pollfd end{.fd = pid_fd, .events = POLLIN, .revents = 0};
+  int ready = 0;
+  do {
+    ready = poll(&end, 1, timeout_ms);
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0;
+}
+
+// Returns when the child has ended or the destructor wants it to.
+void EmbeddedServer::ServeOnce(pid_t child, int pid_fd) {
+  bool ready = false;
+  while (true) {
+    pollfd both[2] = {{.fd = pid_fd, .events = POLLIN, .revents = 0},
+                      {.fd = stop_fd_, .events = POLLIN, .revents = 0}};
+    const int events = poll(both, 2, ready ? -1 : kReadyPollMs);
+    if (events > 0) return;
+    if (ready) continue;
+    LookForPort(child);
+    MutexLock lock(mutex_);
+    ready = !url_.empty();
+  }
+}
+
+void EmbeddedServer::LookForPort(pid_t child) {
+  const std::string program = options_.program.substr(options_.program.rfind('/') + 1);
+  const std::string path = Private(Cat(program, "_", child, ".ports"));
+  std::ifstream file(path);
+  if (!file) return;
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const nlohmann::json ports = ParseAnswer(text);
+  const auto nats = ports.find("nats");
+  if (nats == ports.end() || !nats->is_array() || nats->empty() || !nats->front().is_string()) {
+    return;  // not whole yet
+  }
+  unlink(path.c_str());
+  MutexLock lock(mutex_);
+  url_ = nats->front().get<std::string>();
+}
+
+void EmbeddedServer::EndChild(pid_t child, int pid_fd) {
+  kill(child, SIGTERM);
+  if (WaitForEnd(pid_fd, static_cast<int>(options_.stop_patience.count()))) return;
+  log::Warn("the embedded nats-server does not end; it is killed");
+  kill(child, SIGKILL);
+}
+
+absl::StatusOr<NatsEndpoint> EmbeddedServer::endpoint() const {
+  MutexLock lock(mutex_);
+  if (url_.empty()) return MakeError(Errc::kUnavailable, "the embedded nats-server is starting");
+  NatsEndpoint endpoint;
+  endpoint.url = url_;
+  endpoint.credentials.user = user_;
+  endpoint.credentials.password = password_;
+  return endpoint;
+}
+
+std::string EmbeddedServer::StreamFolder(const std::string& bucket) const {
+  return Cat(options_.data_dir, "/nats/jetstream/$G/streams/", StreamName(bucket));
+}
+
+pid_t EmbeddedServer::pid() const {
+  MutexLock lock(mutex_);
+  return pid_;
+}
+
+}  // namespace jetd::jetstream

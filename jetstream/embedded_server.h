@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_EMBEDDED_SERVER_H_
+#define JETD_JETSTREAM_EMBEDDED_SERVER_H_
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "jetstream/nats_endpoint.h"
+
+namespace jetd::jetstream {
+
+// A nats-server with JetStream as a child of this process, for nobody else: on loopback, on a port
+// that it picks itself, with a random user and password. It is started again when it dies (port,
+// user and password may then differ), and it is gone when this process is, however that ends.
+//
+// The folder, made with mode 0700:
+//   <data_dir>/lock                 flock; held by this process and by the child, so that two
+//                                   servers never share a store, even if one outlives its jetd
+//   <data_dir>/nats/jetstream/…     the store
+//   <data_dir>/private/nats.conf    0600, holds the password; …/nats-server.log and .err beside it
+//
+// How it is made sure that the child ends: a thread of this object forks it and never ends before
+// it. The child asks the kernel for SIGKILL at the death of its parent *thread*, which thus is the
+// death of the process, and then looks whether its parent is still there: if it died between fork
+// and the asking, the child ends itself before it becomes a nats-server. No state in which this
+// process can be killed is left out, and whoever called Start may end at any time.
+//
+// Any thread may call everything.
+class EmbeddedServer {
+ public:
+  struct Options {
+    std::string program;   // path of nats-server
+    std::string data_dir;  // made if it is not there; its parent must be
+    // Go's soft limit for the child's memory (GOMEMLIMIT): its block caches stay below it.
+    uint64_t memory_limit_bytes = 1ULL << 30;
+    std::chrono::milliseconds lock_patience{5'000};
+    std::chrono::milliseconds min_restart_pause{100};
+    std::chrono::milliseconds max_restart_pause{5'000};
+    // For an orderly end of the child; then it is killed.
+    std::chrono::milliseconds stop_patience{10'000};
+  };
+
+  // Takes the lock, writes the configuration and begins to start the child; does not wait until it
+  // is ready. FailedPrecondition with one line for people: the program or folder is not usable, or
+  // another jetd has it.
+  static absl::StatusOr<std::unique_ptr<EmbeddedServer>> Start(Options options);
+  // Ends the child and waits for that.
+  ~EmbeddedServer();
+  EmbeddedServer(const EmbeddedServer&) = delete;
+  EmbeddedServer& operator=(const EmbeddedServer&) = delete;
+
+  // Where the child listens now. Unavailable while it starts. For NatsLogOptions::endpoint.
+  [[nodiscard]] absl::StatusOr<NatsEndpoint> endpoint() const;
+  // The folder of a bucket's stream: see GroupSync.
+  [[nodiscard]] std::string StreamFolder(const std::string& bucket) const;
+  // Of the child, -1 if there is none now. For tests and messages.
+  [[nodiscard]] pid_t pid() const;
+
+ private:
+  explicit EmbeddedServer(Options options);
+  absl::Status Prepare();
+  absl::Status TakeLock();
+  absl::Status WriteConfig();
+  void Keep();
+  [[nodiscard]] pid_t Fork();
+  // Waits for the child's end, or for Stop; true: it ended.
+  bool WaitForEnd(int pid_fd, int timeout_ms);
+  void ServeOnce(pid_t child, int pid_fd);
+  void LookForPort(pid_t child);
+  void EndChild(pid_t child, int pid_fd);
+  [[nodiscard]] std::string Private(const std::string& name) const;
+
+  const Options options_;
+  std::string user_, password_;  // constant after Start
+  int lock_fd_ = -1;
+  int stop_fd_ = -1;  // an eventfd, readable once the destructor has begun
+
+  mutable Mutex mutex_;
+  std::string url_ ABSL_GUARDED_BY(mutex_);
+  pid_t pid_ ABSL_GUARDED_BY(mutex_) = -1;
+
+  std::thread keeper_;
+};
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_EMBEDDED_SERVER_H_

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/embedded_server.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+
+namespace jetd::jetstream {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kFarTooLong{60};
+
+bool WaitUntil(const std::function<bool()>& done) {
+  const auto deadline = steady_clock::now() + kFarTooLong;
+  while (!done()) {
+    if (steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(milliseconds(2));
+  }
+  return true;
+}
+
+EmbeddedServer::Options OptionsIn(const std::string& folder) {
+  EmbeddedServer::Options options;
+  options.program = std::getenv("JETD_NATS_SERVER");
+  options.data_dir = folder;
+  options.min_restart_pause = milliseconds(10);
+  return options;
+}
+
+class EmbeddedServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* program = std::getenv("JETD_NATS_SERVER");
+    if (program == nullptr || *program == '\0') {
+      GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+    }
+    std::string name = std::filesystem::temp_directory_path() / "jetd_embedded_XXXXXX";
+    JETD_CHECK(mkdtemp(name.data()) != nullptr);
+    folder_ = name;
+  }
+  void TearDown() override {
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
+  }
+
+  // The child holds the lock too, so that this is so exactly when it is gone with its parent.
+  bool LockIsFree() const {
+    const int fd = open((folder_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const bool free = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    close(fd);
+    return free;
+  }
+
+  // Runs `scenario` of Victim below in a process of its own, in folder_.
+  pid_t StartVictim(const std::string& scenario) {
+    const pid_t pid = fork();
+    JETD_CHECK(pid >= 0);
+    if (pid == 0) {
+      setenv("JETD_TEST_SCENARIO", scenario.c_str(), 1);
+      setenv("JETD_TEST_FOLDER", folder_.c_str(), 1);
+      unsetenv("GTEST_OUTPUT");  // the parent's report is not ours
+      execl("/proc/self/exe", "victim", "--gtest_filter=Victim.*",
+            "--gtest_also_run_disabled_tests", nullptr);
+      _exit(127);
+    }
+    return pid;
+  }
+  static void KillHard(pid_t victim) {
+    kill(victim, SIGKILL);
+    while (waitpid(victim, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  bool VictimSays(const std::string& word) const {
+    return WaitUntil([&] { return std::filesystem::exists(folder_ + "/" + word); });
+  }
+
+  std::string folder_;
+};
+
+// Not a test: what the tests kill. Says where it is by making files.
+class Victim : public testing::Test {
+ protected:
+  void Say(const std::string& word) const { std::ofstream(folder_ + "/" + word) << word; }
+  const std::string folder_ = [] {
+    const char* folder = std::getenv("JETD_TEST_FOLDER");
+    return folder == nullptr ? "" : folder;
+  }();
+};
+
+TEST_F(Victim, DISABLED_Runs) {
+  const char* const scenario = std::getenv("JETD_TEST_SCENARIO");
+  if (scenario == nullptr) GTEST_SKIP() << "run by the tests of EmbeddedServerTest";
+  std::unique_ptr<EmbeddedServer> server;
+  // The thread that starts the server ends at once, in every scenario.
+  std::thread([&] { server = EmbeddedServer::Start(OptionsIn(folder_)).value(); }).join();
+  Say("started");
+  if (scenario == std::string("ready") || scenario == std::string("restart")) {
+    ASSERT_TRUE(WaitUntil([&] { return server->endpoint().ok(); }));
+    Say("ready");
+  }
+  if (scenario == std::string("restart")) {
+    while (true) {  // killed again and again, so that it is always starting
+      const pid_t pid = server->pid();
+      if (pid > 0) kill(pid, SIGKILL);
+      WaitUntil([&] { return server->pid() != pid; });
+    }
+  }
+  while (true) pause();
+}
+
+TEST_F(EmbeddedServerTest, StartsAndEndsInOrder) {
+  auto server = EmbeddedServer::Start(OptionsIn(folder_)).value();
+  ASSERT_TRUE(WaitUntil([&] { return server->endpoint().ok(); }));
+  const NatsEndpoint endpoint = server->endpoint().value();
+  EXPECT_EQ(endpoint.url.rfind("nats://127.0.0.1:", 0), 0U) << endpoint.url;
+  EXPECT_EQ(endpoint.credentials.password.size(), 32U);
+  struct stat info {};
+  ASSERT_EQ(stat((folder_ + "/private/nats.conf").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+  ASSERT_EQ(stat((folder_ + "/private").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700U);
+  EXPECT_FALSE(LockIsFree());
+  server.reset();
+  EXPECT_TRUE(LockIsFree());
+}
+
+TEST_F(EmbeddedServerTest, ASecondOneOnTheSameFolderIsRefused) {
+  auto server = EmbeddedServer::Start(OptionsIn(folder_)).value();
+  EmbeddedServer::Options second = OptionsIn(folder_);
+  second.lock_patience = milliseconds(1);
+  const auto refused = EmbeddedServer::Start(second);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused.status())) << refused.status();
+  server.reset();
+  EXPECT_TRUE(EmbeddedServer::Start(second).ok());
+}
+
+TEST_F(EmbeddedServerTest, WhatCannotRunIsSaid) {
+  EmbeddedServer::Options options = OptionsIn(folder_);
+  options.program = folder_ + "/nobody";
+  EXPECT_TRUE(absl::IsFailedPrecondition(EmbeddedServer::Start(options).status()));
+  options = OptionsIn(folder_ + "/not/there");
+  EXPECT_TRUE(absl::IsFailedPrecondition(EmbeddedServer::Start(options).status()));
+}
+
+TEST_F(EmbeddedServerTest, IsStartedAgainWhenItDies) {
+  auto server = EmbeddedServer::Start(OptionsIn(folder_)).value();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(WaitUntil([&] { return server->endpoint().ok(); }));
+    const pid_t pid = server->pid();
+    kill(pid, SIGKILL);
+    ASSERT_TRUE(WaitUntil([&] { return server->pid() != pid; }));
+  }
+  ASSERT_TRUE(WaitUntil([&] { return server->endpoint().ok(); }));
+}
+
+TEST_F(EmbeddedServerTest, EndsWhileTheChildStarts) {
+  for (int i = 0; i < 20; ++i) {
+    auto server = EmbeddedServer::Start(OptionsIn(folder_)).value();
+    std::this_thread::sleep_for(milliseconds(i));
+    server.reset();
+    ASSERT_TRUE(LockIsFree());
+  }
+}
+
+TEST_F(EmbeddedServerTest, IsGoneAfterKillOfAReadyParent) {
+  const pid_t victim = StartVictim("ready");
+  ASSERT_TRUE(VictimSays("ready"));
+  EXPECT_FALSE(LockIsFree());
+  KillHard(victim);
+  EXPECT_TRUE(WaitUntil([&] { return LockIsFree(); }));
+}
+
+TEST_F(EmbeddedServerTest, IsGoneAfterKillBeforeReadiness) {
+  // At moments all over the start: before the fork, between fork and exec, while it recovers.
+  for (int i = 0; i < 40; ++i) {
+    const pid_t victim = StartVictim("starting");
+    std::this_thread::sleep_for(milliseconds(2 * i));
+    KillHard(victim);
+    ASSERT_TRUE(WaitUntil([&] { return LockIsFree(); })) << i;
+  }
+}
+
+TEST_F(EmbeddedServerTest, IsGoneAfterKillDuringARestart) {
+  for (int i = 0; i < 20; ++i) {
+    const pid_t victim = StartVictim("restart");
+    ASSERT_TRUE(VictimSays("ready"));
+    std::this_thread::sleep_for(milliseconds(i));
+    KillHard(victim);
+    ASSERT_TRUE(WaitUntil([&] { return LockIsFree(); })) << i;
+    std::filesystem::remove(folder_ + "/ready");
+  }
+}
+
+}  // namespace
+}  // namespace jetd::jetstream

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_FILE_SYSTEM_H_
+#define JETD_JETSTREAM_FILE_SYSTEM_H_
+
+#include <string>
+#include <string_view>
+
+namespace jetd::jetstream {
+
+// nats-server rewrites files and renames them over the old ones without a sync between. That is
+// safe where the file system writes a file's data before such a rename: ext4 with data=ordered and
+// auto_da_alloc (its defaults), and btrfs. "" if `folder` is on one; otherwise one line for people
+// that says what a power cut can cost there.
+[[nodiscard]] std::string FileSystemCaveat(const std::string& folder);
+
+// The same from a line's parts of /proc/self/mountinfo: the type, and mount and super options
+// joined by commas.
+[[nodiscard]] std::string CaveatOf(std::string_view type, std::string_view options);
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_FILE_SYSTEM_H_

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/group_sync.h"
+
+#include <utility>
+
+#include "jetstream/file_system.h"
+
+namespace jetd::jetstream {
+
+GroupSync::GroupSync(Loop* loop, std::string stream_folder)
+    : loop_(loop), files_(std::make_unique<BlockFiles>(std::move(stream_folder))) {}
+
+GroupSync::~GroupSync() = default;
+
+void GroupSync::Run(std::function<void(BlockFiles&)> sync, SafeFn safe) {
+  helper_.Run(
+      [this, alive = std::weak_ptr(alive_), sync = std::move(sync), safe = std::move(safe)] {
+        sync(*files_);
+        loop_->Post([alive, safe] {
+          if (!alive.expired()) safe();
+        });
+      });
+}
+
+void GroupSync::SyncStream(SafeFn safe) {
+  Run([](BlockFiles& files) { files.SyncAll(); },
+      [this, safe = std::move(safe)] {
+        caveat_ = FileSystemCaveat(files_->folder());
+        safe();
+      });
+}
+
+void GroupSync::SyncAppends(SafeFn safe) {
+  Run([](BlockFiles& files) { files.SyncNewest(); }, std::move(safe));
+}
+
+void GroupSync::SyncDeletes(SafeFn safe) {
+  Run(
+      [](BlockFiles& files) {
+        files.SyncNewest();
+        files.SyncFolder();
+      },
+      std::move(safe));
+}
+
+}  // namespace jetd::jetstream

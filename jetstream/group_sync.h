@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_JETSTREAM_GROUP_SYNC_H_
+#define JETD_JETSTREAM_GROUP_SYNC_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/loop.h"
+#include "jetstream/block_files.h"
+#include "jetstream/durability.h"
+#include "jetstream/helper_thread.h"
+
+namespace jetd::jetstream {
+
+// Group commit on the files of a nats-server on this host: what it has answered, it has written, so
+// one fdatasync of its newest block files makes all answers before it safe. The server itself syncs
+// every two minutes.
+//
+// A deletion is written as a tombstone into the newest block, and a block that holds nothing any
+// more is unlinked; both before the answer. So the same sync, with the folder, covers deletions.
+//
+// The syncs run one after another on a thread of its own; calls and callbacks are the engine
+// thread's. An error of a sync ends the process: the kernel may have dropped what it could not
+// write, so asking again would lie.
+class GroupSync : public Durability {
+ public:
+  // `stream_folder` as EmbeddedServer::StreamFolder tells it; it need not be there before
+  // SyncStream. `loop` outlives this.
+  GroupSync(Loop* loop, std::string stream_folder);
+  ~GroupSync() override;
+
+  void SyncStream(SafeFn safe) override;
+  void SyncAppends(SafeFn safe) override;
+  void SyncDeletes(SafeFn safe) override;
+  [[nodiscard]] std::string Caveat() const override { return caveat_; }
+
+ private:
+  void Run(std::function<void(BlockFiles&)> sync, SafeFn safe);
+
+  Loop* const loop_;
+  // Of the helper thread, while it runs.
+  std::unique_ptr<BlockFiles> files_;
+  std::string caveat_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  HelperThread helper_;
+};
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_GROUP_SYNC_H_
