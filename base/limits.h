@@ -47,6 +47,8 @@ inline constexpr size_t kMaxQueuedRequests = 20'000;
 inline constexpr size_t kMaxQueuedBytes = 256UL << 20;
 // Keys visited by a scan before other work gets its turn.
 inline constexpr size_t kScanStepKeys = 2'000;
+// Changes that a compaction visits before other work gets its turn; about half a millisecond.
+inline constexpr size_t kCompactStepChanges = 4'000;
 // How long a request may wait for a NATS that cannot be reached. Beyond: Unavailable.
 inline constexpr std::chrono::seconds kUnavailableAfter{5};
 

@@ -48,6 +48,7 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
 Committer::Impl::~Impl() {
   executor->Cancel(patience);
   executor->Cancel(retry);
+  executor->Cancel(compact_timer);
 }
 
 // --- requests -----------------------------------------------------------------------------------
@@ -297,30 +298,46 @@ void Committer::Impl::CommitCompaction(std::unique_ptr<Entry> entry) {
   compacting = false;
   committed_seq = entry->outcome.last_seq;
   ++counters.txns_committed;
-  Store::Garbage garbage = store->Compact(revision);
-  Collector::Batch batch;
-  batch.hidden = std::move(garbage.superseded);
-  batch.markers = std::move(garbage.tombstones);
-  if (system.compact != StreamSeq{}) batch.hidden.push_back(system.compact);
+  store->StartCompact(revision);
+  if (system.compact != StreamSeq{}) system.superseded.push_back(system.compact);
   system.compact = entry->outcome.last_seq;
+  for (Listener* listener : listeners) listener->OnCompacted(revision);
+  if (entry->wait == Wait::kPhysical) {
+    physical.push_back(std::move(entry));
+  } else {
+    entry->Answer(absl::OkStatus());
+  }
+  if (compact_timer == 0) CompactMore();
+}
+
+void Committer::Impl::CompactMore() {
+  compact_timer = 0;
+  if (!store->CompactStep(limits::kCompactStepChanges, &garbage)) {
+    // A timer that is due, not Defer: sockets and requests get their turn in between.
+    compact_timer = executor->RunAt(executor->Now(), [this] { CompactMore(); });
+    return;
+  }
+  Collector::Batch batch;
+  batch.hidden = std::exchange(garbage.superseded, {});
+  batch.markers = std::exchange(garbage.tombstones, {});
   batch.hidden.insert(batch.hidden.end(), system.superseded.begin(), system.superseded.end());
   system.superseded.clear();
   std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
-    if (lease.revision > revision) return false;
+    if (lease.revision > store->compacted()) return false;
     if (lease.grant != StreamSeq{}) batch.hidden.push_back(lease.grant);
     batch.markers.push_back(lease.gone);
     return true;
   });
-  for (Listener* listener : listeners) listener->OnCompacted(revision);
-  if (entry->wait == Wait::kPhysical) {
-    batch.done = [entry = std::shared_ptr<Entry>(std::move(entry))] {
-      entry->Answer(absl::OkStatus());
+  if (!physical.empty()) {
+    removing.insert(removing.end(), physical.begin(), physical.end());
+    batch.done = [this, entries = std::exchange(physical, {})] {
+      for (const auto& entry : entries) {
+        std::erase(removing, entry);
+        entry->Answer(absl::OkStatus());
+      }
     };
-    collector.Add(std::move(batch));
-  } else {
-    collector.Add(std::move(batch));
-    entry->Answer(absl::OkStatus());
   }
+  collector.Add(std::move(batch));
 }
 
 // --- the public face ----------------------------------------------------------------------------

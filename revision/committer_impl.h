@@ -67,6 +67,8 @@ struct Committer::Impl {
   void Advance();
   void Commit(Entry* entry);
   void CommitCompaction(std::unique_ptr<Entry> entry);
+  // Lets the store drop what is compacted, a step at a time, and then the stream.
+  void CompactMore();
   void RunRange(const RangeOp* op, RangeDone done);
   struct Scan;
   void StepRange(const std::shared_ptr<Scan>& scan);
@@ -144,6 +146,10 @@ struct Committer::Impl {
   std::unordered_map<uint64_t, Entry*> unproven;  // by evaluation: which wait for a barrier
   bool compacting = false;                        // a compaction is pending: nothing passes it
   bool pump_scheduled = false;
+  Store::Garbage garbage;                        // of the compaction that is being stepped
+  std::vector<std::shared_ptr<Entry>> physical;  // wait for its removal to start
+  std::vector<std::shared_ptr<Entry>> removing;  // and to end
+  TimerId compact_timer = 0;
 
   StreamSeq durable;
   // Copies of records up to here may still arrive from connections that are gone; 0: none.

@@ -23,7 +23,6 @@ Replay::Replay(Log* log, const jetstream::SubjectCodec* codec, Store* store)
 void Replay::Run(DoneFn done) {
   done_ = std::move(done);
   known_voids_.clear();
-  terms_.clear();
   Log::ReadOptions control;
   control.subjects = {codec_->TermSubject(), codec_->CompactSubject()};
   log_->Read(
@@ -43,9 +42,9 @@ void Replay::OnControl(const jetstream::Record& record) {
   if (!subject.ok()) return;
   if (subject->kind == Kind::kCompact) {
     auto compact = DecodeCompact(record.payload);
-    if (compact.ok() && (!compact_ || compact->revision >= compact_->revision)) {
-      compact_ = *compact;
-      compact_seq_ = record.seq;
+    if (compact.ok()) {
+      compacts_[record.seq] = compact->revision;
+      compacted_ = std::max(compacted_, compact->revision);
     }
     return;
   }
@@ -57,7 +56,6 @@ void Replay::OnControl(const jetstream::Record& record) {
             std::to_string(jetstream::kFormatVersion), ": use the jetd that wrote it, or a later"));
     return;
   }
-  terms_[record.seq] = std::string(record.payload);
   for (const SeqRange& range : term->voids) AddVoid(range.first, range.last);
 }
 
@@ -140,9 +138,8 @@ void Replay::Broken(StreamSeq at, const std::string& what) {
 // next revision (R3).
 bool Replay::CheckRevision(const Held& first) {
   if (first.kind != Kind::kKey) return true;
-  const Revision compacted = compact_ ? compact_->revision : Revision{};
-  if (first.header.revision <= compacted) return true;
-  const Revision before = std::max(revision_, compacted);
+  if (first.header.revision <= compacted_) return true;
+  const Revision before = std::max(revision_, compacted_);
   if (first.header.revision == before.Next()) return true;
   Broken(first.seq, Cat("revision ", std::to_string(first.header.revision.value()), " follows ",
                         std::to_string(before.value())));
@@ -160,7 +157,7 @@ void Replay::Accept(Held held) {
     return;
   }
   const bool alone = held.header.count == 1;
-  const bool below = compact_ && held.header.revision <= compact_->revision;
+  const bool below = held.header.revision <= compacted_;
   if (!group_.empty()) {
     const Held& last = group_.back();
     const bool continues =
@@ -271,10 +268,17 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
     result_.voids.push_back({group_.front().seq, group_.back().seq});
     group_.clear();
   }
-  if (compact_) revision_ = std::max(revision_, compact_->revision);
+  // A compaction record behind a hole is void like all that lies there.
+  Revision compacted;
+  for (const auto& [seq, revision] : compacts_) {
+    if ((hole_ == StreamSeq{} || seq < hole_) && !IsVoid(seq)) {
+      compacted = std::max(compacted, revision);
+    }
+  }
+  revision_ = std::max(revision_, compacted);
   store_->RestoreRevision(revision_);
-  if (compact_ && compact_->revision > store_->compacted()) {
-    result_.garbage = store_->Compact(compact_->revision);
+  if (compacted > Revision{} && compacted > store_->compacted()) {
+    result_.garbage = store_->Compact(compacted);
   }
   result_.last = position_;
   std::exchange(done_, nullptr)(std::move(result_));

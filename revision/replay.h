@@ -109,11 +109,11 @@ class Replay {
   absl::Status error_;                          // what ends the replay
   std::map<StreamSeq, StreamSeq> known_voids_;  // first -> last
   std::map<StreamSeq, std::string> terms_;      // payloads by sequence
-  std::optional<jetstream::CompactRecord> compact_;
-  StreamSeq compact_seq_;
-  StreamSeq position_;    // all at or below was looked at
-  Revision revision_{1};  // newest applied
-  Term term_;             // highest of all records so far
+  std::map<StreamSeq, Revision> compacts_;      // by sequence
+  Revision compacted_;                          // of the newest of them
+  StreamSeq position_;                          // all at or below was looked at
+  Revision revision_{1};                        // newest applied
+  Term term_;                                   // highest of all records so far
   std::vector<Held> group_;
   std::vector<StreamSeq> behind_hole_;  // records that hole_ makes void
   StreamSeq hole_;                      // not 0: everything from here on counts as void
