@@ -12,9 +12,9 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "conformance/crash/range_end.h"
 #include "conformance/crash/watch_follower.h"
 #include "conformance/crash/writer.h"
+#include "conformance/range_end.h"
 
 namespace jetd::conformance {
 namespace {

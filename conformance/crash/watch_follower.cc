@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
-#include "conformance/crash/range_end.h"
+#include "conformance/range_end.h"
 
 namespace jetd::conformance {
 namespace {

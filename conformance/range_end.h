@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef JETD_CONFORMANCE_CRASH_RANGE_END_H_
-#define JETD_CONFORMANCE_CRASH_RANGE_END_H_
+#ifndef JETD_CONFORMANCE_RANGE_END_H_
+#define JETD_CONFORMANCE_RANGE_END_H_
 
 #include <string>
 
@@ -15,4 +15,4 @@ namespace jetd::conformance {
 
 }  // namespace jetd::conformance
 
-#endif  // JETD_CONFORMANCE_CRASH_RANGE_END_H_
+#endif  // JETD_CONFORMANCE_RANGE_END_H_
