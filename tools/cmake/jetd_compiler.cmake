@@ -9,10 +9,18 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(JETD_SANITIZE "" CACHE STRING "Comma-separated sanitizers: address,undefined or thread")
 option(JETD_FUZZ "Build the libFuzzer targets (clang only)" OFF)
 
+# Paths below the source tree, or below its parent where the build folder is beside it, are hashed
+# as relative ones, so that clones share the cache.
 find_program(JETD_CCACHE ccache)
 if(JETD_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_C_COMPILER_LAUNCHER "${JETD_CCACHE}")
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${JETD_CCACHE}")
+  set(shared "${CMAKE_SOURCE_DIR}")
+  cmake_path(IS_PREFIX shared "${CMAKE_BINARY_DIR}" inside)
+  if(NOT inside)
+    cmake_path(GET shared PARENT_PATH shared)
+  endif()
+  set(launcher env "CCACHE_BASEDIR=${shared}" CCACHE_NOHASHDIR=1 "${JETD_CCACHE}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${launcher}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${launcher}")
 endif()
 
 # Ours, not generated code: jetd_library and jetd_test add these to their own targets.
