@@ -108,7 +108,8 @@ struct Committer::Impl {
   // if there is none.
   [[nodiscard]] StreamSeq Unfinished() const;
   void Resume();
-  void CollectAtStart(Replay::Result result);
+  void CollectAtStart();
+  void ContendAgain();
 
   // Constant.
   Executor* const executor;
@@ -133,7 +134,8 @@ struct Committer::Impl {
   Chain chain;
   ReadQueue reads;
   Collector collector;
-  std::unique_ptr<Replay> replay;
+  std::unique_ptr<Replay> replay;  // until this member leads
+  Replay::Result replayed;
   SystemRecords system;
 
   std::deque<std::unique_ptr<Entry>> queue;  // not evaluated

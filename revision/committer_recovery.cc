@@ -70,7 +70,9 @@ void Committer::Impl::OnDisconnected(const absl::Status& why) {
   collector.Suspend();
   after_drain = nullptr;
   ++reading;
-  if (phase == Phase::kLeading || phase == Phase::kTakingOver) phase = Phase::kRecovering;
+  if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
+    phase = led_before ? Phase::kRecovering : Phase::kReplaying;
+  }
   if (phase != Phase::kSuperseded && phase != Phase::kStopped) StartPatience();
 }
 
@@ -143,16 +145,17 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
     counters.foreign_records += result->foreign;
   }
   term = result->term;
-  system = std::move(result->system);
+  system = result->system;
   committed_seq = result->last;
   chain.Reset(result->last);
   std::vector<SeqRange> voids = std::move(result->voids);
-  CollectAtStart(*std::move(result));
+  replayed = *std::move(result);
   AppendTerm(std::move(voids));
 }
 
 // What earlier leaders left behind; removed once this one leads.
-void Committer::Impl::CollectAtStart(Replay::Result result) {
+void Committer::Impl::CollectAtStart() {
+  Replay::Result& result = replayed;
   Collector::Batch batch;
   batch.hidden = std::move(result.garbage.superseded);
   batch.hidden.insert(batch.hidden.end(), result.dead.begin(), result.dead.end());
@@ -216,6 +219,8 @@ void Committer::Impl::Lead() {
             store->committed().value());
   Resume();
   if (!std::exchange(led_before, true)) {
+    CollectAtStart();
+    replay.reset();
     for (Listener* listener : listeners) listener->OnLeading(term);
   }
 }
@@ -233,8 +238,26 @@ void Committer::Impl::Resume() {
 
 // --- the chain breaks ---------------------------------------------------------------------------
 
+// Somebody else's record took the place of the term record. Until ours is in the stream another
+// member may lead, so what is there counts: read on from where the replay stopped.
+void Committer::Impl::ContendAgain() {
+  phase = Phase::kReplaying;
+  waiting_for = "its turn to take over";
+  ++reading;
+  chain.Reset(chain.landed());
+  term_record.reset();
+  const auto delay = std::exchange(no_space, false) ? std::chrono::seconds(1)
+                     : std::exchange(busy, false)   ? std::chrono::milliseconds(20)
+                                                    : std::chrono::milliseconds(0);
+  RetryAfter(delay, &Impl::StartReplay);
+}
+
 void Committer::Impl::Break(const absl::Status& why) {
   if (phase != Phase::kLeading && phase != Phase::kTakingOver) return;
+  if (!led_before) {
+    ContendAgain();
+    return;
+  }
   ++counters.chain_breaks;
   log::Warn("the chain broke after sequence {}: {}", chain.landed().value(), MessageOf(why));
   phase = Phase::kRecovering;

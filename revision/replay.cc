@@ -2,6 +2,7 @@
 #include "revision/replay.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -262,12 +263,6 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
     return;
   }
   position_ = std::max(position_, *last);
-  if (hole_ != StreamSeq{}) {
-    result_.voids.push_back({hole_, position_});
-  } else if (!group_.empty()) {
-    result_.voids.push_back({group_.front().seq, group_.back().seq});
-    group_.clear();
-  }
   // A compaction record behind a hole is void like all that lies there.
   Revision compacted;
   for (const auto& [seq, revision] : compacts_) {
@@ -278,10 +273,21 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
   revision_ = std::max(revision_, compacted);
   store_->RestoreRevision(revision_);
   if (compacted > Revision{} && compacted > store_->compacted()) {
-    result_.garbage = store_->Compact(compacted);
+    Store::Garbage garbage = store_->Compact(compacted);
+    std::move(garbage.superseded.begin(), garbage.superseded.end(),
+              std::back_inserter(result_.garbage.superseded));
+    std::move(garbage.tombstones.begin(), garbage.tombstones.end(),
+              std::back_inserter(result_.garbage.tombstones));
   }
-  result_.last = position_;
-  std::exchange(done_, nullptr)(std::move(result_));
+  Result result = result_;
+  result.last = position_;
+  // The group stays held: whoever writes it may be alive and finish it before we take over.
+  if (hole_ != StreamSeq{}) {
+    result.voids.push_back({hole_, position_});
+  } else if (!group_.empty()) {
+    result.voids.push_back({group_.front().seq, group_.back().seq});
+  }
+  std::exchange(done_, nullptr)(std::move(result));
 }
 
 }  // namespace jetd::revision

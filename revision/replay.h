@@ -52,7 +52,8 @@ struct SystemRecords {
 // log), what lies behind a hole was never answered either: all from it to the end is voided.
 // Elsewhere it is kCorrupt.
 //
-// Run may be called again after an error of the connection: it goes on where it stopped.
+// Run may be called again, after an error of the connection or because the stream has grown before
+// its caller could take over: it goes on where it stopped.
 // Engine thread only.
 class Replay {
  public:
