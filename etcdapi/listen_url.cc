@@ -2,8 +2,13 @@
 #include "etcdapi/listen_url.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -50,6 +55,26 @@ absl::Status ParseHostPort(std::string_view rest, ListenUrl* url) {
   return absl::OkStatus();
 }
 
+// 0 or an errno.
+int TryToListen(const ListenUrl& url) {
+  addrinfo hints{};
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &found) != 0) {
+    return EADDRNOTAVAIL;
+  }
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
+  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  int error = 0;
+  if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 1) != 0) error = errno;
+  close(fd);
+  return error;
+}
+
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
@@ -80,6 +105,18 @@ absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text) {
   const absl::Status status = ParseHostPort(rest, &url);
   if (!status.ok()) return Invalid("\"", text, "\": ", MessageOf(status));
   return url;
+}
+
+absl::Status CheckCanListen(const std::vector<ListenUrl>& urls) {
+  for (const ListenUrl& url : urls) {
+    if (url.unix_socket || url.port == 0) continue;
+    if (const int error = TryToListen(url); error != 0) {
+      return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
+                        std::strerror(error),
+                        "; choose another --listen-client-urls, or stop who has it");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> CredentialsFor(const ListenUrl& url,

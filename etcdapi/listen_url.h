@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "grpcpp/security/server_credentials.h"
@@ -25,6 +26,10 @@ struct ListenUrl {
 // The error says what is wrong with it. A host is an IP address or "localhost", as etcd wants it
 // for listening; port 0 lets the system choose.
 [[nodiscard]] absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text);
+
+// Unavailable with the system's word if one of them cannot be had now (taken, not of this machine):
+// asked early, for gRPC binds late and says less.
+[[nodiscard]] absl::Status CheckCanListen(const std::vector<ListenUrl>& urls);
 
 struct TlsFiles {
   std::string cert_file;        // PEM, leaf first

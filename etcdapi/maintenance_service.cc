@@ -2,8 +2,10 @@
 #include "etcdapi/maintenance_service.h"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/etcdpb/auth_rpc.pb.h"
 #include "base/etcdpb/election.pb.h"
@@ -33,11 +35,6 @@ using etcdserverpb::StatusRequest;
 using etcdserverpb::StatusResponse;
 using google::protobuf::ServiceDescriptor;
 
-// The size of the stream as it was last known, for when NATS cannot be asked.
-struct SizeMemory {
-  uint64_t bytes = 0;
-};
-
 StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
   StatusResponse response;
   engine->FillHeader(response.mutable_header(), engine->store->committed());
@@ -56,13 +53,41 @@ StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
   return response;
 }
 
-void Status(const Engine* engine, const std::shared_ptr<SizeMemory>& memory,
-            SimpleCall<StatusRequest>* call) {
-  engine->log->State([engine, memory, call](const absl::StatusOr<jetstream::StreamState>& state) {
-    if (state.ok()) memory->bytes = state->bytes;
-    call->Reply(EncodeMessage(StatusNow(engine, memory->bytes)));
-  });
-}
+// Answers Status with the size of the stream as NATS says it, or as it last did when there is no
+// answer within kPatience: Status must work while NATS does not.
+class StatusAnswerer {
+ public:
+  explicit StatusAnswerer(const Engine* engine) : engine_(engine) {}
+
+  void Answer(SimpleCall<StatusRequest>* call) {
+    waiting_.push_back(call);
+    if (waiting_.size() > 1) return;
+    const uint64_t question = ++question_;
+    timer_ = engine_->loop->RunAfter(kPatience, [this] {
+      timer_ = 0;
+      AnswerAll();
+    });
+    engine_->log->State([this, question](const absl::StatusOr<jetstream::StreamState>& state) {
+      if (state.ok()) stream_bytes_ = state->bytes;
+      if (question == question_) AnswerAll();
+    });
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kPatience{500};
+
+  void AnswerAll() {
+    engine_->loop->Cancel(std::exchange(timer_, 0));
+    const grpc::ByteBuffer answer = EncodeMessage(StatusNow(engine_, stream_bytes_));
+    for (auto* call : std::exchange(waiting_, {})) call->Reply(answer);
+  }
+
+  const Engine* const engine_;
+  uint64_t stream_bytes_ = 0;
+  uint64_t question_ = 0;
+  TimerId timer_ = 0;
+  std::vector<SimpleCall<StatusRequest>*> waiting_;
+};
 
 // There are no alarms yet: none is listed, and there is none to disarm.
 void Alarm(const Engine* engine, SimpleCall<AlarmRequest>* call) {
@@ -141,10 +166,10 @@ void BindAllUnimplemented(const ServiceDescriptor* service, const std::string& w
 void BindMaintenance(const Engine* engine, Server* server) {
   const auto* service = StatusRequest::descriptor()->file()->FindServiceByName("Maintenance");
   server->AddService(service);
-  const auto memory = std::make_shared<SizeMemory>();
-  server->BindUnary(service, "Status", 1,
-                    SimpleCallFactory<StatusRequest>(
-                        [engine, memory](auto* call) { Status(engine, memory, call); }));
+  const auto answerer = std::make_shared<StatusAnswerer>(engine);
+  server->BindUnary(service, "Status", 1, SimpleCallFactory<StatusRequest>([answerer](auto* call) {
+                      answerer->Answer(call);
+                    }));
   server->BindUnary(service, "Alarm", 1,
                     SimpleCallFactory<AlarmRequest>([engine](auto* call) { Alarm(engine, call); }));
   // Garbage is removed as it comes up; there is nothing to do at a moment of one's choosing.

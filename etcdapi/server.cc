@@ -78,6 +78,12 @@ void Server::AddService(const ServiceDescriptor* service) {
   services_.push_back(std::make_unique<RawService>(service));
 }
 
+std::vector<std::string> Server::ServiceNames() const {
+  std::vector<std::string> names;
+  for (const auto& service : services_) names.push_back(service->descriptor()->full_name());
+  return names;
+}
+
 RawService* Server::ServiceOf(const ServiceDescriptor* service) {
   const auto it = std::find_if(services_.begin(), services_.end(),
                                [&](const auto& s) { return s->descriptor() == service; });

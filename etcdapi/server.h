@@ -51,6 +51,8 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   void AddService(const google::protobuf::ServiceDescriptor* service);
+  // Full names of what was added so far.
+  [[nodiscard]] std::vector<std::string> ServiceNames() const;
   // Methods that are not bound answer Unimplemented; `why` is told to the caller.
   void BindUnary(const google::protobuf::ServiceDescriptor* service, std::string_view method,
                  int accepts, UnaryPool::Factory factory);

@@ -8,8 +8,11 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/strings.h"
+#include "etcdapi/health_service.h"
 #include "etcdapi/kv_service.h"
+#include "etcdapi/lease_service.h"
 #include "etcdapi/maintenance_service.h"
+#include "etcdapi/reflection_service.h"
 #include "etcdapi/watch_service.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -37,9 +40,12 @@ TestServer::TestServer(Options options) {
                                      [this] { return engine_.HasLeader(); });
   BindKv(&engine_, options.limits, server_.get());
   BindWatch(&engine_, server_.get());
+  BindLease(&engine_, server_.get());
   BindMaintenance(&engine_, server_.get());
   BindCluster(&engine_, server_.get());
   BindUnsupported(&engine_, server_.get());
+  BindHealth(server_.get());
+  BindReflection(server_.get());
   OnEngine([this] { committer_->Start([](const absl::Status&) {}); });
   const absl::Status started = server_->Start();
   JETD_CHECK(started.ok()) << started;
@@ -71,6 +77,10 @@ void TestServer::MakeEngine(const Options& options) {
   hub_ = std::make_unique<watch::WatchHub>(&loop_, &store_, options.hub);
   committer_->AddListener(hub_.get());
   engine_.hub = hub_.get();
+  lessor_ =
+      std::make_unique<lease::Lessor>(&loop_, committer_.get(), &store_, lease::Lessor::Options());
+  committer_->AddListener(lessor_.get());
+  engine_.lessor = lessor_.get();
   engine_.loop = &loop_;
   engine_.log = log_.get();
   engine_.store = &store_;

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// jetd's composition root: from the command line to a running server, and its end. The main thread
+// starts everything, then waits for a signal or a fatal error.
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mutex.h"
+#include "base/strings.h"
+#include "etcdapi/engine.h"
+#include "etcdapi/flags.h"
+#include "etcdapi/grpc_log.h"
+#include "etcdapi/health_service.h"
+#include "etcdapi/kv_service.h"
+#include "etcdapi/lease_service.h"
+#include "etcdapi/maintenance_service.h"
+#include "etcdapi/reflection_service.h"
+#include "etcdapi/server.h"
+#include "etcdapi/watch_service.h"
+#include "jetstream/nats_log.h"
+#include "lease/lessor.h"
+#include "revision/committer.h"
+#include "revision/store.h"
+#include "watch/watch_hub.h"
+
+namespace jetd::etcdapi {
+namespace {
+
+// Wakes the main thread; the one thing that a signal handler and other threads may touch.
+class Alarm {
+ public:
+  Alarm() : fd_(eventfd(0, EFD_CLOEXEC)) { JETD_CHECK(fd_ >= 0) << "eventfd"; }
+  void Ring() const {
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof(one));
+  }
+  void Wait() const {
+    uint64_t count = 0;
+    while (read(fd_, &count, sizeof(count)) < 0 && errno == EINTR) {
+    }
+  }
+
+ private:
+  const int fd_;
+};
+
+// A handler has no other way to what it should tell.
+const Alarm* alarm_of_signals = nullptr;
+std::atomic<int> caught_signal{0};
+
+void OnSignal(int number) {
+  caught_signal.store(number);
+  alarm_of_signals->Ring();
+}
+
+void CatchSignals(const Alarm* alarm) {
+  alarm_of_signals = alarm;
+  struct sigaction action {};
+  action.sa_handler = &OnSignal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+std::string NewIncarnation() {
+  std::random_device random;
+  std::string bytes;
+  for (int i = 0; i < 16; ++i) bytes.push_back(static_cast<char>(random()));
+  return HexOf(bytes);
+}
+
+// Tells the main thread what the engine's thread learns.
+class Lookout : public revision::Committer::Listener {
+ public:
+  explicit Lookout(const Alarm* alarm) : alarm_(alarm) {}
+
+  // Engine thread.
+  void OnLeading(Term /*term*/) override {
+    leading_.store(true);
+    alarm_->Ring();
+  }
+  void OnStepDown(const absl::Status& why) override { Fatal(why); }
+  void OnCommit(Revision /*revision*/, absl::Span<const revision::Change> /*changes*/) override {}
+  void OnLeaseGranted(LeaseId /*id*/, int64_t /*ttl_s*/) override {}
+  void OnLeaseGone(LeaseId /*id*/) override {}
+  void OnCompacted(Revision /*revision*/) override {}
+  void Fatal(const absl::Status& why) {
+    {
+      MutexLock lock(mutex_);
+      if (fatal_.ok()) fatal_ = why;
+    }
+    alarm_->Ring();
+  }
+
+  // Any thread.
+  [[nodiscard]] bool leading() const { return leading_.load(); }
+  [[nodiscard]] absl::Status fatal() const {
+    MutexLock lock(mutex_);
+    return fatal_;
+  }
+
+ private:
+  const Alarm* const alarm_;
+  std::atomic<bool> leading_{false};
+  mutable Mutex mutex_;
+  absl::Status fatal_ ABSL_GUARDED_BY(mutex_);
+};
+
+class Program {
+ public:
+  explicit Program(Config config);
+  // Returns the exit code.
+  int Run();
+
+ private:
+  void StartEngine();
+  [[nodiscard]] absl::Status StartServer();
+  void TellReady() const;
+  void Stop();
+  void OnEngine(const std::function<void()>& fn);
+  [[nodiscard]] jetstream::NatsLogOptions LogOptions() const;
+  [[nodiscard]] revision::Committer::Options CommitterOptions() const;
+
+  const Config config_;
+  Alarm alarm_;
+  Lookout lookout_{&alarm_};
+  Loop loop_;
+  jetstream::NatsLog log_;
+  revision::Store store_;
+  revision::Committer committer_;
+  watch::WatchHub hub_;
+  lease::Lessor lessor_;
+  Engine engine_;
+  Server server_;
+  std::thread engine_thread_;
+};
+
+Server::Options ServerOptions(const Config& config) {
+  Server::Options options;
+  options.urls = config.listen_client_urls;
+  options.tls = config.tls;
+  options.max_message_bytes = config.limits.max_request_bytes + limits::kGrpcOverheadBytes;
+  options.keepalive_min_time = config.keepalive_min_time;
+  options.keepalive_interval = config.keepalive_interval;
+  options.keepalive_timeout = config.keepalive_timeout;
+  return options;
+}
+
+watch::WatchHub::Options HubOptions(const Config& config) {
+  watch::WatchHub::Options options;
+  options.progress_interval = config.watch_progress_interval;
+  // etcd cuts fragments at what it receives, framing included.
+  options.fragment_bytes = config.limits.max_request_bytes + limits::kGrpcOverheadBytes;
+  return options;
+}
+
+Program::Program(Config config)
+    : config_(std::move(config)),
+      log_(&loop_, LogOptions()),
+      committer_(&loop_, &log_, &store_, CommitterOptions()),
+      hub_(&loop_, &store_, HubOptions(config_)),
+      lessor_(&loop_, &committer_, &store_, {}),
+      server_(&loop_, ServerOptions(config_), [this] { return engine_.HasLeader(); }) {
+  committer_.AddListener(&hub_);
+  committer_.AddListener(&lessor_);
+  committer_.AddListener(&lookout_);
+  engine_.loop = &loop_;
+  engine_.log = &log_;
+  engine_.store = &store_;
+  engine_.committer = &committer_;
+  engine_.hub = &hub_;
+  engine_.lessor = &lessor_;
+  engine_.member_id = CommitterOptions().member_id;
+  engine_.member_name = config_.name;
+  engine_.client_urls = config_.advertise_client_urls;
+}
+
+jetstream::NatsLogOptions Program::LogOptions() const {
+  const NatsConfig& nats = config_.nats;
+  jetstream::NatsCredentials credentials;
+  credentials.creds_file = nats.creds_file;
+  credentials.nkey_seed_file = nats.nkey_file;
+  credentials.tls_ca_file = nats.ca_file;
+  credentials.tls_cert_file = nats.cert_file;
+  credentials.tls_key_file = nats.key_file;
+  jetstream::NatsLogOptions options;
+  options.endpoint = jetstream::RotateEndpoints(nats.urls, std::move(credentials));
+  options.stream = {.bucket = nats.bucket, .replicas = nats.replicas};
+  options.domain = nats.domain;
+  options.client_name = Cat("jetd ", config_.name);
+  return options;
+}
+
+revision::Committer::Options Program::CommitterOptions() const {
+  revision::Committer::Options options;
+  options.member_id = StableId(Cat("jetd/member/", config_.nats.bucket, "/", config_.name));
+  options.member_name = config_.name;
+  options.client_urls = config_.advertise_client_urls;
+  options.incarnation = NewIncarnation();
+  return options;
+}
+
+void Program::OnEngine(const std::function<void()>& fn) {
+  Alarm done;
+  loop_.Post([&] {
+    fn();
+    done.Ring();
+  });
+  done.Wait();
+}
+
+void Program::StartEngine() {
+  engine_thread_ = std::thread([this] { loop_.Run(); });
+  loop_.Post(
+      [this] { committer_.Start([this](const absl::Status& why) { lookout_.Fatal(why); }); });
+}
+
+absl::Status Program::StartServer() {
+  BindKv(&engine_, config_.limits, &server_);
+  BindWatch(&engine_, &server_);
+  BindLease(&engine_, &server_);
+  BindMaintenance(&engine_, &server_);
+  BindCluster(&engine_, &server_);
+  BindUnsupported(&engine_, &server_);
+  BindHealth(&server_);
+  BindReflection(&server_);
+  return server_.Start();
+}
+
+void Program::TellReady() const {
+  std::string urls;
+  for (const ListenUrl& url : config_.listen_client_urls) {
+    CatTo(urls, urls.empty() ? "" : ", ", url.text);
+  }
+  log::Info("ready to serve client requests on {}", urls);
+  if (isatty(STDERR_FILENO) != 0) {
+    std::fprintf(stderr,
+                 "\nTry, in another terminal:  etcdctl --endpoints=%s put greeting hello\n\n",
+                 config_.advertise_client_urls.front().c_str());
+  }
+}
+
+// Clients first, while the engine can still answer them; then the engine.
+void Program::Stop() {
+  constexpr std::chrono::seconds kPatience{2};
+  // What NATS does not answer in time, the committer does.
+  loop_.Post([this, kPatience] { loop_.RunAfter(kPatience, [this] { committer_.Stop(); }); });
+  server_.Stop();
+  OnEngine([this] { committer_.Stop(); });
+  loop_.Stop();
+  engine_thread_.join();
+}
+
+int Program::Run() {
+  CatchSignals(&alarm_);
+  for (const std::string& warning : config_.warnings) log::Warn("{}", warning);
+  if (auto status = CheckCanListen(config_.listen_client_urls); !status.ok()) {
+    log::Error("{}", MessageOf(status));
+    return kExitFailed;
+  }
+  StartEngine();
+  int exit_code = kExitOk;
+  bool serving = false;
+  while (caught_signal.load() == 0) {
+    absl::Status failed = lookout_.fatal();
+    if (failed.ok() && lookout_.leading() && !serving) {
+      failed = StartServer();
+      serving = true;
+      if (failed.ok()) TellReady();
+    }
+    if (!failed.ok()) {
+      log::Error("ending: {}", MessageOf(failed));
+      exit_code = kExitFailed;
+      break;
+    }
+    alarm_.Wait();
+  }
+  if (exit_code == kExitOk) {
+    log::Info("ending: signal {} ({})", caught_signal.load(), strsignal(caught_signal.load()));
+  }
+  Stop();
+  return exit_code;
+}
+
+int Main(int argc, char** argv) {
+  ParsedFlags flags = ParseFlags(std::vector<std::string>(argv + 1, argv + argc));
+  if (!flags.config.has_value()) {
+    std::fputs(flags.output.c_str(), stdout);
+    if (!flags.error.empty()) std::fprintf(stderr, "jetd: %s\n", flags.error.c_str());
+    return flags.exit_code;
+  }
+  if (flags.config->nats.urls.empty()) {
+    std::fputs("jetd: the embedded nats-server is not there yet; give --nats-url\n", stderr);
+    return kExitUsage;
+  }
+  log::Init(flags.config->log);
+  SendGrpcLogHere();
+  Program program(*std::move(flags.config));
+  return program.Run();
+}
+
+}  // namespace
+}  // namespace jetd::etcdapi
+
+int main(int argc, char** argv) { return jetd::etcdapi::Main(argc, argv); }
