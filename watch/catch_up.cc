@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "watch/feed.h"
 #include "watch/watch_stream.h"
 
@@ -59,7 +60,7 @@ Revision CatchUp::Read(Revision from) {
   if (given > limits::kWatchCatchUpEvents) {
     step_revisions_ = std::max<size_t>(step_revisions_ / 2, 1);
   } else if (given < limits::kWatchCatchUpEvents / 4) {
-    step_revisions_ = std::min(step_revisions_ * 2, limits::kWatchCatchUpRevisions);
+    step_revisions_ = std::min(step_revisions_ * 2, max_revisions_);
   }
   return *next;
 }

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/executor.h"
-#include "base/limits.h"
 #include "base/types.h"
 #include "watch/watcher.h"
 
@@ -31,7 +30,8 @@ class Feed;
 // Thread rules: engine thread only.
 class CatchUp {
  public:
-  explicit CatchUp(Feed* feed) : feed_(feed) {}
+  CatchUp(Feed* feed, size_t step_revisions)
+      : feed_(feed), max_revisions_(step_revisions), step_revisions_(step_revisions) {}
   ~CatchUp();
   CatchUp(const CatchUp&) = delete;
   CatchUp& operator=(const CatchUp&) = delete;
@@ -52,7 +52,8 @@ class CatchUp {
   Feed* const feed_;
   std::set<std::pair<Revision, Watcher*>> ready_;  // by min_revision
   Revision turn_;                                  // the next step starts above this
-  size_t step_revisions_ = limits::kWatchCatchUpRevisions;
+  const size_t max_revisions_;
+  size_t step_revisions_;
   TimerId timer_ = 0;
 };
 

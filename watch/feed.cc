@@ -11,7 +11,10 @@ namespace jetd::watch {
 using revision::Change;
 
 Feed::Feed(Executor* executor, const revision::Store* store, const WatchHub::Options& options)
-    : executor_(executor), store_(store), options_(options), catch_up_(this) {}
+    : executor_(executor),
+      store_(store),
+      options_(options),
+      catch_up_(this, options.catch_up_revisions) {}
 
 void Feed::Enter(Watcher* watcher, Watcher::State state) {
   watcher->state = state;

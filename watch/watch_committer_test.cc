@@ -169,7 +169,8 @@ class World {
   revision::Store store_;
   revision::Committer committer_{
       &exec_, &log_, &store_, {.member_id = 1, .member_name = "a", .incarnation = "i"}};
-  WatchHub hub_{&exec_, &store_, {.stream_buffer_bytes = 2'000, .batch_bytes = 500}};
+  WatchHub hub_{
+      &exec_, &store_, {.stream_buffer_bytes = 2'000, .batch_bytes = 500, .catch_up_revisions = 7}};
   std::vector<std::unique_ptr<Watching>> watching_;
 };
 

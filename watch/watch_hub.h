@@ -67,6 +67,8 @@ class WatchHub : public revision::Committer::Listener {
     std::chrono::milliseconds progress_interval = limits::kWatchProgressInterval;
     size_t stream_buffer_bytes = limits::kWatchStreamBufferBytes;
     size_t batch_bytes = limits::kWatchBatchBytes;
+    // History read in one step of catching up.
+    size_t catch_up_revisions = limits::kWatchCatchUpRevisions;
     // Fragments are cut at this size: etcd's request limit and its allowance for gRPC.
     size_t fragment_bytes = limits::kMaxRequestBytes + limits::kGrpcOverheadBytes;
   };
