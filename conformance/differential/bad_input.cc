@@ -351,6 +351,18 @@ Steps UnknownMethod(OpMaker& ops) {
       ops.random().Chance(5000) ? "/etcdserverpb.KV/NoSuchMethod" : "/no.such.Service/Method", ""});
 }
 
+Steps EmptyRange(OpMaker& ops) {
+  pb::RangeRequest range;
+  range.set_key("b");
+  range.set_range_end("a");
+  pb::DeleteRangeRequest remove;
+  remove.set_key(ops.ExistingKey());
+  remove.set_range_end(remove.key());
+  remove.set_prev_kv(true);
+  if (ops.random().Chance(5000)) return One(range);
+  return One(remove);
+}
+
 Steps OddWatch(OpMaker& ops) {
   pb::WatchCreateRequest create;
   create.set_key(ops.AnyKey());
@@ -423,10 +435,10 @@ Steps LargeValue(OpMaker& ops) {
 
 std::vector<Step> MakeBadInput(OpMaker& ops) {
   static constexpr Maker kMakers[] = {
-      EmptyKey,      IgnoreButGiven,   IgnoreOnAbsentKey, UnknownLease,
-      OddLease,      TooManyOps,       DuplicateKeys,     EmptyOp,
-      WrongRevision, NegativeRevision, BadEnum,           MismatchedCompare,
-      BadBytes,      UnknownMethod,    OddWatch,          LongKey,
+      EmptyKey,   IgnoreButGiven,    IgnoreOnAbsentKey, UnknownLease,  OddLease,
+      TooManyOps, DuplicateKeys,     EmptyOp,           WrongRevision, NegativeRevision,
+      BadEnum,    MismatchedCompare, BadBytes,          UnknownMethod, OddWatch,
+      EmptyRange, LongKey,
   };
   if (ops.random().Chance(150)) return LargeValue(ops);
   return kMakers[ops.random().Between(0, std::size(kMakers) - 1)](ops);

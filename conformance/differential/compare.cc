@@ -191,6 +191,10 @@ std::string Difference(const Step& step, const Answer& etcd, const Answer& serve
     }
     return CompareStatus(step.expected, server.status);
   }
+  if (std::holds_alternative<RawCall>(step.call) &&
+      !FromAbsl(etcd.status.message()).starts_with("etcdserver")) {
+    return etcd.status.code() == server.status.code() ? "" : "codes differ";
+  }
   if (std::string found = CompareStatus(etcd.status, server.status); !found.empty()) return found;
   if ((etcd.message == nullptr) != (server.message == nullptr)) return "one answer has no message";
   if (etcd.message == nullptr) return "";

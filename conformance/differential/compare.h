@@ -17,6 +17,8 @@ struct CompareOptions {
 // and text of an error to the letter, and the message byte for byte, except
 //   - ids and addresses of members, raft's numbers, sizes, the version (which must be 3.5.13 or
 //     later) and Hash;
+//   - what etcd's gRPC library says of methods that it does not know and of bytes that are no
+//     message: only the code counts;
 //   - the order of leases and of the keys of a lease, which etcd takes from a hash map;
 //   - the time a lease has left: by two seconds;
 //   - the order of keys that are equal by what a Range sorts by, since etcd's sort is not stable

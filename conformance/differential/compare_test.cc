@@ -45,6 +45,16 @@ TEST(DifferenceTest, ErrorsAreComparedToTheLetter) {
   EXPECT_NE(Difference(step, Error(absl::NotFoundError("a")), Ok(pb::PutResponse())), "");
 }
 
+TEST(DifferenceTest, TheLibrarysOwnTextsAreNot) {
+  const Step step{.call = RawCall{"/a/b", ""}};
+  const Answer go = Error(absl::UnimplementedError("unknown method b for service a"));
+  EXPECT_EQ(Difference(step, go, Error(absl::UnimplementedError(""))), "");
+  EXPECT_NE(Difference(step, go, Error(absl::InternalError(""))), "");
+  EXPECT_NE(Difference(step, Error(absl::InvalidArgumentError("etcdserver: a")),
+                       Error(absl::InvalidArgumentError("etcdserver: b"))),
+            "");
+}
+
 TEST(DifferenceTest, RevisionsAreCompared) {
   pb::PutResponse a, b;
   a.mutable_header()->set_revision(2);
