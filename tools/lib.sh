@@ -45,6 +45,25 @@ debian_mirror() {
   fail "this machine's apt names no Debian mirror; add one to its sources and run again"
 }
 
+# private_apt FOLDER deb|deb-src SUITE: reads a suite's lists into a folder, the system's apt
+# untouched. Afterwards `apt_options` makes apt-get and apt-cache work there.
+private_apt() {
+  local folder=$1 type=$2 suite=$3 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  [ -r "$keyring" ] || fail "$keyring is not there; install debian-archive-keyring"
+  mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial" "$folder/parts"
+  printf '%s [signed-by=%s] %s %s main\n' "$type" "$keyring" "$(debian_mirror)" "$suite" \
+    >"$folder/sources.list"
+  : >"$folder/status"
+  # Root's downloads usually run as user _apt, which cannot read a private cache.
+  apt_options=(
+    -o "Dir::State::Lists=$folder/lists" -o "Dir::State::status=$folder/status"
+    -o "Dir::Cache=$folder/cache" -o "Dir::Etc::sourcelist=$folder/sources.list"
+    -o "Dir::Etc::sourceparts=$folder/parts" -o "Dir::Etc::preferencesparts=$folder/parts"
+    -o "APT::Sandbox::User=$(id -un)" -o "Acquire::Languages=none" -o "Acquire::Retries=3"
+  )
+  run_quietly "reading the package lists of Debian $suite" apt-get "${apt_options[@]}" -q update
+}
+
 # list_sources FOLDER PATTERN...: the source files of a tree, paths from FOLDER, NUL-separated: what
 # git knows or would add; without git (a tarball, a test's folder) every file outside build folders.
 list_sources() {
