@@ -108,6 +108,11 @@ void BlockFiles::SyncFrom(uint64_t from) {
   SyncFolder();
 }
 
+uint64_t BlockFiles::newest_inode() const {
+  struct stat block {};
+  return newest_fd_ >= 0 && fstat(newest_fd_, &block) == 0 ? block.st_ino : 0;
+}
+
 void BlockFiles::SyncFolder() {
   JETD_CHECK(fsync(blocks_fd_) == 0) << "fsync " << blocks_ << ": " << std::strerror(errno);
 }

@@ -37,6 +37,10 @@ class BlockFiles {
   // The names: blocks that came and went.
   void SyncFolder();
 
+  // The block that is synced by name now, 0 if there is none, and its file. For tests.
+  [[nodiscard]] uint64_t newest() const { return newest_; }
+  [[nodiscard]] uint64_t newest_inode() const;
+
  private:
   [[nodiscard]] bool FolderChanged();
   void SyncFrom(uint64_t block);

@@ -13,20 +13,20 @@ namespace jetd::jetstream {
 // How this program proves who it is to a nats-server, and how it knows the server. Empty: not used.
 // The secrets stand in no log line and in no error.
 struct NatsCredentials {
-  std::string user;
-  std::string password;
-  std::string token;
-  std::string creds_file;      // a user JWT and its seed, as NATS's tools write it
-  std::string nkey_seed_file;  // a bare user seed, "SU…"
-  std::string tls_ca_file;     // PEM; with it, or a tls:// URL, the connection must be TLS
-  std::string tls_cert_file;   // PEM, a client certificate and
-  std::string tls_key_file;    // its key
+  std::string user = {};
+  std::string password = {};
+  std::string token = {};
+  std::string creds_file = {};      // a user JWT and its seed, as NATS's tools write it
+  std::string nkey_seed_file = {};  // a bare user seed, "SU…"
+  std::string tls_ca_file = {};     // PEM; with it, or a tls:// URL, the connection must be TLS
+  std::string tls_cert_file = {};   // PEM, a client certificate and
+  std::string tls_key_file = {};    // its key
 };
 
 // One server to try.
 struct NatsEndpoint {
   std::string url;  // nats://host:port or tls://host:port
-  NatsCredentials credentials;
+  NatsCredentials credentials = {};
 };
 
 // Asked before every attempt to connect, on the engine thread. An error means "not yet": the

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jetstream/nats_log.h"
 
+#include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/loop.h"
 #include "gtest/gtest.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/nats_connection.h"
 #include "jetstream/nats_test_server.h"
 
 namespace jetd::jetstream {
@@ -72,6 +76,33 @@ class NatsLogTest : public testing::TestWithParam<const char*> {
     return in_time;
   }
 
+  // An answer of the JetStream API, asked on a connection of somebody else.
+  nlohmann::json Ask(const std::string& subject, const std::string& payload = "") {
+    auto other = NatsConnection::Connect(&loop_, {.url = server_->url(), .credentials = {}},
+                                         "other", std::chrono::seconds(10))
+                     .value();
+    other->Start([](const absl::Status&) {});
+    NatsApi api(&loop_, other.get(), "$JS.API.", kFarTooLong);
+    std::optional<nlohmann::json> answer;
+    api.Request(subject, payload, [&](absl::StatusOr<NatsMessage*> reply) {
+      answer = ParseAnswer(reply.value()->payload());
+    });
+    other->Flush();
+    EXPECT_TRUE(RunUntil([&] { return answer.has_value(); }));
+    other->Stop();
+    return *answer;
+  }
+
+  // The one line that a log gives up with.
+  absl::Status Fatal(NatsLogOptions options) {
+    NatsLog log(&loop_, std::move(options));
+    Notes notes;
+    absl::Status fatal;
+    log.Open(&notes, [&](const absl::Status& why) { fatal = why; });
+    EXPECT_TRUE(RunUntil([&] { return !fatal.ok() || notes.connected; }));
+    return fatal;
+  }
+
   Loop loop_;
   std::unique_ptr<NatsTestServer> server_;
 
@@ -119,8 +150,265 @@ TEST_P(NatsLogTest, AppendsInAChainAndReadsBack) {
   EXPECT_EQ(seen.size(), 991U);
 }
 
+TEST_P(NatsLogTest, MakesABucketThatKvToolsOpen) {
+  Notes notes;
+  NatsLog log(&loop_, Options());
+  log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+  const nlohmann::json config = Ask("$JS.API.STREAM.INFO.KV_b").at("config");
+  EXPECT_EQ(config.at("subjects"), nlohmann::json::array({"$KV.b.>"}));
+  EXPECT_EQ(config.at("discard"), "new");
+  EXPECT_EQ(config.at("storage"), "file");
+  EXPECT_EQ(config.at("max_msgs_per_subject"), (int64_t{1} << 53) - 1);
+  EXPECT_EQ(config.at("duplicate_window"), 100'000'000);
+  EXPECT_EQ(config.at("allow_direct"), true);
+  EXPECT_EQ(config.at("allow_rollup_hdrs"), true);
+  EXPECT_EQ(config.at("deny_delete"), false);
+  EXPECT_EQ(config.at("metadata").at("jetd.format"), "1");
+  EXPECT_NE(notes.info.durability_caveat, "");
+}
+
+TEST_P(NatsLogTest, RefusesWhatIsNotOursAndLeavesIt) {
+  const auto refused = [&](const std::string& bucket, nlohmann::json change) {
+    nlohmann::json config = NewStreamConfig({.bucket = bucket});
+    config.merge_patch(change);
+    const std::string stream = StreamName(bucket);
+    EXPECT_EQ(ApiErrorOf(Ask("$JS.API.STREAM.CREATE." + stream, config.dump())).code, 0) << change;
+    const nlohmann::json before = Ask("$JS.API.STREAM.INFO." + stream);
+    const absl::Status fatal = Fatal(Options(bucket));
+    EXPECT_TRUE(absl::IsFailedPrecondition(fatal)) << bucket << ": " << fatal;
+    const nlohmann::json after = Ask("$JS.API.STREAM.INFO." + stream);
+    EXPECT_EQ(before.at("config"), after.at("config"));
+    EXPECT_EQ(before.at("state"), after.at("state"));
+    return std::string(fatal.message());
+  };
+  EXPECT_NE(refused("kine", {{"metadata", nullptr}}).find("not made by jetd"), std::string::npos);
+  EXPECT_NE(refused("newer", {{"metadata", {{"jetd.format", "2"}}}}).find("newer"),
+            std::string::npos);
+  refused("odd", {{"metadata", {{"jetd.format", "x"}}}});
+  refused("old", {{"discard", "old"}});
+  refused("age", {{"max_age", 3'600'000'000'000}});
+  refused("history", {{"max_msgs_per_subject", 64}});
+  refused("memory", {{"storage", "memory"}});
+  refused("deletes", {{"deny_delete", true}});
+  refused("direct", {{"allow_direct", false}});
+  refused("subjects", {{"subjects", {"$KV.subjects.a"}}});
+}
+
+TEST_P(NatsLogTest, ConnectsAnewAfterKill) {
+  Notes notes;
+  NatsLog log(&loop_, Options());
+  log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+  const int64_t created = notes.info.created_ns;
+  uint64_t next = 1;
+  for (int round = 0; round < 5; ++round) {
+    const size_t before = notes.appended.size();
+    for (int i = 0; i < 300; ++i) {
+      log.Append(StreamSeq(next++), {.subject = "$KV.b.k", .header = "h", .payload = "v"});
+    }
+    // In the middle of the answers.
+    ASSERT_TRUE(RunUntil([&] { return notes.appended.size() > before + 20; }));
+    server_->Kill();
+    ASSERT_TRUE(RunUntil([&] { return !notes.connected; }));
+    server_->Restart();
+    ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+    EXPECT_EQ(notes.info.created_ns, created);
+    StreamSeq last;
+    log.Barrier([&](absl::StatusOr<StreamSeq> l) { last = l.value(); });
+    ASSERT_TRUE(RunUntil([&] { return last != StreamSeq(); }));
+    EXPECT_GE(last.value(), notes.appended.back());
+    EXPECT_LE(last.value(), next - 1);
+    next = last.value() + 1;
+  }
+  EXPECT_EQ(notes.connections, 6);
+  EXPECT_EQ(notes.disconnections, 5);
+  EXPECT_TRUE(notes.refused.empty());
+}
+
+TEST_P(NatsLogTest, GivesUpAConnectionThatIsSilent) {
+  NatsLogOptions options = Options();
+  options.answer_timeout = std::chrono::milliseconds(200);
+  Notes notes;
+  NatsLog log(&loop_, std::move(options));
+  log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+  server_->Freeze();
+  log.Append(StreamSeq(1), {.subject = "$KV.b.k", .header = "h", .payload = "v"});
+  ASSERT_TRUE(RunUntil([&] { return !notes.connected; }));
+  EXPECT_TRUE(notes.appended.empty());
+  server_->Thaw();
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+}
+
+TEST_P(NatsLogTest, TriesEveryUrl) {
+  NatsLogOptions options = Options();
+  options.endpoint = RotateEndpoints({"nats://127.0.0.1:1", server_->url()}, {});
+  options.min_backoff = std::chrono::milliseconds(1);
+  Notes notes;
+  NatsLog log(&loop_, std::move(options));
+  log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+  EXPECT_FALSE(notes.info.server_version.empty());
+}
+
+TEST_P(NatsLogTest, ReadsALongStreamInManyWindows) {
+  constexpr uint64_t kRecords = 30'000;
+  Notes notes;
+  NatsLog log(&loop_, Options());
+  log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+  for (uint64_t first = 1; first <= kRecords; first += 1000) {
+    for (uint64_t i = first; i < first + 1000; ++i) {
+      log.Append(StreamSeq(i), {.subject = i % 3 == 0 ? "$KV.b.c" : "$KV.b.d",
+                                .header = "h",
+                                .payload = std::string(i % 1000, 'x')});
+    }
+    ASSERT_TRUE(RunUntil([&] { return notes.appended.size() == first + 999; }));
+  }
+  // The second larger than a window in bytes.
+  const std::string large(4 << 20, 'x');
+  for (uint64_t i = kRecords + 1; i <= kRecords + 20; ++i) {
+    log.Append(StreamSeq(i), {.subject = "$KV.b.c", .header = "h", .payload = large});
+  }
+  uint64_t all = 0;
+  uint64_t bytes = 0;
+  uint64_t some = 0;
+  int done = 0;
+  const auto finished = [&](absl::StatusOr<StreamSeq> last) {
+    EXPECT_EQ(last.value(), StreamSeq(kRecords + 20));
+    ++done;
+  };
+  ASSERT_TRUE(RunUntil([&] { return notes.appended.size() == kRecords + 20; }));
+  log.Read(
+      {},
+      [&](const Record& r) {
+        EXPECT_EQ(r.seq.value(), ++all);
+        bytes += r.payload.size();
+      },
+      finished);
+  log.Read(
+      {.subjects = {"$KV.b.c"}, .headers_only = true},
+      [&](const Record& r) {
+        EXPECT_TRUE(r.seq.value() % 3 == 0 || r.payload_size == large.size());
+        ++some;
+      },
+      finished);
+  ASSERT_TRUE(RunUntil([&] { return done == 2; }));
+  EXPECT_EQ(all, kRecords + 20);
+  EXPECT_EQ(bytes, 30ULL * 499'500 + 20 * large.size());
+  EXPECT_EQ(some, kRecords / 3 + 20);
+}
+
+TEST_P(NatsLogTest, NothingIsCalledAfterCloseFromACallback) {
+  Notes notes;
+  NatsLog log(&loop_, Options());
+  log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+  for (uint64_t i = 1; i <= 100; ++i) {
+    log.Append(StreamSeq(i), {.subject = "$KV.b.k", .header = "h"});
+  }
+  bool closed = false;
+  int late = 0;
+  const auto note = [&] { late += closed ? 1 : 0; };
+  log.State([&](absl::StatusOr<StreamState>) { note(); });
+  log.Barrier([&](absl::StatusOr<StreamSeq>) {
+    log.Close();
+    closed = true;
+  });
+  log.Barrier([&](absl::StatusOr<StreamSeq>) { note(); });
+  log.Read(
+      {}, [&](const Record&) { note(); }, [&](absl::StatusOr<StreamSeq>) { note(); });
+  log.State([&](absl::StatusOr<StreamState>) { note(); });
+  ASSERT_TRUE(RunUntil([&] { return closed; }));
+  // Whatever is still on its way has time to come.
+  Ask("$JS.API.STREAM.INFO.KV_b");
+  EXPECT_EQ(late, 0);
+  Notes again;
+  log.Open(&again, [](const absl::Status& why) { FAIL() << why; });
+  ASSERT_TRUE(RunUntil([&] { return again.connected; }));
+}
+
 INSTANTIATE_TEST_SUITE_P(Servers, NatsLogTest,
                          testing::Values("JETD_NATS_SERVER", "JETD_NATS_SERVER_2_10"));
+
+class NatsAccessTest : public NatsLogTest {
+ protected:
+  void SetUp() override {}
+  bool StartWith(const std::string& config) {
+    server_ = NatsTestServer::StartFrom(GetParam(), config);
+    return server_ != nullptr;
+  }
+  bool Connects(const NatsCredentials& credentials) {
+    NatsLogOptions options = Options();
+    options.endpoint = RotateEndpoints({server_->url()}, credentials);
+    int attempts = 0;
+    const NatsEndpointFn endpoint = options.endpoint;
+    options.endpoint = [&] {
+      ++attempts;
+      return endpoint();
+    };
+    options.min_backoff = std::chrono::milliseconds(1);
+    Notes notes;
+    NatsLog log(&loop_, std::move(options));
+    log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+    EXPECT_TRUE(RunUntil([&] { return notes.connected || attempts > 2; }));
+    return notes.connected;
+  }
+  std::string WriteFile(const std::string& name, const std::string& text) {
+    const std::string path = server_->folder() + "/" + name;
+    std::ofstream(path) << text;
+    return path;
+  }
+};
+
+TEST_P(NatsAccessTest, UserAndPassword) {
+  if (!StartWith("authorization { user: u, password: pw }\n")) GTEST_SKIP() << GetParam();
+  EXPECT_FALSE(Connects({}));
+  EXPECT_FALSE(Connects({.user = "u", .password = "wrong"}));
+  EXPECT_TRUE(Connects({.user = "u", .password = "pw"}));
+}
+
+TEST_P(NatsAccessTest, Token) {
+  if (!StartWith("authorization { token: t0 }\n")) GTEST_SKIP() << GetParam();
+  EXPECT_FALSE(Connects({.token = "t1"}));
+  EXPECT_TRUE(Connects({.token = "t0"}));
+}
+
+TEST_P(NatsAccessTest, NkeySeed) {
+  // The pair of nkey_test.
+  if (!StartWith("authorization { users: [ { nkey: "
+                 "UAB2CB576PHBBPQ5ODORRZ2LYCMWPZGWGCN2KDK7DXOIMZASKUY3RLKK } ] }\n")) {
+    GTEST_SKIP() << GetParam();
+  }
+  const std::string seed =
+      WriteFile("seed", "SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y\n");
+  EXPECT_FALSE(Connects({.nkey_seed_file = seed + ".not-there"}));
+  EXPECT_TRUE(Connects({.nkey_seed_file = seed}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, NatsAccessTest,
+                         testing::Values("JETD_NATS_SERVER", "JETD_NATS_SERVER_2_10"));
+
+class NatsOldTest : public NatsLogTest {};
+
+TEST_P(NatsOldTest, AServerBefore210IsRefused) {
+  const absl::Status fatal = Fatal(Options());
+  EXPECT_TRUE(absl::IsFailedPrecondition(fatal)) << fatal;
+  EXPECT_NE(std::string(fatal.message()).find("jetd needs 2.10 or later"), std::string::npos);
+  // It was left alone.
+  EXPECT_EQ(ApiErrorOf(Ask("$JS.API.STREAM.INFO.KV_b")).err_code, js_error::kStreamNotFound);
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, NatsOldTest, testing::Values("JETD_NATS_SERVER_2_9"));
+
+TEST(NatsEndpoint, SecretsAreNotShown) {
+  EXPECT_EQ(UrlWithoutSecrets("nats://u:p@h:1"), "nats://h:1");
+  EXPECT_EQ(UrlWithoutSecrets("nats://token@h:1"), "nats://h:1");
+  EXPECT_EQ(UrlWithoutSecrets("u:p@h:1"), "h:1");
+  EXPECT_EQ(UrlWithoutSecrets("nats://u:p@x/@h:1"), "nats://h:1");
+  EXPECT_EQ(UrlWithoutSecrets("tls://h:1"), "tls://h:1");
+}
 
 }  // namespace
 }  // namespace jetd::jetstream

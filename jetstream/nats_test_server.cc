@@ -51,13 +51,15 @@ bool CanConnect(int port) {
 
 }  // namespace
 
-std::unique_ptr<NatsTestServer> NatsTestServer::StartFrom(const char* variable) {
+std::unique_ptr<NatsTestServer> NatsTestServer::StartFrom(const char* variable,
+                                                          const std::string& config) {
   const char* program = std::getenv(variable);
   if (program == nullptr || *program == '\0') return nullptr;
-  return std::unique_ptr<NatsTestServer>(new NatsTestServer(program));
+  return std::unique_ptr<NatsTestServer>(new NatsTestServer(program, config));
 }
 
-NatsTestServer::NatsTestServer(std::string program) : program_(std::move(program)) {
+NatsTestServer::NatsTestServer(std::string program, const std::string& config)
+    : program_(std::move(program)) {
   std::string name = std::filesystem::temp_directory_path() / "jetd_nats_XXXXXX";
   JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
   folder_ = name;
@@ -65,7 +67,8 @@ NatsTestServer::NatsTestServer(std::string program) : program_(std::move(program
   std::ofstream(folder_ + "/nats.conf")
       << "listen: \"127.0.0.1:" << port_ << "\"\n"
       << "max_payload: 8MB\n"
-      << "jetstream { store_dir: \"" << folder_ << "/js\", max_file_store: 10GB }\n";
+      << "jetstream { store_dir: \"" << folder_ << "/js\", max_file_store: 10GB }\n"
+      << config;
   Start();
 }
 
@@ -108,6 +111,16 @@ void NatsTestServer::Kill() {
   }
   pid_ = -1;
 }
+
+void NatsTestServer::Freeze() {
+  JETD_CHECK(kill(pid_, SIGSTOP) == 0);
+  int status = 0;
+  while (waitpid(pid_, &status, WUNTRACED) < 0 && errno == EINTR) {
+  }
+  JETD_CHECK(WIFSTOPPED(status));
+}
+
+void NatsTestServer::Thaw() { JETD_CHECK(kill(pid_, SIGCONT) == 0); }
 
 void NatsTestServer::Restart() {
   JETD_CHECK(pid_ < 0) << "it still runs";

@@ -15,7 +15,9 @@ class NatsTestServer {
  public:
   // The program that the environment variable names (JETD_NATS_SERVER, …); null if it is unset or
   // empty, so that the test can skip.
-  static std::unique_ptr<NatsTestServer> StartFrom(const char* variable);
+  // `config` is added to the configuration.
+  static std::unique_ptr<NatsTestServer> StartFrom(const char* variable,
+                                                   const std::string& config = "");
 
   ~NatsTestServer();
   NatsTestServer(const NatsTestServer&) = delete;
@@ -23,13 +25,17 @@ class NatsTestServer {
 
   // The same after a restart.
   [[nodiscard]] std::string url() const;
+  [[nodiscard]] const std::string& folder() const { return folder_; }
   // As `kill -9` does it. Waits until the process is gone.
   void Kill();
+  // Stops it from running and lets it run on: to its clients it is silent meanwhile.
+  void Freeze();
+  void Thaw();
   // Starts it again on the same files and port. REQUIRES: killed.
   void Restart();
 
  private:
-  explicit NatsTestServer(std::string program);
+  NatsTestServer(std::string program, const std::string& config);
   void Start();
 
   const std::string program_;
