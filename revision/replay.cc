@@ -50,11 +50,12 @@ void Replay::OnControl(const jetstream::Record& record) {
     return;
   }
   auto term = DecodeTerm(record.payload);
-  if (!term.ok()) return;
-  if (term->format > jetstream::kFormatVersion) {
-    error_ = absl::FailedPreconditionError(
-        Cat("the bucket is in format ", std::to_string(term->format), ", this jetd knows up to ",
-            std::to_string(jetstream::kFormatVersion), ": use the jetd that wrote it, or a later"));
+  if (!term.ok()) {
+    // Not read, not judged: what it voids is unknown, so nothing here can be said to count.
+    error_ =
+        absl::FailedPreconditionError(Cat("the term record at sequence ", record.seq.value(),
+                                          " cannot be used: ", MessageOf(term.status()),
+                                          "; use the jetd that wrote this bucket, or a later one"));
     return;
   }
   for (const SeqRange& range : term->voids) AddVoid(range.first, range.last);

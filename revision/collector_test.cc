@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "revision/collector.h"
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fake_executor.h"
+#include "gtest/gtest.h"
+#include "jetstream/memory_log.h"
+#include "jetstream/memory_stream.h"
+
+namespace jetd::revision {
+namespace {
+
+using jetstream::Log;
+using jetstream::MemoryLog;
+using jetstream::MemoryStream;
+
+// Notes what is deleted and when it is synced; fails deletes on demand.
+class NotingLog : public MemoryLog {
+ public:
+  using MemoryLog::MemoryLog;
+  void Delete(StreamSeq seq, DoneFn done) override {
+    if (fail_next > 0) {
+      --fail_next;
+      executor->Defer([done] { done(MakeError(Errc::kUnavailable)); });
+      return;
+    }
+    events.push_back(std::to_string(seq.value()));
+    executor->Defer([done] { done(absl::OkStatus()); });
+  }
+  void SyncDeletes(DoneFn done) override {
+    events.emplace_back("sync");
+    executor->Defer([done] { done(absl::OkStatus()); });
+  }
+  FakeExecutor* executor = nullptr;
+  int fail_next = 0;
+  std::vector<std::string> events;
+};
+
+class CollectorTest : public ::testing::Test {
+ protected:
+  CollectorTest() { log_.executor = &exec_; }
+  static std::vector<StreamSeq> Seqs(std::vector<uint64_t> values) {
+    std::vector<StreamSeq> seqs;
+    for (const uint64_t value : values) seqs.emplace_back(value);
+    return seqs;
+  }
+
+  FakeExecutor exec_;
+  MemoryStream stream_;
+  NotingLog log_{&exec_, &stream_};
+  Collector collector_{&exec_, &log_, {.window = 2}};
+};
+
+using Events = std::vector<std::string>;
+
+TEST_F(CollectorTest, MarkersGoAfterWhatTheyHideIsGoneAndSynced) {
+  collector_.Resume();
+  bool done = false;
+  collector_.Add(
+      {.hidden = Seqs({9, 3, 5, 3}), .markers = Seqs({10, 4}), .done = [&] { done = true; }});
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(log_.events, (Events{"3", "5", "9", "sync", "4", "10"}));
+  EXPECT_TRUE(done);
+  EXPECT_EQ(collector_.deleted(), 5U);
+  EXPECT_EQ(collector_.waiting(), 0U);
+}
+
+TEST_F(CollectorTest, WithoutMarkersNothingIsSynced) {
+  collector_.Resume();
+  collector_.Add({.hidden = Seqs({1}), .markers = {}, .done = nullptr});
+  collector_.Add({.hidden = Seqs({2}), .markers = {}, .done = nullptr});
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(log_.events, (Events{"1", "2"}));
+}
+
+TEST_F(CollectorTest, AFailedWindowIsRepeated) {
+  collector_.Resume();
+  log_.fail_next = 1;
+  collector_.Add({.hidden = Seqs({1, 2, 3}), .markers = {}, .done = nullptr});
+  exec_.Advance(std::chrono::seconds(2));
+  EXPECT_EQ(log_.events, (Events{"2", "1", "2", "3"}));
+}
+
+TEST_F(CollectorTest, SuspendedItDoesNothingAndGoesOnLater) {
+  collector_.Add({.hidden = Seqs({1, 2, 3}), .markers = Seqs({4}), .done = nullptr});
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_TRUE(log_.events.empty());
+  collector_.Resume();
+  exec_.Advance(std::chrono::microseconds(600));  // the first window
+  collector_.Suspend();
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(log_.events, (Events{"1", "2"}));
+  collector_.Resume();
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(log_.events.back(), "4");
+}
+
+TEST_F(CollectorTest, NoTimerWithoutWork) {
+  collector_.Resume();
+  EXPECT_EQ(exec_.timers(), 0U);
+  collector_.Add({.hidden = Seqs({1}), .markers = {}, .done = nullptr});
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(exec_.timers(), 0U);
+}
+
+}  // namespace
+}  // namespace jetd::revision

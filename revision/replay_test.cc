@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Each rule of replay.h on a stream written by hand.
+#include "revision/replay.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fake_executor.h"
+#include "gtest/gtest.h"
+#include "jetstream/memory_log.h"
+#include "jetstream/memory_stream.h"
+
+namespace jetd::revision {
+namespace {
+
+using jetstream::MemoryLog;
+using jetstream::MemoryStream;
+using jetstream::RecordHeader;
+using jetstream::SeqRange;
+
+class SilentObserver : public jetstream::Log::Observer {
+ public:
+  void OnConnected(const jetstream::LogInfo& /*info*/) override {}
+  void OnDisconnected(const absl::Status& /*why*/) override {}
+  void OnAppended(StreamSeq /*seq*/) override {}
+  void OnRefused(StreamSeq /*seq*/, const absl::Status& /*why*/) override {}
+  void OnDurable(StreamSeq /*seq*/) override {}
+  void OnForeignTerm() override {}
+};
+
+class ReplayTest : public ::testing::Test {
+ protected:
+  // Record of a key: revision `rev`, number i of n.
+  StreamSeq Key(const std::string& key, int64_t rev, uint32_t i = 1, uint32_t n = 1,
+                uint64_t term = 1) {
+    RecordHeader header{.revision = Revision(rev),
+                        .create_revision = Revision(rev),
+                        .version = 1,
+                        .lease = LeaseId{},
+                        .index = i,
+                        .count = n,
+                        .term = Term(term)};
+    return Append(codec_.EncodeKey(key), EncodeHeader(header), "v" + std::to_string(rev));
+  }
+  StreamSeq TermAt(uint64_t term, int64_t rev, std::vector<SeqRange> voids = {},
+                   int format = jetstream::kFormatVersion) {
+    jetstream::TermRecord record;
+    record.format = format;
+    record.term = Term(term);
+    record.incarnation = "00112233445566778899aabbccddeeff";
+    record.voids = std::move(voids);
+    RecordHeader header;
+    header.revision = Revision(rev);
+    header.term = Term(term);
+    return Append(codec_.TermSubject(), EncodeHeader(header), EncodeTerm(record));
+  }
+  StreamSeq CompactAt(int64_t compact, int64_t rev) {
+    RecordHeader header;
+    header.revision = Revision(rev);
+    header.term = Term(1);
+    return Append(
+        codec_.CompactSubject(), EncodeHeader(header),
+        jetstream::EncodeCompact({.revision = Revision(compact), .bound = stream_.last()}));
+  }
+  StreamSeq Append(const std::string& subject, const std::string& header,
+                   const std::string& payload) {
+    return stream_.AppendForeign({.subject = subject, .header = header, .payload = payload});
+  }
+
+  absl::StatusOr<Replay::Result> Run(bool exclusive = false) {
+    MemoryLog::Options options;
+    options.exclusive = exclusive;
+    MemoryLog log(&exec_, &stream_, options);
+    SilentObserver observer;
+    log.Open(&observer, [](const absl::Status&) {});
+    exec_.RunDeferred();
+    Replay replay(&log, &codec_, &store_);
+    std::optional<absl::StatusOr<Replay::Result>> result;
+    replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
+    exec_.Advance(std::chrono::seconds(1));
+    log.Close();
+    if (!result) return absl::InternalError("the replay did not end");
+    return *std::move(result);
+  }
+  bool Has(std::string_view key) { return bool(store_.Get(key, Store::View::kCommitted)); }
+
+  FakeExecutor exec_;
+  MemoryStream stream_;
+  jetstream::SubjectCodec codec_{"B"};
+  Store store_;
+};
+
+using Ranges = std::vector<SeqRange>;
+
+TEST_F(ReplayTest, AnEmptyStream) {
+  const auto result = Run();
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->last, StreamSeq(0));
+  EXPECT_EQ(result->term, Term(0));
+  EXPECT_EQ(store_.committed(), Revision(1));
+}
+
+TEST_F(ReplayTest, R1WhatATermRecordVoidsNeverWas) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Key("g/0", 3, 1, 3);
+  Key("g/1", 3, 2, 3);
+  TermAt(2, 2, {{StreamSeq(3), StreamSeq(4)}});
+  Key("b", 3, 1, 1, 2);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(Has("a") && Has("b"));
+  EXPECT_FALSE(Has("g/0"));
+  EXPECT_EQ(store_.committed(), Revision(3));
+  EXPECT_TRUE(result->voids.empty());
+  EXPECT_EQ(result->dead, (std::vector<StreamSeq>{StreamSeq(3), StreamSeq(4)}));
+}
+
+TEST_F(ReplayTest, R2AGroupCutShortAtTheEndIsVoidedNext) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Key("g/0", 3, 1, 3);
+  Key("g/1", 3, 2, 3);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->voids, (Ranges{{StreamSeq(3), StreamSeq(4)}}));
+  EXPECT_FALSE(Has("g/0"));
+  EXPECT_EQ(store_.committed(), Revision(2));
+}
+
+TEST_F(ReplayTest, R2AGroupCutShortInTheMiddleIsLoss) {
+  TermAt(1, 1);
+  Key("g/0", 2, 1, 2);
+  Key("a", 3);
+  const auto result = Run();
+  EXPECT_EQ(GetErrc(result.status()), Errc::kCorrupt);
+}
+
+TEST_F(ReplayTest, R3AHoleInTheRevisionsIsLoss) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Key("b", 4);
+  EXPECT_EQ(GetErrc(Run().status()), Errc::kCorrupt);
+}
+
+TEST_F(ReplayTest, R3WithAServerOfOurOwnAHoleWasNeverAnswered) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Key("b", 4);
+  Key("c", 5);
+  const auto result = Run(/*exclusive=*/true);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->voids, (Ranges{{StreamSeq(3), StreamSeq(4)}}));
+  EXPECT_EQ(store_.committed(), Revision(2));
+  EXPECT_FALSE(Has("b") || Has("c"));
+}
+
+TEST_F(ReplayTest, R3BelowTheCompactRevisionPartsMayBeGone) {
+  TermAt(1, 1);
+  Key("a", 2);
+  const StreamSeq gone = Key("g/0", 3, 1, 2);
+  Key("g/1", 3, 2, 2);
+  const StreamSeq also_gone = Key("b", 4);
+  Key("c", 5);
+  CompactAt(5, 5);
+  Key("d", 6);
+  stream_.Delete(gone);
+  stream_.Delete(also_gone);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(Has("a") && Has("g/1") && Has("c") && Has("d"));
+  EXPECT_EQ(store_.compacted(), Revision(5));
+  EXPECT_EQ(store_.committed(), Revision(6));
+}
+
+TEST_F(ReplayTest, TheRevisionSurvivesWhenAllItsRecordsAreGone) {
+  TermAt(1, 1);
+  const StreamSeq put = Key("a", 2);
+  stream_.Delete(put);
+  CompactAt(2, 2);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(store_.committed(), Revision(2));
+}
+
+TEST_F(ReplayTest, R4ForeignRecordsAreVoidedWithAllBehindThem) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Append("$KV.B.intruder", "", "x");
+  Key("late", 4);  // predicted behind our 3, which the intruder kept out
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->foreign, 1U);
+  EXPECT_EQ(result->voids, (Ranges{{StreamSeq(3), StreamSeq(4)}}));
+  EXPECT_FALSE(Has("intruder") || Has("late"));
+}
+
+TEST_F(ReplayTest, R5ARecordOfAnEarlierTermBehindALaterOneIsForeign) {
+  TermAt(1, 1);
+  Key("a", 2);
+  TermAt(2, 2);
+  Key("late", 3, 1, 1, 1);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->voids, (Ranges{{StreamSeq(4), StreamSeq(4)}}));
+  EXPECT_FALSE(Has("late"));
+}
+
+TEST_F(ReplayTest, R6ATermRecordBehindAForeignRecordVoidsItOrSomethingIsWrong) {
+  TermAt(1, 1);
+  Append("$KV.B.intruder", "", "x");
+  TermAt(2, 1);
+  EXPECT_EQ(GetErrc(Run().status()), Errc::kCorrupt);
+}
+
+TEST_F(ReplayTest, ANewerFormatIsRefused) {
+  TermAt(1, 1);
+  TermAt(2, 1, {}, jetstream::kFormatVersion + 1);
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ReplayTest, AReplayGoesOnWhereTheStreamHasGrown) {
+  TermAt(1, 1);
+  Key("g/0", 2, 1, 2);
+  MemoryLog log(&exec_, &stream_);
+  SilentObserver observer;
+  log.Open(&observer, [](const absl::Status&) {});
+  exec_.RunDeferred();
+  Replay replay(&log, &codec_, &store_);
+  std::optional<Replay::Result> result;
+  const auto keep = [&](absl::StatusOr<Replay::Result> r) { result = *std::move(r); };
+  replay.Run(keep);
+  exec_.Advance(std::chrono::seconds(1));
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->voids, (Ranges{{StreamSeq(2), StreamSeq(2)}}));
+  // Its writer was alive after all.
+  Key("g/1", 2, 2, 2);
+  Key("b", 3);
+  replay.Run(keep);
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_TRUE(result->voids.empty());
+  EXPECT_TRUE(Has("g/0") && Has("g/1") && Has("b"));
+  EXPECT_EQ(result->last, StreamSeq(4));
+  log.Close();
+}
+
+}  // namespace
+}  // namespace jetd::revision
