@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -32,6 +33,8 @@
 #include "etcdapi/reflection_service.h"
 #include "etcdapi/server.h"
 #include "etcdapi/watch_service.h"
+#include "jetstream/embedded_server.h"
+#include "jetstream/group_sync.h"
 #include "jetstream/nats_log.h"
 #include "lease/lessor.h"
 #include "revision/committer.h"
@@ -124,7 +127,8 @@ class Lookout : public revision::Committer::Listener {
 
 class Program {
  public:
-  explicit Program(Config config);
+  // `embedded` is null with an outside NATS.
+  Program(Config config, std::unique_ptr<jetstream::EmbeddedServer> embedded);
   // Returns the exit code.
   int Run();
 
@@ -140,7 +144,9 @@ class Program {
   const Config config_;
   Alarm alarm_;
   Lookout lookout_{&alarm_};
+  const std::unique_ptr<jetstream::EmbeddedServer> embedded_;
   Loop loop_;
+  const std::unique_ptr<jetstream::GroupSync> group_sync_;  // of the embedded server's files
   jetstream::NatsLog log_;
   revision::Store store_;
   revision::Committer committer_;
@@ -170,8 +176,12 @@ watch::WatchHub::Options HubOptions(const Config& config) {
   return options;
 }
 
-Program::Program(Config config)
+Program::Program(Config config, std::unique_ptr<jetstream::EmbeddedServer> embedded)
     : config_(std::move(config)),
+      embedded_(std::move(embedded)),
+      group_sync_(embedded_ == nullptr ? nullptr
+                                       : std::make_unique<jetstream::GroupSync>(
+                                             &loop_, embedded_->StreamFolder(config_.nats.bucket))),
       log_(&loop_, LogOptions()),
       committer_(&loop_, &log_, &store_, CommitterOptions()),
       hub_(&loop_, &store_, HubOptions(config_)),
@@ -193,17 +203,23 @@ Program::Program(Config config)
 
 jetstream::NatsLogOptions Program::LogOptions() const {
   const NatsConfig& nats = config_.nats;
+  jetstream::NatsLogOptions options;
+  options.stream = {.bucket = nats.bucket, .replicas = nats.replicas};
+  options.domain = nats.domain;
+  options.client_name = Cat("jetd ", config_.name);
+  if (embedded_ != nullptr) {
+    options.endpoint = [this] { return embedded_->endpoint(); };
+    options.exclusive = true;
+    options.durability = group_sync_.get();
+    return options;
+  }
   jetstream::NatsCredentials credentials;
   credentials.creds_file = nats.creds_file;
   credentials.nkey_seed_file = nats.nkey_file;
   credentials.tls_ca_file = nats.ca_file;
   credentials.tls_cert_file = nats.cert_file;
   credentials.tls_key_file = nats.key_file;
-  jetstream::NatsLogOptions options;
   options.endpoint = jetstream::RotateEndpoints(nats.urls, std::move(credentials));
-  options.stream = {.bucket = nats.bucket, .replicas = nats.replicas};
-  options.domain = nats.domain;
-  options.client_name = Cat("jetd ", config_.name);
   return options;
 }
 
@@ -269,11 +285,6 @@ void Program::Stop() {
 
 int Program::Run() {
   CatchSignals(&alarm_);
-  for (const std::string& warning : config_.warnings) log::Warn("{}", warning);
-  if (auto status = CheckCanListen(config_.listen_client_urls); !status.ok()) {
-    log::Error("{}", MessageOf(status));
-    return kExitFailed;
-  }
   StartEngine();
   int exit_code = kExitOk;
   bool serving = false;
@@ -298,6 +309,30 @@ int Program::Run() {
   return exit_code;
 }
 
+// The program of the embedded nats-server: as given, or the one in PATH.
+absl::StatusOr<std::string> FindNatsServer(const std::string& given) {
+  if (given.find('/') != std::string::npos) return given;
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path != nullptr ? path : "");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    std::string program = Cat(folder, "/", given.empty() ? "nats-server" : given);
+    if (access(program.c_str(), X_OK) == 0) return program;
+  }
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, given.empty() ? "nats-server" : given,
+                    " is not in PATH; give --nats-server with its path, or --nats-url of a server "
+                    "that runs");
+}
+
+absl::StatusOr<std::unique_ptr<jetstream::EmbeddedServer>> StartEmbedded(const Config& config) {
+  if (!config.nats.urls.empty()) return nullptr;
+  auto program = FindNatsServer(config.nats.server_path);
+  if (!program.ok()) return program.status();
+  jetstream::EmbeddedServer::Options options;
+  options.program = *std::move(program);
+  options.data_dir = config.data_dir;
+  return jetstream::EmbeddedServer::Start(std::move(options));
+}
+
 int Main(int argc, char** argv) {
   ParsedFlags flags = ParseFlags(std::vector<std::string>(argv + 1, argv + argc));
   if (!flags.config.has_value()) {
@@ -305,13 +340,16 @@ int Main(int argc, char** argv) {
     if (!flags.error.empty()) std::fprintf(stderr, "jetd: %s\n", flags.error.c_str());
     return flags.exit_code;
   }
-  if (flags.config->nats.urls.empty()) {
-    std::fputs("jetd: the embedded nats-server is not there yet; give --nats-url\n", stderr);
-    return kExitUsage;
-  }
   log::Init(flags.config->log);
   SendGrpcLogHere();
-  Program program(*std::move(flags.config));
+  for (const std::string& warning : flags.config->warnings) log::Warn("{}", warning);
+  const absl::Status can_listen = CheckCanListen(flags.config->listen_client_urls);
+  auto embedded = can_listen.ok() ? StartEmbedded(*flags.config) : can_listen;
+  if (!embedded.ok()) {
+    log::Error("{}", MessageOf(embedded.status()));
+    return kExitFailed;
+  }
+  Program program(*std::move(flags.config), *std::move(embedded));
   return program.Run();
 }
 
