@@ -45,13 +45,15 @@ Revision CatchUp::Read(Revision from) {
       from, step_revisions_, [this, from, &given](const revision::Change& change) {
         const Revision revision = change.kv->mod_revision();
         feed_->index().Stab(change.kv->key(), [&](IntervalIndex::Node& node) {
-          // From the back: one that gets blocked leaves the list, and the last takes its place.
-          for (size_t i = node.behind.size(); i-- > 0;) {
+          for (size_t i = 0; i < node.behind.size();) {
             Watcher* watcher = node.behind[i];
             // Those before `from` have their own turn.
-            if (watcher->min_revision < from || watcher->min_revision > revision) continue;
-            feed_->Collect(watcher, change);
-            ++given;
+            if (watcher->min_revision >= from && watcher->min_revision <= revision) {
+              feed_->Collect(watcher, change);
+              ++given;
+            }
+            // One that gets blocked leaves the list, and the last takes its place.
+            if (i < node.behind.size() && node.behind[i] == watcher) ++i;
           }
         });
       });

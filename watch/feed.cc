@@ -137,10 +137,11 @@ void Feed::Publish(Revision revision, absl::Span<const Change> changes) {
   published_ = std::max(published_, revision);
   for (const Change& change : changes) {
     index_.Stab(change.kv->key(), [&](IntervalIndex::Node& node) {
-      // From the back: one that falls behind leaves the list, and the last takes its place.
-      for (size_t i = node.synced.size(); i-- > 0;) {
+      for (size_t i = 0; i < node.synced.size();) {
         Watcher* watcher = node.synced[i];
         if (revision >= watcher->min_revision) Collect(watcher, change);
+        // One that falls behind leaves the list, and the last takes its place.
+        if (i < node.synced.size() && node.synced[i] == watcher) ++i;
       }
     });
   }
