@@ -23,6 +23,7 @@
 #include "base/loop.h"
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "etcdapi/auto_compactor.h"
 #include "etcdapi/engine.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/grpc_log.h"
@@ -136,6 +137,7 @@ class Program {
   void StartEngine();
   [[nodiscard]] absl::Status StartServer();
   void TellReady() const;
+  void Compact(Revision revision, const AutoCompactor::DoneFn& done);
   void Stop();
   void OnEngine(const std::function<void()>& fn);
   [[nodiscard]] jetstream::NatsLogOptions LogOptions() const;
@@ -152,6 +154,7 @@ class Program {
   revision::Committer committer_;
   watch::WatchHub hub_;
   lease::Lessor lessor_;
+  AutoCompactor auto_compactor_;
   Engine engine_;
   Server server_;
   std::thread engine_thread_;
@@ -186,6 +189,11 @@ Program::Program(Config config, std::unique_ptr<jetstream::EmbeddedServer> embed
       committer_(&loop_, &log_, &store_, CommitterOptions()),
       hub_(&loop_, &store_, HubOptions(config_)),
       lessor_(&loop_, &committer_, &store_, {}),
+      auto_compactor_(
+          &loop_, config_.compaction, [this] { return store_.committed(); },
+          [this](Revision revision, const AutoCompactor::DoneFn& done) {
+            Compact(revision, done);
+          }),
       server_(&loop_, ServerOptions(config_), [this] { return engine_.HasLeader(); }) {
   committer_.AddListener(&hub_);
   committer_.AddListener(&lessor_);
@@ -259,6 +267,11 @@ absl::Status Program::StartServer() {
   return server_.Start();
 }
 
+void Program::Compact(Revision revision, const AutoCompactor::DoneFn& done) {
+  committer_.Compact(revision, revision::Committer::Wait::kLogical,
+                     [done](const absl::StatusOr<Revision>& answer) { done(answer.status()); });
+}
+
 void Program::TellReady() const {
   std::string urls;
   for (const ListenUrl& url : config_.listen_client_urls) {
@@ -293,7 +306,10 @@ int Program::Run() {
     if (failed.ok() && lookout_.leading() && !serving) {
       failed = StartServer();
       serving = true;
-      if (failed.ok()) TellReady();
+      if (failed.ok()) {
+        loop_.Post([this] { auto_compactor_.Start(); });
+        TellReady();
+      }
     }
     if (!failed.ok()) {
       log::Error("ending: {}", MessageOf(failed));
