@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "revision/committer_impl.h"
+#include "revision/range.h"
 
 namespace jetd::revision {
 
@@ -27,12 +28,9 @@ struct Committer::Impl::Scan {
 };
 
 void Committer::Impl::RunRange(const RangeOp* op, RangeDone done) {
-  const bool in_key_order =
-      op->sort_order == SortOrder::kNone ||
-      (op->sort_order == SortOrder::kAscend && op->sort_target == SortTarget::kKey);
   const bool may_be_long = !op->keys.single() && !op->count_only &&
                            (op->limit == 0 || op->limit > int64_t{limits::kScanStepKeys});
-  if (!in_key_order || !may_be_long) {
+  if (NeedsSort(*op) || !may_be_long) {
     done(store->Range(*op, Store::View::kCommitted));
     return;
   }

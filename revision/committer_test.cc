@@ -58,6 +58,17 @@ TEST_F(CommitterTest, AnswersWhenTheRecordIsDurableAndNotBefore) {
   EXPECT_EQ(member.recorder.commits[0].keys, std::vector<std::string>{"k"});
 }
 
+TEST_F(CommitterTest, ARangeOfManyKeysIsSortedByItsTargetWithoutAnOrder) {
+  Member member(&exec_, &stream_, "a");
+  auto b = member.Put("b", "");
+  auto a = member.Put("a", "");
+  Settle();
+  const auto read = member.Range({.keys = {"a", "z"}, .sort_target = SortTarget::kCreate});
+  ASSERT_TRUE(read.has_value() && read->ok());
+  ASSERT_EQ((*read)->kvs.size(), 2U);
+  EXPECT_EQ((*read)->kvs[0]->key(), "b");
+}
+
 TEST_F(CommitterTest, LaterRequestsSeeWhatIsInFlight) {
   Member member(&exec_, &stream_, "a");
   member.log.Hold(Leg::kAnswer);

@@ -106,6 +106,8 @@ bool Holds(const KvBlock* kv, const Compare& compare) {
   return true;
 }
 
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
 }  // namespace
 
 bool NeedsSort(const RangeOp& op) {
@@ -117,13 +119,16 @@ RangeCollector::RangeCollector(const RangeOp& op)
       sort_(NeedsSort(op)),
       filter_(op.min_mod_revision != Revision() || op.max_mod_revision != Revision() ||
               op.min_create_revision != Revision() || op.max_create_revision != Revision()),
-      limit_(op.limit > 0 ? op.limit : std::numeric_limits<int64_t>::max()) {}
+      limit_(op.limit > 0 ? op.limit : kNoLimit),
+      keep_(!sort_                                                               ? limit_
+            : limit_ < kNoLimit && op.sort_order == SortOrder::kNone && !filter_ ? limit_ + 1
+                                                                                 : kNoLimit) {}
 
 void RangeCollector::Offer(const KvBlock* kv) {
   ++count_;
   if (op_.count_only || (filter_ && !Passes(kv))) return;
   ++passed_;
-  if (sort_ || passed_ <= limit_) kvs_.push_back(kv);
+  if (passed_ <= keep_) kvs_.push_back(kv);
 }
 
 bool RangeCollector::Passes(const KvBlock* kv) const {

@@ -22,8 +22,9 @@ namespace jetd::revision {
 // RangeCollector takes the live versions of a range in key order and makes etcd's answer of them.
 //
 //   count   every key offered, whatever limit and filters say
-//   kvs     those that pass the filters, up to the limit (all of them if the range is sorted: then
-//           SortAndCut comes last)
+//   kvs     those that pass the filters, up to the limit; of a range that is to be sorted all of
+//           them, for SortAndCut. Where only a target is given and no order, nor filters, etcd
+//           sorts just the first limit + 1 by key, and so does this.
 //   more    one more than the limit passed the filters; never with count_only
 class RangeCollector {
  public:
@@ -49,12 +50,13 @@ class RangeCollector {
   const bool sort_;
   const bool filter_;
   const int64_t limit_;  // INT64_MAX for none
+  const int64_t keep_;   // of those that passed
   int64_t count_ = 0;
   int64_t passed_ = 0;
   std::vector<const KvBlock*> kvs_;
 };
 
-// Puts a sorted range's versions, all that passed the filters, into its order and cuts them at its
+// Puts a sorted range's versions, as RangeCollector left them, into its order and cuts them at its
 // limit. Equal ones stay in key order.
 void SortAndCut(const RangeOp& op, std::vector<const KvBlock*>* kvs);
 

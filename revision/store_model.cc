@@ -270,6 +270,13 @@ absl::StatusOr<StoreModel::RangeAnswer> StoreModel::Range(const RangeOp& op,
     return outside(v.mod.main, op.min_mod_revision, op.max_mod_revision) ||
            outside(v.create_revision, op.min_create_revision, op.max_create_revision);
   });
+  const Revision none;
+  const bool filtered = op.min_mod_revision != none || op.max_mod_revision != none ||
+                        op.min_create_revision != none || op.max_create_revision != none;
+  if (op.limit > 0 && op.sort_order == SortOrder::kNone && !filtered &&
+      kvs.size() > static_cast<size_t>(op.limit) + 1) {
+    kvs.resize(static_cast<size_t>(op.limit) + 1);
+  }
   std::stable_sort(kvs.begin(), kvs.end(), [&op](const ModelVersion& a, const ModelVersion& b) {
     return op.sort_order == SortOrder::kDescend ? SortsBefore(b, a, op.sort_target)
                                                 : SortsBefore(a, b, op.sort_target);

@@ -113,6 +113,23 @@ TEST(StoreTest, LimitCutsKeysButNotTheCount) {
   EXPECT_TRUE(range->more);
 }
 
+TEST(StoreTest, WithoutAnOrderTheLimitCutsBeforeTheSort) {
+  Store store;
+  for (const char* key : {"d", "c", "b", "a"}) CommittedPut(store, key, "");
+  RangeOp op{.keys = {"a", "z"}, .limit = 2, .sort_target = SortTarget::kCreate};
+  const auto first = store.Range(op, Store::View::kCommitted);
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(KeysOf(first->kvs), (Keys{"c", "b"})) << "the oldest two of a, b and c";
+  EXPECT_TRUE(first->more);
+  EXPECT_EQ(first->count, 4);
+  op.sort_order = SortOrder::kAscend;
+  EXPECT_EQ(KeysOf(store.Range(op, Store::View::kCommitted)->kvs), (Keys{"d", "c"}));
+  // A filter makes etcd look at all keys, too.
+  op.sort_order = SortOrder::kNone;
+  op.min_mod_revision = Revision(1);
+  EXPECT_EQ(KeysOf(store.Range(op, Store::View::kCommitted)->kvs), (Keys{"d", "c"}));
+}
+
 TEST(StoreTest, CompactionKeepsATombstoneOfItsOwnRevision) {
   Store store;
   CommittedPut(store, "a", "1");      // 2
