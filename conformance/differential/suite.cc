@@ -113,7 +113,9 @@ absl::StatusOr<RunResult> RunSeed(const SuiteOptions& options, uint64_t seed, Pa
   for (Finding& finding : run->findings) {
     for (const auto& [name, server] :
          {std::pair("etcd", pair.etcd.get()), std::pair("the server", pair.server.get())}) {
-      if (!server->running()) CatTo(finding.what, "; ", name, " has ended: ", server->LogTail());
+      if (server->running()) continue;
+      CatTo(finding.what, "; ", name, " has ended: ", server->HowItEnded(), "\n",
+            server->LogTail());
     }
   }
   return run;

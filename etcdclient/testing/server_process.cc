@@ -205,6 +205,12 @@ bool ServerProcess::running() {
   return pid_ >= 0;
 }
 
+std::string ServerProcess::HowItEnded() {
+  if (running()) return "";
+  return WIFSIGNALED(exit_status_) ? Cat("signal ", WTERMSIG(exit_status_))
+                                   : Cat("exit code ", WEXITSTATUS(exit_status_));
+}
+
 absl::Status ServerProcess::WaitReady(milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
   const auto client = Connect();
@@ -213,11 +219,8 @@ absl::Status ServerProcess::WaitReady(milliseconds timeout) {
   range.set_key("ready?");
   while (true) {
     if (!running()) {
-      const std::string how = WIFSIGNALED(exit_status_)
-                                  ? Cat("signal ", WTERMSIG(exit_status_))
-                                  : Cat("exit code ", WEXITSTATUS(exit_status_));
-      return MakeStatus(absl::StatusCode::kFailedPrecondition, options_.program, " ended: ", how,
-                        "\n", LogTail());
+      return MakeStatus(absl::StatusCode::kFailedPrecondition, options_.program,
+                        " ended: ", HowItEnded(), "\n", LogTail());
     }
     const absl::Status answered = (*client)->Call(range, {.timeout = milliseconds(2000)}).status();
     if (answered.ok()) return answered;

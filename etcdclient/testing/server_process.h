@@ -79,6 +79,8 @@ class ServerProcess {
   [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
   [[nodiscard]] const std::string& data_dir() const { return data_dir_; }
   [[nodiscard]] std::string log_path() const { return data_dir_ + ".log"; }
+  // "signal 9", "exit code 3"; "" while it runs.
+  [[nodiscard]] std::string HowItEnded();
   // The last bytes that the program wrote.
   [[nodiscard]] std::string LogTail(size_t bytes = 2000) const;
   [[nodiscard]] absl::StatusOr<std::unique_ptr<Client>> Connect() const {
