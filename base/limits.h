@@ -23,15 +23,14 @@ inline constexpr int kMaxTxnOps = 128;
 inline constexpr int kMaxTxnDepth = 64;
 
 // --- The stream -----------------------------------------------------------------------------
-// An encoded subject: nats-server cuts one above 65,535 bytes without an error. The server's
-// control line less kControlLineReserveBytes bounds it too. Beyond: InvalidArgument, kKeyTooLong.
-inline constexpr size_t kMaxSubjectBytes = 65'000;
-inline constexpr size_t kControlLineReserveBytes = 256;
+// An encoded subject. Long ones travel in a header (jetstream/long_subject.h), and a header block
+// ends at 65,535 bytes, with jetd's and the server's own lines in it. Beyond: InvalidArgument,
+// kKeyTooLong.
+inline constexpr size_t kMaxSubjectBytes = 64'000;
 // Payload of a record of jetd's own (`_jetd.…`). Beyond, it is not taken for one.
 inline constexpr size_t kMaxOwnRecordBytes = 1UL << 20;
-// max_payload and max_control_line of the embedded nats-server.
+// max_payload of the embedded nats-server.
 inline constexpr size_t kEmbeddedMaxPayloadBytes = 8UL << 20;
-inline constexpr size_t kEmbeddedMaxControlLineBytes = 66'000;
 
 // --- The committer --------------------------------------------------------------------------
 // Records and bytes sent and not yet acknowledged. When full, later records wait in order.

@@ -23,8 +23,6 @@ namespace jetd::jetstream {
 inline constexpr const char* kSubjectHeader = "Jetd-Subject";
 // Longer ones are stored as said. The rest of 4,096 is for reply subjects, sizes and a domain.
 inline constexpr size_t kMaxPlainSubjectBytes = 3'500;
-// A header block ends at 65,535 bytes, on a direct get with four more lines of the server's.
-inline constexpr size_t kMaxLongSubjectBytes = 64'000;
 
 [[nodiscard]] inline bool IsLongSubject(std::string_view subject) {
   return subject.size() > kMaxPlainSubjectBytes;

@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kMajorVersion = 2;
 // Of max_payload, for a record's header block: ours is below 300 bytes, but for a long subject.
-constexpr size_t kHeaderReserveBytes = kMaxLongSubjectBytes + 1024;
+constexpr size_t kHeaderReserveBytes = limits::kMaxSubjectBytes + 1024;
 
 std::string ApiPrefix(const std::string& domain) {
   return domain.empty() ? "$JS.API." : Cat("$JS.", domain, ".API.");
@@ -208,7 +208,7 @@ LogInfo NatsLog::InfoOf(const StreamFacts& facts) const {
   LogInfo info;
   info.bucket = options_.stream.bucket;
   info.subject_prefix = SubjectCodec(options_.stream.bucket).prefix();
-  info.max_subject_bytes = std::min(kMaxLongSubjectBytes, limits::kMaxSubjectBytes);
+  info.max_subject_bytes = limits::kMaxSubjectBytes;
   info.max_payload_bytes =
       server.max_payload_bytes - std::min(server.max_payload_bytes, kHeaderReserveBytes);
   info.replicas = facts.replicas;
