@@ -89,7 +89,7 @@ void CatchUp::Deliver(Revision from, Revision next) {
 void CatchUp::Step() {
   CancelCompacted();
   // Whose turn it is: the first position above the one that the last step reached.
-  auto first = ready_.upper_bound({turn_, reinterpret_cast<Watcher*>(UINTPTR_MAX)});
+  auto first = ready_.lower_bound({turn_.Next(), nullptr});
   if (first == ready_.end()) first = ready_.begin();
   if (first != ready_.end()) {
     const Revision from = first->first;
