@@ -88,7 +88,9 @@ std::map<pid_t, pid_t> Parents() {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::ifstream in(entry.path() / "stat");
-    std::string stat((std::istreambuf_iterator<char>(in)), {});
+    // Not by iterators: a process that ends meanwhile makes the read fail, and those would throw.
+    std::string stat;
+    std::getline(in, stat, '\0');
     // pid (name, which may hold anything) state ppid ...
     const size_t end = stat.rfind(')');
     if (end == std::string::npos || end + 4 >= stat.size()) continue;
