@@ -20,7 +20,6 @@ namespace jetd::conformance {
 namespace {
 
 using etcdclient::Client;
-using etcdclient::ServerKind;
 using etcdclient::ServerProcess;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;

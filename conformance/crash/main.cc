@@ -81,4 +81,11 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace jetd::conformance
 
-int main(int argc, char** argv) { return jetd::conformance::Main(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return jetd::conformance::Main(argc, argv);
+  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
+    std::fputs("an exception that nobody caught\n", stderr);
+    return 2;
+  }
+}
