@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "revision/committer_impl.h"
-#include "revision/range.h"
 
 namespace jetd::revision {
 
@@ -28,9 +27,7 @@ struct Committer::Impl::Scan {
 };
 
 void Committer::Impl::RunRange(const RangeOp* op, RangeDone done) {
-  const bool may_be_long = !op->keys.single() && !op->count_only &&
-                           (op->limit == 0 || op->limit > int64_t{limits::kScanStepKeys});
-  if (NeedsSort(*op) || !may_be_long) {
+  if (op->keys.single()) {
     done(store->Range(*op, Store::View::kCommitted));
     return;
   }

@@ -356,6 +356,35 @@ TEST_F(CommitterTest, AWriteIsABarrierForFree) {
   EXPECT_EQ(member.committer->counters().barriers_sent, before);
 }
 
+// A range over more keys than one step visits is of one revision, whatever is written meanwhile,
+// and others get their turn in between.
+TEST_F(CommitterTest, ALongRangeIsOfOneRevision) {
+  Member member(&exec_, &stream_, "a");
+  const int n = static_cast<int>(limits::kScanStepKeys) + 500;
+  for (int i = 0; i < n; ++i) {
+    member.Put("k" + std::to_string(100'000 + i), "old");
+    if (i % 500 == 0) exec_.Advance(milliseconds(1));
+  }
+  Settle();
+  ASSERT_EQ(member.store.stats().keys, static_cast<size_t>(n));
+  const Revision before = member.store.committed();
+  std::optional<RangeResult> result;
+  RangeOp op{.keys = {"k", "l"}};
+  member.committer->Range(&op, [&](absl::StatusOr<RangeResult> r) { result = *std::move(r); });
+  exec_.RunDeferred();
+  EXPECT_FALSE(result.has_value()) << "it takes more than one step";
+  auto put = member.Put("k" + std::to_string(100'000 + n - 1), "new");
+  auto added = member.Put("kz", "new");
+  Settle();
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->revision, before);
+  EXPECT_EQ(result->count, n);
+  ASSERT_EQ(result->kvs.size(), static_cast<size_t>(n));
+  EXPECT_EQ(result->kvs.back()->value(), "old");
+  RangeOp count{.keys = {"k", "l"}, .count_only = true};
+  EXPECT_EQ((*member.Range(count))->count, n + 1);
+}
+
 TEST_F(CommitterTest, WithoutNatsAnswersComeInFiveSeconds) {
   Member member(&exec_, &stream_, "a");
   member.Put("k", "v");
