@@ -116,7 +116,7 @@ class Cluster:
         done = subprocess.run(self.kubectl_argv(*arguments), input=text, capture_output=True,
                               check=False, env=self.environment, timeout=patience_s)
         if done.returncode != 0:
-            raise Failed(f"kubectl {' '.join(arguments)}: {done.stderr.decode().strip()[:500]}")
+            raise Failed(f"kubectl {' '.join(arguments)}: {done.stderr.decode().strip()[:300]}")
         return done.stdout.decode()
 
     def keys(self, prefix):

@@ -201,7 +201,8 @@ class Server(Process):
             [*self.client, f"--command-timeout={patience_s}s", *arguments], capture_output=True,
             check=False)
         if check and done.returncode != 0:
-            raise RuntimeError(f"etcdctl {' '.join(arguments)}: {done.stderr.decode().strip()}")
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise RuntimeError(f"etcdctl {' '.join(arguments)}: {''.join(last)[:300]}")
         return done.stdout if done.returncode == 0 else b""
 
     def wait_ready(self, patience_s=60):
