@@ -267,7 +267,8 @@ void Lessor::TimeToLive(LeaseId id, WithKeys with_keys, TimeToLiveDone done) {
         TimeToLiveResult result;
         result.id = id;
         if (auto it = impl->leases.find(id); it != impl->leases.end()) {
-          const MonoTime left = it->second->end - impl->executor->Now();
+          // One that is overdue is still there.
+          const MonoTime left = std::max(it->second->end - impl->executor->Now(), MonoTime::zero());
           result.ttl_s = std::chrono::duration_cast<std::chrono::seconds>(left).count();
           result.granted_ttl_s = it->second->ttl_s;
           if (with_keys == WithKeys::kYes) {

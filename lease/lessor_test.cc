@@ -307,6 +307,7 @@ TEST_F(LessorTest, AfterAStallOfTheEngineKeepAlivesComeFirst) {
   exec_.Stall(seconds(10));
   exec_.Advance(milliseconds(0));  // the timer, 9 s late
   EXPECT_EQ(member_->count(), 2U);
+  EXPECT_EQ(Value(member_->TimeToLive(2)).ttl_s, 0) << "-1 would mean that there is no lease";
   exec_.Advance(milliseconds(600));  // the client's keepalive arrives at last
   EXPECT_EQ(Value(member_->KeepAlive(1)), 5);
   exec_.Advance(milliseconds(1'500));
