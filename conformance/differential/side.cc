@@ -212,7 +212,8 @@ Answer Side::RunExpiry(const AwaitExpiry& call) {
   const auto end = deadline();
   while (steady_clock::now() < end) {
     auto answer = client_->Call(request);
-    if (!answer.ok() || answer->ttl() == -1) return Wrap(std::move(answer));
+    // etcd may answer -1 too for one that is overdue and not yet gone.
+    if (!answer.ok() || answer->grantedttl() == 0) return Wrap(std::move(answer));
     std::this_thread::sleep_for(kExpiryPoll);
   }
   return {absl::DeadlineExceededError("the lease does not expire"), nullptr};
