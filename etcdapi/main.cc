@@ -99,7 +99,8 @@ class Lookout : public revision::Committer::Listener {
     leading_.store(true);
     alarm_->Ring();
   }
-  void OnStepDown(const absl::Status& why) override { Fatal(why); }
+  // Not an end: it goes on, and says that there is no leader here (docs/adr/0012).
+  void OnStepDown(const absl::Status& /*why*/) override {}
   void OnCommit(Revision /*revision*/, absl::Span<const revision::Change> /*changes*/) override {}
   void OnLeaseGranted(LeaseId /*id*/, int64_t /*ttl_s*/) override {}
   void OnLeaseGone(LeaseId /*id*/) override {}
