@@ -2,9 +2,11 @@
 #include "etcdapi/request_decoder.h"
 
 #include <string>
+#include <vector>
 
 #include "base/limits.h"
 #include "etcdapi/status_map.h"
+#include "etcdapi/wire_check.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 
@@ -22,6 +24,16 @@ constexpr int kRecursionLimit = 2 * limits::kMaxTxnDepth + 8;
 bool Parse(CodedInputStream* in, google::protobuf::Message* message) {
   in->SetRecursionLimit(kRecursionLimit);
   return message->ParseFromCodedStream(in) && in->ConsumedEntireMessage();
+}
+
+std::string Flatten(const grpc::ByteBuffer& buffer) {
+  std::string bytes;
+  std::vector<grpc::Slice> slices;
+  if (!buffer.Dump(&slices).ok()) return bytes;
+  for (const grpc::Slice& slice : slices) {
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return bytes;
 }
 
 revision::KeyRange KeysOf(const std::string& key, const std::string& end) { return {key, end}; }
@@ -149,7 +161,12 @@ grpc::Status ParseRequest(const grpc::ByteBuffer& bytes, google::protobuf::Messa
     CodedInputStream in(&reader);
     parsed = reader.status().ok() && Parse(&in, message);
   }
-  return parsed ? grpc::Status::OK : MalformedRequest("unexpected EOF");
+  if (parsed && !HasUnknownFields(*message)) return grpc::Status::OK;
+  const std::string error = FindWireError(*message->GetDescriptor(), Flatten(bytes));
+  if (!error.empty()) return MalformedRequest(error);
+  if (parsed) return grpc::Status::OK;
+  // Only what C++ bounds and Go does not is left: how deep transactions are nested.
+  return ToGrpc(Refusal::kTxnTooDeep);
 }
 
 revision::RangeOp ToOp(const RangeRequest& request) {
