@@ -28,7 +28,7 @@ class FakeExecutor : public Executor {
   void RunDeferred();
   // Moves the clock timer by timer, running each and what it defers.
   void Advance(std::chrono::nanoseconds by);
-  // Moves the clock and runs nothing, as if the thread had not been scheduled: timers are late then.
+  // Moves the clock and runs nothing, as if the thread had not been scheduled: timers are late.
   void Stall(std::chrono::nanoseconds by) { now_ += by; }
   [[nodiscard]] size_t timers() const { return timers_.size(); }
   [[nodiscard]] bool idle() const { return deferred_.empty(); }

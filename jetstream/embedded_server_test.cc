@@ -33,7 +33,7 @@ bool WaitUntil(const std::function<bool()>& done) {
   const auto deadline = steady_clock::now() + kFarTooLong;
   while (!done()) {
     if (steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(milliseconds(2));
+    std::this_thread::sleep_for(milliseconds(2));  // another process cannot wake us
   }
   return true;
 }
@@ -105,7 +105,7 @@ class Victim : public testing::Test {
   }();
 };
 
-TEST_F(Victim, DISABLED_Runs) {
+TEST_F(Victim, DISABLED_Runs) {  // StartVictim asks for it by name
   const char* const scenario = std::getenv("JETD_TEST_SCENARIO");
   if (scenario == nullptr) GTEST_SKIP() << "run by the tests of EmbeddedServerTest";
   std::unique_ptr<EmbeddedServer> server;
@@ -174,7 +174,7 @@ TEST_F(EmbeddedServerTest, IsStartedAgainWhenItDies) {
 TEST_F(EmbeddedServerTest, EndsWhileTheChildStarts) {
   for (int i = 0; i < 20; ++i) {
     auto server = EmbeddedServer::Start(OptionsIn(folder_)).value();
-    std::this_thread::sleep_for(milliseconds(i));
+    std::this_thread::sleep_for(milliseconds(i));  // a moment of its own each time
     server.reset();
     ASSERT_TRUE(LockIsFree());
   }
@@ -192,7 +192,7 @@ TEST_F(EmbeddedServerTest, IsGoneAfterKillBeforeReadiness) {
   // At moments all over the start: before the fork, between fork and exec, while it recovers.
   for (int i = 0; i < 40; ++i) {
     const pid_t victim = StartVictim("starting");
-    std::this_thread::sleep_for(milliseconds(2 * i));
+    std::this_thread::sleep_for(milliseconds(2 * i));  // a moment of its own each time
     KillHard(victim);
     ASSERT_TRUE(WaitUntil([&] { return LockIsFree(); })) << i;
   }
@@ -202,7 +202,7 @@ TEST_F(EmbeddedServerTest, IsGoneAfterKillDuringARestart) {
   for (int i = 0; i < 20; ++i) {
     const pid_t victim = StartVictim("restart");
     ASSERT_TRUE(VictimSays("ready"));
-    std::this_thread::sleep_for(milliseconds(i));
+    std::this_thread::sleep_for(milliseconds(i));  // a moment of its own each time
     KillHard(victim);
     ASSERT_TRUE(WaitUntil([&] { return LockIsFree(); })) << i;
     std::filesystem::remove(folder_ + "/ready");

@@ -24,7 +24,7 @@ if(JETD_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 # Ours, not generated code: jetd_library and jetd_test add these to their own targets.
-# A designated initializer leaves fields out on purpose; gcc 12 warns of that in C++, clang does not.
+# A designated initializer leaves fields out on purpose: gcc 12 warns of that in C++, clang not.
 set(JETD_WARNINGS -Wall -Wextra -Werror -Wnon-virtual-dtor -Woverloaded-virtual -Wvla
                   -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
