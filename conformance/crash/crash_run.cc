@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "conformance/crash/compactor.h"
 #include "conformance/crash/watch_follower.h"
 #include "conformance/crash/writer.h"
 #include "conformance/range_end.h"
@@ -28,6 +29,9 @@ namespace pb = etcdclient::pb;
 constexpr char kPrefix[] = "/crash/";
 constexpr int kWritersPerClient = 8;
 constexpr milliseconds kPoll{5};
+constexpr int kPastReads = 12;
+constexpr etcdclient::CallOptions kPatient{
+    .timeout = milliseconds(60'000), .unreachable = etcdclient::CallOptions::Unreachable::kWait};
 
 std::string ProgramOf(pid_t pid) {
   std::ifstream in(Cat("/proc/", pid, "/comm"));
@@ -78,6 +82,15 @@ class Run {
                           .prefix = Cat(kPrefix, "w", i, "/")},
           clients_.back().get()));
     }
+    if (!options_.compact) return absl::OkStatus();
+    auto client = server_->Connect();
+    if (!client.ok()) return client.status();
+    clients_.push_back(*std::move(client));
+    compactor_ = std::make_unique<Compactor>(options_.seed, clients_.back().get(), [this] {
+      int64_t safe = INT64_MAX;
+      for (const auto& follower : followers_) safe = std::min(safe, follower->seen());
+      return safe;
+    });
     return absl::OkStatus();
   }
 
@@ -163,6 +176,11 @@ class Run {
   void StopWriters() {
     std::map<std::string, size_t> errors;
     for (const auto& writer : writers_) writer->Stop();
+    if (compactor_ != nullptr) {
+      compactor_->Stop();
+      AddViolations(compactor_->violations());
+      report_.compactions = compactor_->count();
+    }
     for (const auto& writer : writers_) {
       ops_.insert(ops_.end(), writer->ops().begin(), writer->ops().end());
       report_.reads += writer->reads();
@@ -197,19 +215,45 @@ class Run {
     ops_.back().revision = report_.revision;
 
     if (absl::Status there = WaitForFollowers(); !there.ok()) return there;
-    WatchFollower reader({.name = "reader", .endpoint = server_->endpoint(), .prefix = kPrefix});
+    if (absl::Status read = ReadHistory(); !read.ok()) return read;
+    CompareFollowers();
+    report_.events = history_.size();
+
+    auto state = StateAt(**client, 0);
+    if (!state.ok()) return state.status();
+    OpLog log(ops_);
+    AddViolations(log.Check(history_, *state));
+    report_.ops = log.counts();
+    if (absl::Status compared = ComparePast(**client); !compared.ok()) return compared;
+    return CompareAfterCleanRestart(*state);
+  }
+
+  // The revision from which on the store must have everything.
+  [[nodiscard]] int64_t FirstKept() const {
+    return compactor_ == nullptr ? 1 : std::max<int64_t>(compactor_->asked(), 1);
+  }
+
+  // A watch from the first revision; of a store that was compacted, what a watcher has seen, and
+  // the watch must show the rest of that.
+  absl::Status ReadHistory() {
+    const int64_t first = compactor_ == nullptr ? 1 : FirstKept() + 1;
+    WatchFollower reader({.name = "reader",
+                          .endpoint = server_->endpoint(),
+                          .prefix = kPrefix,
+                          .start_revision = first});
     if (absl::Status there = WaitFor(reader); !there.ok()) return there;
     reader.Stop();
     AddViolations(reader.violations());
-    CompareFollowers(reader.events());
-    report_.events = reader.events().size();
-
-    auto state = FinalState(**client);
-    if (!state.ok()) return state.status();
-    OpLog log(ops_);
-    AddViolations(log.Check(reader.events(), *state));
-    report_.ops = log.counts();
-    return CompareAfterCleanRestart(*state);
+    if (compactor_ == nullptr) {
+      history_ = reader.events();
+      return absl::OkStatus();
+    }
+    history_ = followers_[0]->events();
+    const auto kept =
+        std::find_if(history_.begin(), history_.end(),
+                     [&](const HistoryEvent& event) { return event.revision >= first; });
+    CompareEvents("a watch of what is left", {kept, history_.end()}, reader.events());
+    return absl::OkStatus();
   }
 
   absl::Status WaitFor(const WatchFollower& follower) {
@@ -238,38 +282,73 @@ class Run {
   }
 
   // Each event once, in order: what a watcher saw through all of it is the history.
-  void CompareFollowers(const std::vector<HistoryEvent>& history) {
+  void CompareFollowers() {
     for (size_t i = 0; i < followers_.size(); ++i) {
-      const std::vector<HistoryEvent>& seen = followers_[i]->events();
-      const auto same = [](const HistoryEvent& a, const HistoryEvent& b) {
-        return a.revision == b.revision && a.key == b.key && a.is_delete == b.is_delete &&
-               a.value == b.value && a.create_revision == b.create_revision &&
-               a.version == b.version;
-      };
-      const auto [ours, theirs] =
-          std::mismatch(history.begin(), history.end(), seen.begin(), seen.end(), same);
-      if (ours == history.end() && theirs == seen.end()) continue;
-      const auto at = [](auto it, const auto& events) {
-        return it == events.end() ? std::string("nothing")
-                                  : Cat(it->key, " at revision ", it->revision);
-      };
-      report_.violations.push_back(Cat("watcher ", i, " saw ", seen.size(), " events of ",
-                                       history.size(), "; the first difference: ", at(theirs, seen),
-                                       " instead of ", at(ours, history)));
+      CompareEvents(Cat("watcher ", i), history_, followers_[i]->events());
     }
   }
 
-  static absl::StatusOr<std::map<std::string, FinalKey>> FinalState(Client& client) {
+  void CompareEvents(const std::string& who, const std::vector<HistoryEvent>& expected,
+                     const std::vector<HistoryEvent>& seen) {
+    const auto [want, got] =
+        std::mismatch(expected.begin(), expected.end(), seen.begin(), seen.end());
+    if (want == expected.end() && got == seen.end()) return;
+    const auto at = [](auto it, const auto& events) {
+      return it == events.end() ? std::string("nothing")
+                                : Cat(it->key, " at revision ", it->revision);
+    };
+    report_.violations.push_back(Cat(who, " saw ", seen.size(), " events of ", expected.size(),
+                                     "; the first difference: ", at(got, seen), " instead of ",
+                                     at(want, expected)));
+  }
+
+  // Revision 0: now.
+  static absl::StatusOr<std::map<std::string, FinalKey>> StateAt(Client& client, int64_t revision) {
     pb::RangeRequest range;
     range.set_key(kPrefix);
     range.set_range_end(PrefixEnd(kPrefix));
-    const auto answer =
-        client.Call(range, {.timeout = milliseconds(60'000),
-                            .unreachable = etcdclient::CallOptions::Unreachable::kWait});
+    range.set_revision(revision);
+    const auto answer = client.Call(range, kPatient);
     if (!answer.ok()) return answer.status();
     std::map<std::string, FinalKey> state;
     for (const auto& kv : answer->kvs()) {
       state[kv.key()] = {kv.value(), kv.create_revision(), kv.mod_revision(), kv.version()};
+    }
+    return state;
+  }
+
+  // Reads at some revisions of the past show what the history adds up to; below the compacted one
+  // they are refused.
+  absl::Status ComparePast(Client& client) {
+    const int64_t first = std::max(FirstKept(), history_.front().revision);
+    const auto span = static_cast<uint64_t>(report_.revision - first + 1);
+    for (int i = 0; i < kPastReads; ++i) {
+      const int64_t revision = i == 0 ? first : first + static_cast<int64_t>(random_() % span);
+      const auto state = StateAt(client, revision);
+      if (!state.ok()) return state.status();
+      if (!(*state == Fold(revision))) {
+        report_.violations.push_back(Cat("a read at revision ", revision, " shows another past"));
+      }
+    }
+    if (compactor_ != nullptr && compactor_->answered() > 1) {
+      const auto state = StateAt(client, compactor_->answered() - 1);
+      if (state.status().code() != absl::StatusCode::kOutOfRange) {
+        report_.violations.push_back(Cat("a read below the compacted revision: ",
+                                         state.ok() ? "answered" : MessageOf(state.status())));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] std::map<std::string, FinalKey> Fold(int64_t revision) const {
+    std::map<std::string, FinalKey> state;
+    for (const HistoryEvent& event : history_) {
+      if (event.revision > revision) break;
+      if (event.is_delete) {
+        state.erase(event.key);
+      } else {
+        state[event.key] = {event.value, event.create_revision, event.revision, event.version};
+      }
     }
     return state;
   }
@@ -280,21 +359,23 @@ class Run {
     if (absl::Status ready = server_->WaitReady(options_.patience); !ready.ok()) return ready;
     auto client = server_->Connect();
     if (!client.ok()) return client.status();
-    const auto after = FinalState(**client);
+    const auto after = StateAt(**client, 0);
     if (!after.ok()) return after.status();
     if (!(*after == before)) report_.violations.push_back("a clean restart changed the state");
-    return absl::OkStatus();
+    return ComparePast(**client);
   }
 
   const CrashOptions options_;
   std::mt19937_64 random_;
   CrashReport report_;
   std::vector<WriteOp> ops_;
+  std::vector<HistoryEvent> history_;
   pid_t last_nats_ = -1;
   std::unique_ptr<ServerProcess> server_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<WatchFollower>> followers_;
   std::vector<std::unique_ptr<Writer>> writers_;
+  std::unique_ptr<Compactor> compactor_;
 };
 
 }  // namespace

@@ -23,6 +23,8 @@ struct CrashOptions {
   uint64_t seed = 1;
   // Answered writes between a kill and the next, at least; up to four times as many.
   size_t writes_between = 50;
+  // Compact all the while too, behind the slowest watcher.
+  bool compact = false;
   // A server that answers nothing for so long hangs.
   std::chrono::seconds patience{60};
 };
@@ -35,7 +37,8 @@ struct CrashReport {
   size_t progress_answers = 0;
   int server_kills = 0;
   int nats_kills = 0;
-  int64_t revision = 0;
+  size_t compactions = 0;
+  int64_t revision = 0;                 // at the end
   std::vector<std::string> violations;  // empty: all is well
   // How writes that were not answered with success ended, and how often.
   std::vector<std::pair<std::string, size_t>> errors;

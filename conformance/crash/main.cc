@@ -23,7 +23,8 @@ void Print(const CrashReport& report, uint64_t seed) {
             << " of them landed)\n"
             << "reads: " << report.reads << "; events: " << report.events << " up to revision "
             << report.revision << "; watch streams: " << report.watch_streams
-            << ", progress answers: " << report.progress_answers << "\n";
+            << ", progress answers: " << report.progress_answers
+            << ", compactions: " << report.compactions << "\n";
   for (const auto& [error, count] : report.errors) {
     std::cout << "  " << count << " x " << error << "\n";
   }
@@ -49,6 +50,7 @@ int Main(int argc, char** argv) {
   app.add_option("--writes-between", options.writes_between,
                  "answered writes between two kills, at least")
       ->capture_default_str();
+  app.add_flag("--compact", options.compact, "compact all the while too");
   app.add_option("--server", options.server.program, "the server (default: $JETD_BIN)");
   app.add_option("--temp-dir", options.server.temp_dir, "for the data (default: $TMPDIR)");
   app.add_flag("--etcd", etcd, "test the test: on a real etcd ($JETD_ETCD)");

@@ -44,6 +44,7 @@ struct HistoryEvent {
   std::string value{};
   int64_t create_revision = 0;  // 0 for a delete
   int64_t version = 0;          // 0 for a delete
+  friend bool operator==(const HistoryEvent&, const HistoryEvent&) = default;
 };
 
 // One key of the store's final state.
