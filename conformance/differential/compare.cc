@@ -15,7 +15,6 @@ using google::protobuf::Message;
 
 // Up to here etcd's sort leaves equal elements where they were.
 constexpr int kStableSort = 12;
-constexpr int64_t kTtlTolerance = 2;
 
 // What a Range sorts by, as a pair of which one half is used.
 std::pair<int64_t, std::string> SortKey(const pb::RangeRequest& request,
@@ -156,7 +155,7 @@ struct Masker {
   std::string operator()(const pb::LeaseTimeToLiveRequest&) const {
     auto& a = static_cast<pb::LeaseTimeToLiveResponse&>(*etcd);
     auto& b = static_cast<pb::LeaseTimeToLiveResponse&>(*server);
-    if (a.ttl() >= 0 && b.ttl() >= 0 && std::abs(a.ttl() - b.ttl()) <= kTtlTolerance) {
+    if (a.ttl() >= 0 && b.ttl() >= 0 && std::abs(a.ttl() - b.ttl()) <= options.ttl_seconds) {
       b.set_ttl(a.ttl());
     }
     return Both<pb::LeaseTimeToLiveResponse>([](auto& r) {

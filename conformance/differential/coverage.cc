@@ -86,6 +86,7 @@ struct RequestOf {
   const Message* operator()(const AwaitNotification&) const { return nullptr; }
   const Message* operator()(const CloseWatchStream&) const { return nullptr; }
   const Message* operator()(const AwaitExpiry&) const { return nullptr; }
+  const Message* operator()(const KillServers&) const { return nullptr; }
   template <typename Request>
   const Message* operator()(const Request& request) const {
     return &request;

@@ -28,6 +28,7 @@ const std::vector<std::string_view>& Coverage::Expected() {
       "call RawCall",
       "call Status",
       "call Txn",
+      "call kill -9",
       "call Watch.cancel",
       "call Watch.close",
       "call Watch.create",

@@ -171,13 +171,66 @@ void Generator::AddMaintenance() {
     pb::AlarmRequest alarm;
     alarm.set_alarm(static_cast<pb::AlarmType>(random_.Between(0, 2)));
     Add(alarm);
-  } else if (kind < 97) {
+  } else if (kind < 93) {
     pb::MemberListRequest list;
     list.set_linearizable(random_.Chance(5000));
     Add(list);
-  } else {
+  } else if (random_.Chance(3000)) {
     Add(pb::DefragmentRequest());
+  } else if (random_.Chance(5000)) {
+    AddKill();
+  } else {
+    AddManyKeys();
   }
+}
+
+// Everything that the servers hold must be there again.
+void Generator::AddKill() {
+  AddSettled(KillServers());
+  pb::RangeRequest all;
+  all.set_key(std::string(1, '\0'));
+  all.set_range_end(all.key());
+  Add(all);
+  all.set_revision(ops_.OldRevision());
+  Add(all);
+  Add(pb::HashKVRequest());
+  Add(pb::LeaseLeasesRequest());
+}
+
+// More keys than a server reads in one go, and readings of them in one answer and in pieces.
+void Generator::AddManyKeys() {
+  const std::string prefix = "/many/";
+  for (int i = 0; i < 20; ++i) {
+    pb::TxnRequest txn;
+    for (int j = 0; j < 120; ++j) {
+      pb::PutRequest& put = *txn.add_success()->mutable_request_put();
+      put.set_key(prefix + std::to_string(i) + "/" + std::to_string(j));
+      put.set_value(ops_.Value());
+    }
+    Add(txn);
+  }
+  pb::RangeRequest range;
+  range.set_key(prefix);
+  range.set_range_end(Keyspace::EndOf(prefix));
+  Add(range);
+  Add(StreamedRange{range});
+  range.set_limit(2100);
+  range.set_keys_only(true);
+  Add(range);
+  Add(StreamedRange{range});
+  range.set_revision(model_.revision());  // before any of them
+  Add(StreamedRange{range});
+  range.clear_revision();
+  range.set_count_only(true);
+  Add(StreamedRange{range});
+  range.clear_count_only();
+  range.set_sort_target(pb::RangeRequest::VALUE);
+  Add(range);
+  pb::DeleteRangeRequest remove;
+  remove.set_key(prefix);
+  remove.set_range_end(Keyspace::EndOf(prefix));
+  remove.set_prev_kv(true);
+  Add(remove);
 }
 
 void Generator::AddWatchCall() {

@@ -38,6 +38,8 @@ class Generator {
   void AddProgress();
   void AddNotification();
   void AddFragments();
+  void AddManyKeys();
+  void AddKill();
   void AddMaintenance();
   [[nodiscard]] int64_t NewLeaseId() { return next_lease_ += random_.Between(1, 1000); }
 

@@ -23,6 +23,8 @@ constexpr int64_t kSettleEvery = 40;
 constexpr std::chrono::seconds kEventsTimeout{20};
 // In which a server has looked after watches that start in the past; etcd does so every 100 ms.
 constexpr std::chrono::milliseconds kCatchUp{400};
+// How far the time that leases have left may be apart; after a restart by as long as that takes.
+constexpr int64_t kTtl = 2, kTtlAfterKill = 60;
 // After the last step, for events that nobody asked for.
 constexpr std::chrono::milliseconds kLinger{150};
 
@@ -112,13 +114,19 @@ class Lockstep {
       if (!Settle(TextOf(step.call, 600))) return false;
     }
     if (std::holds_alternative<pb::CompactionRequest>(step.call)) WaitSynced();
+    if (std::holds_alternative<KillServers>(step.call)) {
+      const absl::Status restarted = options_.kill_servers();
+      killed_ = true;
+      if (!restarted.ok()) return Report(NameOf(step.call), restarted.ToString(), "", "");
+    }
     const bool both = step.sides == Step::Sides::kBoth;
     if (!both && !options_.has_range_stream) return true;  // two etcds
     lane_.Start(&step);
     const Answer etcd = both ? etcd_.Run(step) : Answer();
     const Answer server = lane_.Wait();
-    const std::string what =
-        Difference(step, etcd, server, {.hashes = generator_.hashes_are_comparable()});
+    const std::string what = Difference(step, etcd, server,
+                                        {.hashes = generator_.hashes_are_comparable(),
+                                         .ttl_seconds = killed_ ? kTtlAfterKill : kTtl});
     if (!what.empty()) return Report(TextOf(step.call), what, TextOf(etcd), TextOf(server));
     result_.coverage.CountStep(step, both ? etcd : server);
     if (both) {
@@ -239,6 +247,7 @@ class Lockstep {
   Model model_;
   Generator generator_;
   RunResult result_;
+  bool killed_ = false;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #define JETD_CONFORMANCE_DIFFERENTIAL_LOCKSTEP_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct RunOptions {
   int64_t requests = 2000;
   std::string etcd_endpoint;
   std::string server_endpoint;
+  // Kills both servers and starts them again on their data; called by RunLockstep's thread.
+  std::function<absl::Status()> kill_servers;
   // The server under test has RangeStream.
   bool has_range_stream = true;
   std::string mutant;  // by name; empty: none

@@ -161,6 +161,8 @@ void Model::Apply(const Step& step, const Answer& answer) {
     if (control->answered) ApplyWatch(*control, As<pb::WatchResponse>(answer));
   } else if (const auto* close = std::get_if<CloseWatchStream>(&call)) {
     streams_.erase(close->stream);
+  } else if (std::holds_alternative<KillServers>(call)) {
+    streams_.clear();
   }
 }
 

@@ -72,6 +72,15 @@ struct Side::Runner {
     return {};
   }
   Answer operator()(const AwaitExpiry& call) const { return side.RunExpiry(call); }
+  Answer operator()(const KillServers&) const {
+    side.streams_.clear();
+    side.keep_alive_.reset();
+    // It was done; the connection is made anew with the first call.
+    pb::StatusRequest request;
+    const etcdclient::CallOptions wait{.timeout = side.options_.timeout,
+                                       .unreachable = etcdclient::CallOptions::Unreachable::kWait};
+    return {side.client_->Call(request, wait).status(), nullptr};
+  }
 };
 
 Side::Side(const Options& options, std::unique_ptr<etcdclient::Client> client)

@@ -28,6 +28,7 @@ struct Name {
   std::string operator()(const AwaitNotification&) const { return "Watch.notification"; }
   std::string operator()(const CloseWatchStream&) const { return "Watch.close"; }
   std::string operator()(const AwaitExpiry&) const { return "Lease expiry"; }
+  std::string operator()(const KillServers&) const { return "kill -9"; }
 };
 
 struct Text {
@@ -50,6 +51,7 @@ struct Text {
   }
   std::string operator()(const CloseWatchStream& call) const { return Cat("stream ", call.stream); }
   std::string operator()(const AwaitExpiry& call) const { return Cat("lease ", call.lease); }
+  std::string operator()(const KillServers&) const { return ""; }
 };
 
 }  // namespace

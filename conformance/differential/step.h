@@ -55,13 +55,15 @@ struct AwaitExpiry {
   int64_t lease = 0;
 };
 
-using Call =
-    std::variant<pb::RangeRequest, StreamedRange, pb::PutRequest, pb::DeleteRangeRequest,
-                 pb::TxnRequest, pb::CompactionRequest, pb::LeaseGrantRequest,
-                 pb::LeaseRevokeRequest, pb::LeaseKeepAliveRequest, pb::LeaseTimeToLiveRequest,
-                 pb::LeaseLeasesRequest, pb::StatusRequest, pb::HashRequest, pb::HashKVRequest,
-                 pb::DefragmentRequest, pb::AlarmRequest, pb::MemberListRequest, RawCall,
-                 WatchControl, WatchProgress, AwaitNotification, CloseWatchStream, AwaitExpiry>;
+// SIGKILL for both servers, and a start on the same data. Their watch streams are gone.
+struct KillServers {};
+
+using Call = std::variant<
+    pb::RangeRequest, StreamedRange, pb::PutRequest, pb::DeleteRangeRequest, pb::TxnRequest,
+    pb::CompactionRequest, pb::LeaseGrantRequest, pb::LeaseRevokeRequest, pb::LeaseKeepAliveRequest,
+    pb::LeaseTimeToLiveRequest, pb::LeaseLeasesRequest, pb::StatusRequest, pb::HashRequest,
+    pb::HashKVRequest, pb::DefragmentRequest, pb::AlarmRequest, pb::MemberListRequest, RawCall,
+    WatchControl, WatchProgress, AwaitNotification, CloseWatchStream, AwaitExpiry, KillServers>;
 
 struct Step {
   Call call;

@@ -98,14 +98,29 @@ class Board {
   SuiteResult result_ ABSL_GUARDED_BY(mutex_);
 };
 
-absl::StatusOr<RunResult> RunSeed(const SuiteOptions& options, uint64_t seed, Pair& pair) {
+absl::Status WaitReady(const Pair& pair) {
   for (ServerProcess* server : {pair.etcd.get(), pair.server.get()}) {
     if (const absl::Status ready = server->WaitReady(kReady); !ready.ok()) return ready;
   }
+  return absl::OkStatus();
+}
+
+// jetd's nats-server is left to end by itself, as it does.
+absl::Status KillAndRestart(const Pair& pair) {
+  for (ServerProcess* server : {pair.etcd.get(), pair.server.get()}) {
+    server->Kill(ServerProcess::Scope::kProcess);
+    if (const absl::Status started = server->Restart(); !started.ok()) return started;
+  }
+  return WaitReady(pair);
+}
+
+absl::StatusOr<RunResult> RunSeed(const SuiteOptions& options, uint64_t seed, Pair& pair) {
+  if (const absl::Status ready = WaitReady(pair); !ready.ok()) return ready;
   auto run = RunLockstep({.seed = seed,
                           .requests = options.requests,
                           .etcd_endpoint = pair.etcd->endpoint(),
                           .server_endpoint = pair.server->endpoint(),
+                          .kill_servers = [&] { return KillAndRestart(pair); },
                           .has_range_stream = options.server_kind == ServerKind::kJetd,
                           .mutant = options.mutant,
                           .verbose = options.verbose});
