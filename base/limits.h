@@ -46,6 +46,8 @@ inline constexpr size_t kMaxQueuedRequests = 20'000;
 inline constexpr size_t kMaxQueuedBytes = 256UL << 20;
 // Keys visited by a range before other work gets its turn; about 0.15 ms.
 inline constexpr size_t kScanStepKeys = 8'000;
+// Barrier records (replicated streams) that are removed together.
+inline constexpr size_t kBarrierBatch = 128;
 // Changes that a compaction visits before other work gets its turn; about half a millisecond.
 inline constexpr size_t kCompactStepChanges = 4'000;
 // How long a request may wait for a NATS that cannot be reached. Beyond: Unavailable.

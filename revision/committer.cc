@@ -98,6 +98,9 @@ void Committer::Impl::Pump() {
     pending.push_back(std::move(entry));
     Evaluate(pending.back().get());
   }
+  if (info.replicas > 1 && chain.sent().Next() == chain.next() && reads.uncovered()) {
+    AppendBarrier();
+  }
   chain.SendMore();
   reads.Flush();
   // Entries that write nothing and have nothing before them need no ack to move on.
@@ -148,8 +151,19 @@ absl::Status Committer::Impl::RunEntry(Entry* entry, std::vector<PlannedRecord>*
           /*is_delete=*/false));
       return absl::OkStatus();
     }
+    case Entry::Kind::kBarrier:
+      system_records->push_back(SystemRecord(codec->BarrierSubject(), {}, /*is_delete=*/false));
+      return absl::OkStatus();
   }
   return absl::InternalError("unknown kind of entry");
+}
+
+void Committer::Impl::AppendBarrier() {
+  auto entry = std::make_unique<Entry>();
+  entry->kind = Entry::Kind::kBarrier;
+  ++counters.barriers_sent;
+  pending.push_back(std::move(entry));
+  Evaluate(pending.back().get());
 }
 
 PlannedRecord Committer::Impl::SystemRecord(std::string subject, std::string payload,
@@ -277,6 +291,13 @@ void Committer::Impl::Commit(Entry* entry) {
   Outcome& outcome = entry->outcome;
   if (outcome.in_store) store->CommitOldest();
   committed_seq = outcome.last_seq;
+  if (entry->kind == Entry::Kind::kBarrier) {
+    barriers.push_back(outcome.last_seq);
+    if (barriers.size() >= limits::kBarrierBatch) {
+      collector.Add({.hidden = std::exchange(barriers, {}), .markers = {}, .done = nullptr});
+    }
+    return;
+  }
   ++counters.txns_committed;
   if (outcome.granted) system.leases[outcome.granted->id] = outcome.last_seq;
   if (outcome.gone) {
@@ -422,7 +443,7 @@ size_t Committer::max_key_subject_bytes() const { return impl_->record_limits.ma
 
 Committer::Counters Committer::counters() const {
   Counters counters = impl_->counters;
-  counters.barriers_sent = impl_->reads.barriers_sent();
+  counters.barriers_sent += impl_->reads.barriers_sent();
   counters.barriers_shared = impl_->reads.released();
   counters.queued = impl_->queue.size();
   counters.pending = impl_->pending.size();

@@ -60,6 +60,8 @@ struct Committer::Impl {
   void PlanRecords(Entry* entry, std::vector<PlannedRecord> system);
   [[nodiscard]] PlannedRecord SystemRecord(std::string subject, std::string payload,
                                            bool is_delete) const;
+  // Appends a record whose ack proves that nobody else wrote; for a replicated stream.
+  void AppendBarrier();
   // Asks for the barrier that an entry without records needs before its answer.
   void Prove(Entry* entry);
 
@@ -152,6 +154,7 @@ struct Committer::Impl {
   std::vector<std::shared_ptr<Entry>> physical;  // wait for its removal to start
   std::vector<std::shared_ptr<Entry>> removing;  // and to end
   TimerId compact_timer = 0;
+  std::vector<StreamSeq> barriers;  // acked barrier records, to be removed
 
   StreamSeq durable;
   // Copies of records up to here may still arrive from connections that are gone; 0: none.

@@ -49,6 +49,7 @@ void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
   connected = true;
   info = new_info;
   if (!codec) codec.emplace(info.bucket);
+  reads.set_by_record(info.replicas > 1);
   record_limits = {.codec = &*codec,
                    .max_subject_bytes = info.max_subject_bytes,
                    .max_payload_bytes = info.max_payload_bytes};

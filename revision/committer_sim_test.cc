@@ -37,7 +37,8 @@ class Sim {
   // An embedded server (exclusive) has no foreign writers and no late records, but power cuts,
   // which take back whatever was not synced; an outside one the other way round.
   enum class Server { kOutside, kEmbedded };
-  Sim(uint64_t seed, Server server) : rng_(seed), embedded_(server == Server::kEmbedded) {}
+  Sim(uint64_t seed, Server server)
+      : rng_(seed), embedded_(server == Server::kEmbedded), replicated_(seed % 3 == 0) {}
 
   void Run(int steps) {
     Start();
@@ -76,6 +77,7 @@ class Sim {
     options.faults.sync_delay = delay(500);
     options.faults.api_delay = delay(400);
     options.exclusive = embedded_;
+    options.replicas = embedded_ || !replicated_ ? 1 : 3;
     options.faults.fate = [this](StreamSeq) {
       if (embedded_) return std::array{AppendFate::kNever, AppendFate::kLands}[Pick(2)];
       return std::array{AppendFate::kNever, AppendFate::kLands, AppendFate::kLate}[Pick(3)];
@@ -227,6 +229,7 @@ class Sim {
 
   std::mt19937_64 rng_;
   const bool embedded_;
+  const bool replicated_;
   FakeExecutor exec_;
   MemoryStream stream_;
   std::vector<std::unique_ptr<Member>> live_;

@@ -161,6 +161,40 @@ TEST_F(CommitterTest, AWriteIsABarrierForFree) {
   EXPECT_EQ(member.committer->counters().barriers_sent, before);
 }
 
+// A stream leader that lost its followers answers refusals by itself, so on a replicated stream a
+// read waits for a record of its own (or of somebody's write) to be acknowledged.
+TEST_F(CommitterTest, OnAReplicatedStreamABarrierIsARecord) {
+  MemoryLog::Options options;
+  options.replicas = 3;
+  Member member(&exec_, &stream_, "a", options);
+  member.Put("k", "v");
+  Settle();
+  const StreamSeq before = stream_.last();
+  member.log.Hold(Leg::kAnswer);
+  RangeOp op{.keys = {"k", {}}};
+  int answered = 0;
+  for (int i = 0; i < 10; ++i) {
+    member.committer->Range(&op, [&](const absl::StatusOr<RangeResult>& r) {
+      EXPECT_TRUE(r.ok());
+      ++answered;
+    });
+  }
+  Settle();
+  EXPECT_EQ(answered, 0);
+  EXPECT_EQ(stream_.last(), before.Next()) << "one record for all";
+  member.log.Release(Leg::kAnswer);
+  Settle();
+  EXPECT_EQ(answered, 10);
+  const Revision revision = member.store.committed();
+  for (size_t i = 0; i < 2 * limits::kBarrierBatch; ++i) EXPECT_EQ(member.Get("k"), "v");
+  exec_.Advance(seconds(1));
+  EXPECT_LT(stream_.State().messages, limits::kBarrierBatch) << "they are removed in batches";
+  EXPECT_EQ(member.store.committed(), revision) << "a barrier is no transaction";
+  Member again(&exec_, &stream_, "b", options);
+  exec_.Advance(seconds(1));
+  EXPECT_EQ(stream_.State().messages, 3U) << "left: the key and two term records";
+}
+
 // A range over more keys than one step visits is of one revision, whatever is written meanwhile,
 // and others get their turn in between.
 TEST_F(CommitterTest, ALongRangeIsOfOneRevision) {

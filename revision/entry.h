@@ -40,7 +40,7 @@ struct Outcome {
 //
 // After a chain break it may go back to queued, and is evaluated anew; so it keeps the request.
 struct Entry {
-  enum class Kind { kApply, kGrant, kRevoke, kCompact };
+  enum class Kind { kApply, kGrant, kRevoke, kCompact, kBarrier };
   Kind kind = Kind::kApply;
   size_t bytes = 0;
 

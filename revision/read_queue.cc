@@ -23,8 +23,7 @@ void ReadQueue::OnAppended(StreamSeq seq) {
 
 void ReadQueue::Flush() {
   if (in_flight_) return;
-  const bool uncovered = !waiters_.empty() && waiters_.back().after >= chain_->sent();
-  if (!uncovered && !probe_) return;
+  if (!probe_ && (by_record_ || !uncovered())) return;
   probe_ = false;
   in_flight_ = true;
   ++barriers_sent_;
@@ -54,7 +53,7 @@ void ReadQueue::OnBarrier(uint64_t epoch, uint64_t upto, StreamSeq sent, StreamS
     lost_(*last);
     return;
   }
-  while (!waiters_.empty() && waiters_.front().number <= upto) ReleaseFront();
+  while (!by_record_ && !waiters_.empty() && waiters_.front().number <= upto) ReleaseFront();
   Flush();
 }
 

@@ -44,6 +44,14 @@ class ReadQueue {
   // Sends a barrier if somebody waits whom nothing in flight will free. Call at the end of a round,
   // while leading and connected.
   void Flush();
+  // True if somebody waits whom nothing in flight will free.
+  [[nodiscard]] bool uncovered() const {
+    return !waiters_.empty() && waiters_.back().after >= chain_->sent();
+  }
+  // On a replicated stream a refusal proves nothing: a stream leader that lost its followers
+  // answers by itself for many seconds. There the owner appends a barrier record when reads are
+  // uncovered, and Flush sends nothing but probes.
+  void set_by_record(bool by_record) { by_record_ = by_record; }
   // Sends a barrier although nobody waits: a hint said that somebody else may have written.
   void Probe() {
     probe_ = true;
@@ -79,6 +87,7 @@ class ReadQueue {
   uint64_t epoch_ = 0;
   bool in_flight_ = false;
   bool probe_ = false;
+  bool by_record_ = false;
   TimerId retry_ = 0;
   uint64_t barriers_sent_ = 0;
   uint64_t released_ = 0;

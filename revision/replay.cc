@@ -153,6 +153,7 @@ void Replay::Accept(Held held) {
     OnTerm(held);
     return;
   }
+  if (held.kind == Kind::kBarrier) result_.dead.push_back(held.seq);
   if (held.kind == Kind::kBarrier || held.kind == Kind::kOther) return;
   if (hole_ != StreamSeq{}) {
     behind_hole_.push_back(held.seq);
