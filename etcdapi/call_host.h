@@ -39,6 +39,9 @@ class CallHost {
   [[nodiscard]] size_t max_message_bytes() const { return max_message_bytes_; }
   void CallStarted() { live_.fetch_add(1, std::memory_order_relaxed); }
   void CallEnded();
+  // After this calls that come are told that the server stops.
+  void StopServing() { serving_.store(false, std::memory_order_release); }
+  [[nodiscard]] bool serving() const { return serving_.load(std::memory_order_acquire); }
   // After this no accept is renewed.
   void StopAccepting() { accepting_.store(false, std::memory_order_release); }
   [[nodiscard]] bool accepting() const { return accepting_.load(std::memory_order_acquire); }
@@ -62,6 +65,7 @@ class CallHost {
 
   // Self-synchronised.
   std::atomic<int64_t> live_{0};
+  std::atomic<bool> serving_{true};
   std::atomic<bool> accepting_{true};
   Mutex mutex_;
   CondVar none_left_;

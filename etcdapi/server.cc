@@ -195,11 +195,15 @@ void Server::ServeQueue() {
 
 void Server::Stop() {
   if (!thread_.joinable()) return;
-  host_->StopAccepting();
+  // gRPC cancels calls that arrive once it shuts down, and a client takes "cancelled" for a decision
+  // of its own. So for a moment calls are still accepted, and told to go elsewhere.
+  host_->StopServing();
   loop_->Post([host = host_.get()] {
     host->ForEachStream([](StreamCall* stream) { stream->Finish(ToGrpc(Refusal::kStopped)); });
   });
+  std::this_thread::sleep_for(options_.stop_linger);
   server_->Shutdown(std::chrono::system_clock::now() + options_.stop_grace);
+  host_->StopAccepting();
   host_->WaitUntilNoCalls();
   // A call may have been accepted at the last moment and still be in the queue.
   Fence fence;

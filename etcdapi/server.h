@@ -40,6 +40,8 @@ class Server {
     std::chrono::milliseconds keepalive_min_time{5'000};
     std::chrono::milliseconds keepalive_interval{2 * 60 * 60 * 1'000};
     std::chrono::milliseconds keepalive_timeout{20'000};
+    // How long Stop tells those who come that the server stops.
+    std::chrono::milliseconds stop_linger{100};
     // How long Stop lets calls end by themselves before it cancels them.
     std::chrono::milliseconds stop_grace{1'000};
   };

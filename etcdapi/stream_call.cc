@@ -47,6 +47,10 @@ void StreamCall::Accept(RawService* service, int method, std::function<void()> a
 void StreamCall::AcceptEvent(bool /*ok*/) {
   requires_leader_ = RequiresLeader(context_);
   host_->AddStream(this);
+  if (!host_->serving()) {
+    Finish(ToGrpc(Refusal::kStopped));
+    return;
+  }
   if (requires_leader_ && !host_->has_leader()) {
     Finish(ToGrpc(Refusal::kNoLeader));
     return;

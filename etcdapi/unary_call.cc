@@ -45,6 +45,11 @@ void UnaryCall::OnAccepted() {
   CallHost* host = pool_->host_;
   host->CallStarted();
   pool_->AcceptAnother();
+  if (!host->serving()) {
+    request_.Clear();
+    Fail(ToGrpc(Refusal::kStopped));
+    return;
+  }
   requires_leader_ = RequiresLeader(*context_);
   request_bytes_ = request_.Length();
   if (request_bytes_ > host->max_message_bytes()) {
