@@ -440,7 +440,7 @@ std::vector<Step> MakeBadInput(OpMaker& ops) {
       BadEnum,    MismatchedCompare, BadBytes,          UnknownMethod, OddWatch,
       EmptyRange, LongKey,
   };
-  if (ops.random().Chance(150)) return LargeValue(ops);
+  if (ops.random().Chance(300)) return LargeValue(ops);
   return kMakers[ops.random().Between(0, std::size(kMakers) - 1)](ops);
 }
 

@@ -38,15 +38,15 @@ bool Generator::hashes_are_comparable() const {
 Step Generator::Next() {
   while (queue_.empty()) {
     const int64_t kind = random_.Between(0, 9'999);
-    if (kind < 7'750) {
+    if (kind < 7'700) {
       AddWrite();
-    } else if (kind < 8'950) {
+    } else if (kind < 8'870) {
       AddRead();
-    } else if (kind < 9'350) {
+    } else if (kind < 9'270) {
       AddLeaseCall();
-    } else if (kind < 9'600) {
+    } else if (kind < 9'520) {
       AddWatchCall();
-    } else if (kind < 9'740) {
+    } else if (kind < 9'660) {
       AddMaintenance();
     } else {
       for (Step& step : MakeBadInput(ops_)) queue_.push_back(std::move(step));
