@@ -60,6 +60,8 @@ class SelfTest:
                        capture_output=True)
 
     def undamaged(self):
+        # kube-apiserver makes it some time after it says that it is ready.
+        wait_for("the default namespace", lambda: self.api.exists("/api/v1/namespaces/default"))
         for number in range(50):
             made = self.api.write("POST", PATH, config_map(f"cm-{number}", number))
             self.cluster.ledger.wrote("/api/v1/configmaps", made)
