@@ -85,6 +85,8 @@ inline constexpr std::chrono::milliseconds kLeaseStall{500};
 // How long nothing expires after a stall, so that keepalives which waited come first (etcd's client
 // tries again after 500 ms).
 inline constexpr std::chrono::seconds kLeaseGrace{2};
+// How many stalls in a row are forgiven. Beyond: the engine is overloaded for good, and leases end.
+inline constexpr int kLeaseMaxGraces = 5;
 
 }  // namespace jetd::limits
 

@@ -61,7 +61,8 @@ struct Lessor::Impl {
   // Proves that this member leads and NATS answers, then lets what is due expire.
   void Check();
   void OnChecked(const absl::Status& status, MonoTime asked);
-  void GiveGrace(const char* why);
+  // False if there were too many in a row.
+  bool GiveGrace(const char* why);
   void ExpireDue();
   void OnRevoked(LeaseId id, const absl::Status& status);
 
@@ -76,6 +77,7 @@ struct Lessor::Impl {
   std::set<std::pair<MonoTime, LeaseId>> due;
   size_t revoking = 0;
   MonoTime not_before{};  // nothing expires before
+  int graces = 0;         // in a row
   bool away = false;      // the last barrier failed
   bool checking = false;
   TimerId timer = 0;
@@ -160,17 +162,24 @@ void Lessor::Impl::Arm() {
 }
 
 void Lessor::Impl::OnTimer() {
-  if (executor->Now() - armed_for > limits::kLeaseStall) GiveGrace("the engine stood still");
-  if (due.empty() || std::max(due.begin()->first, not_before) > executor->Now()) {
-    Arm();
-  } else {
+  const MonoTime now = executor->Now();
+  const bool late = now - armed_for > limits::kLeaseStall;
+  if (late) GiveGrace("the engine stood still");
+  if (!due.empty() && due.begin()->first <= now && not_before <= now) {
     Check();
+    return;
   }
+  // Whoever was given time has used it.
+  if (!late && (due.empty() || due.begin()->first > now)) graces = 0;
+  Arm();
 }
 
-void Lessor::Impl::GiveGrace(const char* why) {
+bool Lessor::Impl::GiveGrace(const char* why) {
+  if (graces == limits::kLeaseMaxGraces) return false;
+  ++graces;
   log::Warn("{}: no lease expires for {} s", why, limits::kLeaseGrace.count());
   not_before = executor->Now() + limits::kLeaseGrace;
+  return true;
 }
 
 void Lessor::Impl::Check() {
@@ -187,16 +196,16 @@ void Lessor::Impl::OnChecked(const absl::Status& status, MonoTime asked) {
   if (!status.ok()) {
     away = true;
     not_before = now + limits::kLeaseExpiryRetry;
-  } else if (std::exchange(away, false) || now - asked > limits::kLeaseStall) {
-    GiveGrace("NATS was away");
   } else {
-    ExpireDue();
+    const bool stalled = std::exchange(away, false) || now - asked > limits::kLeaseStall;
+    if (!stalled || !GiveGrace("NATS was away")) ExpireDue();
   }
   Arm();
 }
 
 void Lessor::Impl::ExpireDue() {
   const MonoTime now = executor->Now();
+  graces = 0;
   std::vector<LeaseId> expired;
   for (auto it = due.begin(); it != due.end() && it->first <= now; it = due.erase(it)) {
     if (revoking + expired.size() == limits::kLeaseExpiryBatch) {

@@ -31,7 +31,9 @@ namespace jetd::lease {
 //   - a lease does not expire while a keepalive of it waits for its barrier;
 //   - before leases expire a barrier is asked for: NATS answers, and what came in meanwhile is
 //   taken;
-//   - after a stall (the timer came late, or the barrier did) nothing expires for kLeaseGrace.
+//   - after a stall (the timer came late, or the barrier did) nothing expires for kLeaseGrace, up
+//   to
+//     kLeaseMaxGraces times in a row.
 // A keepalive that comes when the revoke is under way waits for its end, as in etcd.
 //
 //   t=0     Grant 5 s                  ends at 5

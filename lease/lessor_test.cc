@@ -314,6 +314,29 @@ TEST_F(LessorTest, AfterAStallOfTheEngineKeepAlivesComeFirst) {
   EXPECT_EQ(member_->Leases(), std::vector<int64_t>({1}));
 }
 
+TEST_F(LessorTest, AnEngineThatIsAlwaysLateExpiresLeasesAllTheSame) {
+  member_->Grant(1, 5);
+  exec_.Stall(seconds(6));
+  for (int i = 0; i < limits::kLeaseMaxGraces; ++i) {
+    exec_.Advance(seconds(0));
+    EXPECT_EQ(member_->count(), 1U);
+    exec_.Stall(seconds(3));
+  }
+  exec_.Advance(seconds(0));
+  EXPECT_EQ(member_->count(), 0U);
+}
+
+TEST_F(LessorTest, EveryStallIsForgivenToClientsThatRenew) {
+  member_->Grant(1, 5);
+  for (int i = 0; i < 3 * limits::kLeaseMaxGraces; ++i) {
+    exec_.Stall(seconds(6));
+    exec_.Advance(milliseconds(600));
+    ASSERT_EQ(Value(member_->KeepAlive(1)), 5) << i;
+    exec_.Advance(milliseconds(4'000));
+    ASSERT_EQ(Value(member_->KeepAlive(1)), 5) << i;
+  }
+}
+
 TEST_F(LessorTest, AfterNatsWasAwayKeepAlivesComeFirst) {
   member_->Grant(1, 5);
   member_->Grant(2, 5);
