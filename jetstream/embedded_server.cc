@@ -132,10 +132,10 @@ absl::Status EmbeddedServer::Prepare() {
   }
   for (const std::string& folder :
        {options_.data_dir, options_.data_dir + "/nats", options_.data_dir + "/private"}) {
-    const absl::Status made = MakeFolder(folder);
+    absl::Status made = MakeFolder(folder);
     if (!made.ok()) return made;
   }
-  const absl::Status locked = TakeLock();
+  absl::Status locked = TakeLock();
   if (!locked.ok()) return locked;
   stop_fd_ = eventfd(0, EFD_CLOEXEC);
   JETD_CHECK(stop_fd_ >= 0) << "eventfd: errno " << errno;

@@ -17,9 +17,9 @@
 #include "jetstream/nats_endpoint.h"
 #include "jetstream/nats_message.h"
 
-struct __natsConnection;
-struct __natsSubscription;
-struct __natsOptions;
+// nats.c's own tags, so that its header stays out of ours.
+struct __natsConnection;  // NOLINT(bugprone-reserved-identifier)
+struct __natsOptions;     // NOLINT(bugprone-reserved-identifier)
 
 namespace jetd::jetstream {
 

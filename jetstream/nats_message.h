@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-struct __natsMsg;
+struct __natsMsg;  // NOLINT(bugprone-reserved-identifier): nats.c's own tag
 
 namespace jetd::jetstream {
 

@@ -67,9 +67,9 @@ absl::StatusOr<std::string> ProbeServerVersion(int connected_fd,
       return Failed("not a line of a nats-server");
     }
   }
-  const auto info =
-      nlohmann::json::parse(line.begin() + kInfo.size(), line.begin() + line.find('\n'),
-                            /*cb=*/nullptr, /*allow_exceptions=*/false);
+  const auto info = nlohmann::json::parse(line.begin() + kInfo.size(),
+                                          line.begin() + static_cast<ptrdiff_t>(line.find('\n')),
+                                          /*cb=*/nullptr, /*allow_exceptions=*/false);
   if (!info.is_object() || !info.contains("version") || !info["version"].is_string()) {
     return Failed("no version in its first line");
   }

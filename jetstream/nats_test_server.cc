@@ -31,16 +31,6 @@ sockaddr_in LoopbackAddress(int port) {
   return address;
 }
 
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = LoopbackAddress(0);
-  socklen_t size = sizeof(address);
-  JETD_CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0);
-  JETD_CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
 bool CanConnect(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = LoopbackAddress(port);
@@ -50,6 +40,16 @@ bool CanConnect(int port) {
 }
 
 }  // namespace
+
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = LoopbackAddress(0);
+  socklen_t size = sizeof(address);
+  JETD_CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  JETD_CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
 
 std::unique_ptr<NatsTestServer> NatsTestServer::StartFrom(const char* variable,
                                                           const std::string& config) {

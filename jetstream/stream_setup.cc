@@ -86,7 +86,7 @@ nlohmann::json NewStreamConfig(const StreamOptions& options) {
 }
 
 absl::Status CheckStreamConfig(const std::string& bucket, const nlohmann::json& config) {
-  const absl::Status format = CheckFormat(bucket, config);
+  absl::Status format = CheckFormat(bucket, config);
   if (!format.ok()) return format;
   const nlohmann::json wanted = NewStreamConfig({.bucket = bucket});
   if (config.contains("mirror") && config["mirror"].is_object()) {
@@ -165,7 +165,7 @@ absl::StatusOr<nlohmann::json> JsonOf(const absl::StatusOr<NatsMessage*>& reply)
 void CreateStream(NatsApi* api, const StreamOptions& options,
                   std::function<void(absl::StatusOr<StreamFacts>)> done) {
   const auto on_reply = [done = std::move(done),
-                         bucket = options.bucket](absl::StatusOr<NatsMessage*> reply) {
+                         bucket = options.bucket](const absl::StatusOr<NatsMessage*>& reply) {
     const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
     if (!answer.ok()) {
       // Somebody else was faster: look again later.
@@ -188,24 +188,24 @@ void CreateStream(NatsApi* api, const StreamOptions& options,
 
 void SetUpStream(NatsApi* api, const StreamOptions& options,
                  std::function<void(absl::StatusOr<StreamFacts>)> done) {
-  const auto on_reply = [api, options,
-                         done = std::move(done)](absl::StatusOr<NatsMessage*> reply) mutable {
-    const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
-    if (absl::IsNotFound(answer.status())) return CreateStream(api, options, std::move(done));
-    if (!answer.ok()) return done(answer.status());
-    const absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
-    if (!facts.ok()) return done(facts.status());
-    const absl::Status checked = CheckStreamConfig(options.bucket, answer->at("config"));
-    if (!checked.ok()) return done(checked);
-    done(facts);
-  };
+  const auto on_reply =
+      [api, options, done = std::move(done)](const absl::StatusOr<NatsMessage*>& reply) mutable {
+        const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
+        if (absl::IsNotFound(answer.status())) return CreateStream(api, options, std::move(done));
+        if (!answer.ok()) return done(answer.status());
+        const absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
+        if (!facts.ok()) return done(facts.status());
+        const absl::Status checked = CheckStreamConfig(options.bucket, answer->at("config"));
+        if (!checked.ok()) return done(checked);
+        done(facts);
+      };
   api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(options.bucket))), "", on_reply);
 }
 
 void AskStream(NatsApi* api, const std::string& bucket,
                std::function<void(absl::StatusOr<StreamFacts>)> done) {
   api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(bucket))), "",
-               [done = std::move(done)](absl::StatusOr<NatsMessage*> reply) {
+               [done = std::move(done)](const absl::StatusOr<NatsMessage*>& reply) {
                  const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
                  if (!answer.ok()) return done(answer.status());
                  done(FactsOf(*answer));

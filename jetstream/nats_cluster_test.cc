@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// NatsLog where the stream is elsewhere: on three replicas, in another JetStream domain, behind
+// TLS.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "jetstream/nats_log.h"
+#include "jetstream/nats_test_server.h"
+
+namespace jetd::jetstream {
+namespace {
+
+constexpr std::chrono::seconds kFarTooLong{90};
+
+class NatsClusterTest : public testing::Test, public Log::Observer {
+ protected:
+  void SetUp() override {
+    const char* program = std::getenv("JETD_NATS_SERVER");
+    if (program == nullptr || *program == '\0') {
+      GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+    }
+    loop_.AddRoundHook([this] {
+      if (done_ && done_()) loop_.Stop();
+    });
+  }
+  NatsTestServer* Start(const std::string& config) {
+    servers_.push_back(NatsTestServer::StartFrom("JETD_NATS_SERVER", config));
+    return servers_.back().get();
+  }
+  void Open(NatsLogOptions options) {
+    options.stream.bucket = "b";
+    log_ = std::make_unique<NatsLog>(&loop_, std::move(options));
+    log_->Open(this, [](const absl::Status& why) { FAIL() << why; });
+  }
+  bool RunUntil(const std::function<bool()>& done) {
+    bool in_time = true;
+    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
+      in_time = false;
+      loop_.Stop();
+    });
+    done_ = done;
+    loop_.Run();
+    done_ = nullptr;
+    loop_.Cancel(timer);
+    return in_time;
+  }
+  void Append(uint64_t first, uint64_t count) {
+    for (uint64_t seq = first; seq < first + count; ++seq) {
+      log_->Append(StreamSeq(seq), {.subject = "$KV.b.k", .header = "h", .payload = "v"});
+    }
+  }
+  // All of Log once, on records 1 to `count`.
+  void UseEverything(uint64_t count) {
+    Append(1, count);
+    ASSERT_TRUE(RunUntil([&] { return appended_ == count; }));
+    uint64_t read = 0;
+    uint64_t got = 0;
+    int done = 0;
+    log_->Barrier([&](absl::StatusOr<StreamSeq> last) {
+      EXPECT_EQ(last.value(), StreamSeq(count));
+      ++done;
+    });
+    log_->Read(
+        {}, [&](const Record& r) { EXPECT_EQ(r.seq.value(), ++read); },
+        [&](absl::StatusOr<StreamSeq> last) {
+          EXPECT_EQ(last.value(), StreamSeq(count));
+          ++done;
+        });
+    log_->Get(
+        {StreamSeq(1), StreamSeq(count), StreamSeq(count + 1)},
+        [&](const Record& r) {
+          EXPECT_EQ(r.payload, "v");
+          ++got;
+        },
+        [&](absl::Status status) {
+          EXPECT_TRUE(status.ok()) << status;
+          ++done;
+        });
+    ASSERT_TRUE(RunUntil([&] { return done == 3; }));
+    EXPECT_EQ(read, count);
+    EXPECT_EQ(got, 2U);
+    log_->Delete(StreamSeq(1), [&](absl::Status status) {
+      EXPECT_TRUE(status.ok()) << status;
+      ++done;
+    });
+    ASSERT_TRUE(RunUntil([&] { return done == 4; }));
+    log_->State([&](absl::StatusOr<StreamState> state) {
+      EXPECT_EQ(state.value().messages, count - 1);
+      ++done;
+    });
+    ASSERT_TRUE(RunUntil([&] { return done == 5; }));
+  }
+
+  void OnConnected(const LogInfo& info) override {
+    info_ = info;
+    connected_ = true;
+  }
+  void OnDisconnected(const absl::Status&) override { connected_ = false; }
+  void OnAppended(StreamSeq seq) override { appended_ = seq.value(); }
+  void OnRefused(StreamSeq, const absl::Status&) override { ++refused_; }
+  void OnDurable(StreamSeq) override {}
+  void OnForeignTerm() override {}
+
+  // The log goes first: it is on the loop, and on the servers.
+  std::vector<std::unique_ptr<NatsTestServer>> servers_;
+  Loop loop_;
+  std::function<bool()> done_;
+  LogInfo info_;
+  bool connected_ = false;
+  uint64_t appended_ = 0;
+  int refused_ = 0;
+  std::unique_ptr<NatsLog> log_;
+};
+
+TEST_F(NatsClusterTest, ThreeReplicas) {
+  std::vector<int> ports;
+  std::string routes;
+  for (int i = 0; i < 3; ++i) {
+    ports.push_back(FreePort());
+    CatTo(routes, i > 0 ? ", " : "", "nats://127.0.0.1:", ports.back());
+  }
+  std::vector<std::string> urls;
+  for (int i = 0; i < 3; ++i) {
+    urls.push_back(Start(Cat("server_name: n", i, "\ncluster { name: c, listen: \"127.0.0.1:",
+                             ports[i], "\", routes: [", routes, "] }\n"))
+                       ->url());
+  }
+  NatsLogOptions options;
+  options.endpoint = RotateEndpoints(urls, {});
+  options.stream.replicas = 3;
+  options.answer_timeout = std::chrono::seconds(5);
+  Open(std::move(options));
+  ASSERT_TRUE(RunUntil([&] { return connected_; }));
+  EXPECT_EQ(info_.replicas, 3);
+  EXPECT_NE(info_.durability_caveat, "");
+  UseEverything(500);
+  EXPECT_EQ(refused_, 0);
+
+  // Whichever server goes, the others have all that was answered, and take more.
+  for (const auto& server : servers_) {
+    server->Kill();
+    uint64_t last = 0;
+    while (appended_ <= last || appended_ < 500) {
+      ASSERT_TRUE(RunUntil([&] { return connected_; }));
+      bool asked = false;
+      log_->Barrier([&](absl::StatusOr<StreamSeq> l) {
+        last = l.ok() ? l->value() : 0;
+        asked = true;
+      });
+      ASSERT_TRUE(RunUntil([&] { return asked; }));
+      if (last == 0) continue;  // the connection broke, or there is no leader yet
+      EXPECT_GE(last, 500U);
+      const uint64_t before = appended_;
+      const int refused = refused_;
+      Append(last + 1, 1);
+      ASSERT_TRUE(
+          RunUntil([&] { return appended_ == last + 1 || refused_ > refused || !connected_; }));
+      if (appended_ == before) last = appended_;
+    }
+    server->Restart();
+  }
+}
+
+TEST_F(NatsClusterTest, AnotherDomain) {
+  const int leaf_port = FreePort();
+  NatsTestServer* const hub = Start(Cat("server_name: hub\njetstream { domain: hub }\n",
+                                        "leafnodes { listen: \"127.0.0.1:", leaf_port, "\" }\n"));
+  NatsTestServer* const leaf =
+      Start(Cat("server_name: leaf\njetstream { domain: leaf }\n",
+                "leafnodes { remotes: [ { url: \"nats://127.0.0.1:", leaf_port, "\" } ] }\n"));
+  NatsLogOptions options;
+  options.endpoint = RotateEndpoints({leaf->url()}, {});
+  options.domain = "hub";
+  // Until the leaf has found its hub, nobody answers.
+  options.answer_timeout = std::chrono::seconds(1);
+  Open(std::move(options));
+  ASSERT_TRUE(RunUntil([&] { return connected_; }));
+  UseEverything(300);
+  log_ = nullptr;
+  connected_ = false;
+
+  // It is at the hub, and nowhere else.
+  NatsLogOptions at_hub;
+  at_hub.endpoint = RotateEndpoints({hub->url()}, {});
+  Open(std::move(at_hub));
+  ASSERT_TRUE(RunUntil([&] { return connected_; }));
+  StreamSeq last;
+  log_->Barrier([&](absl::StatusOr<StreamSeq> l) { last = l.value(); });
+  ASSERT_TRUE(RunUntil([&] { return last == StreamSeq(300); }));
+}
+
+TEST_F(NatsClusterTest, TlsWithACertificateAuthority) {
+  const std::string folder = testing::TempDir() + Cat("/jetd_tls_", getpid());
+  const std::string make =
+      Cat("mkdir -p ", folder, " && cd ", folder,
+          " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+          "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem "
+          "2>/dev/null");
+  if (std::system(make.c_str()) != 0) GTEST_SKIP() << "there is no openssl";
+  NatsTestServer* const server = Start(
+      Cat("tls { cert_file: \"", folder, "/cert.pem\", key_file: \"", folder, "/key.pem\" }\n"));
+  NatsLogOptions options;
+  options.endpoint = RotateEndpoints({server->url()}, {.tls_ca_file = folder + "/cert.pem"});
+  Open(std::move(options));
+  ASSERT_TRUE(RunUntil([&] { return connected_; }));
+  EXPECT_FALSE(info_.server_version.empty());
+  UseEverything(2000);
+  log_ = nullptr;
+  connected_ = false;
+
+  // One that we do not know is not trusted.
+  const std::string other = "cd " + folder +
+                            " && openssl req -x509 -newkey ec -pkeyopt "
+                            "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x -keyout "
+                            "other_key.pem -out other.pem 2>/dev/null";
+  ASSERT_EQ(std::system(other.c_str()), 0);
+  NatsLogOptions distrust;
+  int attempts = 0;
+  distrust.endpoint =
+      [&, rotate = RotateEndpoints({server->url()}, {.tls_ca_file = folder + "/other.pem"})] {
+        ++attempts;
+        return rotate();
+      };
+  distrust.min_backoff = std::chrono::milliseconds(1);
+  Open(std::move(distrust));
+  ASSERT_TRUE(RunUntil([&] { return attempts > 2 || connected_; }));
+  EXPECT_FALSE(connected_);
+  ASSERT_EQ(std::system(("rm -r " + folder).c_str()), 0);
+}
+
+}  // namespace
+}  // namespace jetd::jetstream
