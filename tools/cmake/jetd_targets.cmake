@@ -48,6 +48,9 @@ endfunction()
 string(CONCAT JETD_TSAN_ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:"
        "suppressions=${CMAKE_SOURCE_DIR}/tools/tsan.supp")
 
+# All that the tsan run takes, so that it need not build the rest.
+add_custom_target(threads_tests)
+
 function(jetd_test)
   cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS")
   if(NOT A_TIMEOUT)
@@ -61,6 +64,9 @@ function(jetd_test)
   set(environment ${JETD_TEST_ENVIRONMENT})
   if(JETD_SANITIZE MATCHES "thread")
     list(APPEND environment "${JETD_TSAN_ENVIRONMENT}")
+  endif()
+  if("threads" IN_LIST A_LABELS)
+    add_dependencies(threads_tests ${A_NAME})
   endif()
   set_tests_properties(${A_NAME} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${room};${A_LABELS}"
                        ENVIRONMENT "${environment}")
