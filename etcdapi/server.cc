@@ -195,8 +195,8 @@ void Server::ServeQueue() {
 
 void Server::Stop() {
   if (!thread_.joinable()) return;
-  // gRPC cancels calls that arrive once it shuts down, and a client takes "cancelled" for a decision
-  // of its own. So for a moment calls are still accepted, and told to go elsewhere.
+  // gRPC cancels calls that arrive once it shuts down, and a client takes "cancelled" for its own
+  // decision. So for a moment calls are still accepted, and told to go elsewhere.
   host_->StopServing();
   loop_->Post([host = host_.get()] {
     host->ForEachStream([](StreamCall* stream) { stream->Finish(ToGrpc(Refusal::kStopped)); });
