@@ -18,8 +18,8 @@
 #include "jetstream/nats_message.h"
 
 // nats.c's own tags, so that its header stays out of ours.
-struct __natsConnection;  // NOLINT(bugprone-reserved-identifier)
-struct __natsOptions;     // NOLINT(bugprone-reserved-identifier)
+struct __natsConnection;  // NOLINT(bugprone-reserved-identifier): nats.c's name
+struct __natsOptions;     // NOLINT(bugprone-reserved-identifier): nats.c's name
 
 namespace jetd::jetstream {
 
