@@ -122,8 +122,8 @@ void Committer::Impl::Evaluate(Entry* entry) {
     outcome.revision = store->newest();
   } else {
     outcome.revision = store->txn_changed() ? store->txn_revision() : store->newest();
-    outcome.changes = store->txn_changes();
     outcome.in_store = store->End();
+    outcome.changes = store->txn_changes();
     PlanRecords(entry, std::move(system_records));
   }
   if (!entry->writes()) Prove(entry);

@@ -91,6 +91,12 @@ bool Store::End() {
   JETD_CHECK(s.open) << "no transaction is open";
   s.open = false;
   if (!s.changes.empty()) s.newest = s.newest.Next();
+  // A transaction inside one may delete what another has put.
+  for (Change& change : s.changes) {
+    if (!change.prev || change.prev->mod_revision() != s.newest) continue;
+    change.prev =
+        KvRef::Share(KeyIndex::VersionAt(KeyIndex::Older(change.kv.get()), s.newest.Prev()));
+  }
   if (s.open_undos == 0) return false;
   s.pending.push_back({s.newest, s.open_undos});
   return true;

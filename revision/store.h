@@ -55,7 +55,7 @@ class Store {
   [[nodiscard]] Revision txn_revision() const;
   [[nodiscard]] bool txn_changed() const;
   // Changes so far of the open transaction, in order: number i has sub revision i. Kept until the
-  // next Begin.
+  // next Begin; from End on `prev` is what was there before the transaction, as watchers see it.
   [[nodiscard]] const std::vector<Change>& txn_changes() const;
   // `seq` is where the record of this change will lie. The lease, if any, exists (the caller
   // checked). Returns the change made.

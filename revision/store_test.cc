@@ -113,6 +113,29 @@ TEST(StoreTest, LimitCutsKeysButNotTheCount) {
   EXPECT_TRUE(range->more);
 }
 
+TEST(StoreTest, WatchersSeeWhatWasThereBeforeTheWholeTransaction) {
+  Store store;
+  CommittedPut(store, "old", "1");  // revision 2
+  store.Begin();
+  for (const char* key : {"old", "new"}) {
+    store.Put(key, "2", kNoLease, StreamSeq(10));
+    store.Delete({key, ""}, StreamSeq(11));
+  }
+  EXPECT_EQ(store.txn_changes()[1].prev->value(), "2") << "what the delete's own answer shows";
+  store.End();
+  ASSERT_EQ(store.txn_changes().size(), 4U);
+  EXPECT_EQ(store.txn_changes()[1].prev->value(), "1");
+  EXPECT_FALSE(store.txn_changes()[3].prev);
+  // The same from history.
+  store.CommitOldest();
+  std::vector<std::string> before;
+  const auto next = store.History(Revision(3), 10, [&](const Change& change) {
+    before.emplace_back(change.prev ? change.prev->value() : "nothing");
+  });
+  ASSERT_TRUE(next.ok());
+  EXPECT_EQ(before, (Keys{"1", "1", "nothing", "nothing"}));
+}
+
 TEST(StoreTest, WithoutAnOrderTheLimitCutsBeforeTheSort) {
   Store store;
   for (const char* key : {"d", "c", "b", "a"}) CommittedPut(store, key, "");
