@@ -298,6 +298,12 @@ Steps BadEnum(OpMaker& ops) {
     steps[0].expected = absl::InvalidArgumentError("etcdserver: invalid sort option");
     return steps;
   }
+  if (ops.random().Chance(3000)) {
+    range.set_sort_order(static_cast<pb::RangeRequest::SortOrder>(7));
+    range.set_sort_target(static_cast<pb::RangeRequest::SortTarget>(ops.random().Between(0, 4)));
+    range.set_limit(ops.random().Between(0, 5));
+    return One(range);
+  }
   pb::TxnRequest txn;
   pb::Compare& compare = *txn.add_compare();
   compare.set_key(ops.ExistingKey());
@@ -406,6 +412,44 @@ Steps LongKey(OpMaker& ops) {
   return steps;
 }
 
+// Beyond what jetd stores, the one difference from etcd: the key alone, or escaped byte by byte.
+Steps TooLongKey(OpMaker& ops) {
+  const bool escaped = ops.random().Chance(5000);
+  const std::string key(escaped ? 24'000 : 70'000, escaped ? '\xfe' : 'k');
+  pb::TxnRequest txn;
+  *txn.add_success()->mutable_request_put() = Put(ops.AnyKey(), "v");
+  *txn.add_success()->mutable_request_put() = Put(key, "v");
+  Steps steps = ops.random().Chance(5000) ? One(Put(key, "v")) : One(txn);
+  steps[0].sides = Step::Sides::kServerOnly;
+  steps[0].expected = absl::InvalidArgumentError("");
+  return steps;
+}
+
+Steps DeepTxn(OpMaker& ops) {
+  pb::TxnRequest txn;
+  pb::TxnRequest* inner = &txn;
+  for (int64_t depth = ops.random().Between(5, 60); depth > 0; --depth) {
+    auto* branch = ops.random().Chance(5000) ? inner->mutable_success() : inner->mutable_failure();
+    inner = branch->Add()->mutable_request_txn();
+  }
+  *inner->add_success()->mutable_request_put() = Put(ops.AnyKey(), "deep");
+  *inner->add_failure()->mutable_request_put() = Put(ops.AnyKey(), "deep");
+  return One(txn);
+}
+
+// What etcd's search for duplicates does not see: a put and then a delete of a key, in two
+// transactions of one.
+Steps PutThenDelete(OpMaker& ops) {
+  pb::TxnRequest txn;
+  const std::string key = ops.AnyKey();
+  *txn.add_success()->mutable_request_txn()->add_success()->mutable_request_put() = Put(key, "v");
+  auto* remove =
+      txn.add_success()->mutable_request_txn()->add_success()->mutable_request_delete_range();
+  remove->set_key(key);
+  remove->set_prev_kv(true);
+  return One(txn);
+}
+
 // Up to etcd's limit for a request, and above it; the limit itself moves a little with ids that
 // etcd puts around the request.
 Steps LargeValue(OpMaker& ops) {
@@ -438,7 +482,7 @@ std::vector<Step> MakeBadInput(OpMaker& ops) {
       EmptyKey,   IgnoreButGiven,    IgnoreOnAbsentKey, UnknownLease,  OddLease,
       TooManyOps, DuplicateKeys,     EmptyOp,           WrongRevision, NegativeRevision,
       BadEnum,    MismatchedCompare, BadBytes,          UnknownMethod, OddWatch,
-      EmptyRange, LongKey,
+      EmptyRange, LongKey,           TooLongKey,        DeepTxn,       PutThenDelete,
   };
   if (ops.random().Chance(300)) return LargeValue(ops);
   return kMakers[ops.random().Between(0, std::size(kMakers) - 1)](ops);
