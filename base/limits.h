@@ -46,6 +46,9 @@ inline constexpr size_t kMaxQueuedRequests = 20'000;
 inline constexpr size_t kMaxQueuedBytes = 256UL << 20;
 // Keys visited by a range before other work gets its turn; about 0.15 ms.
 inline constexpr size_t kScanStepKeys = 8'000;
+// Reads that wait for a barrier. Beyond: as above. More than the gRPC streams that a server of this
+// size can hold open, so only a store that does not answer gets there.
+inline constexpr size_t kMaxWaitingReads = 50'000;
 // Barrier records (replicated streams) that are removed together.
 inline constexpr size_t kBarrierBatch = 128;
 // Changes that a compaction visits before other work gets its turn; about half a millisecond.

@@ -202,8 +202,12 @@ void NatsReader::OnRecord(NatsMessage& message) {
   on_record_(record);
   if (weak.expired() || finished()) return;
 
-  if (facts.pending == 0 || facts.stream_seq >= target_) {
-    return Finish(std::max(target_, facts.stream_seq));
+  if (facts.stream_seq >= target_) return Finish(facts.stream_seq);
+  if (facts.pending == 0) {
+    // What is left is deleted, or filtered out, or the server miscounted: a new consumer counts
+    // anew, and only its word ends a reading before the target.
+    DropConsumer();
+    return MakeConsumer();
   }
   if (asked_ <= kPullAgainBelow && asked_ < pending_) Pull();
 }

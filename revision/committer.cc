@@ -62,7 +62,7 @@ absl::Status Committer::Impl::Refusal() const {
 
 void Committer::Impl::Enqueue(std::unique_ptr<Entry> entry) {
   absl::Status refusal = Refusal();
-  if (refusal.ok() && (queue.size() >= limits::kMaxQueuedRequests ||
+  if (refusal.ok() && (queue.size() + settled.size() >= limits::kMaxQueuedRequests ||
                        queue_bytes + entry->bytes > limits::kMaxQueuedBytes)) {
     refusal = MakeError(Errc::kTooManyRequests);
   }

@@ -10,7 +10,10 @@
 namespace jetd::revision {
 
 void Committer::Impl::AfterBarrier(std::function<void(absl::Status)> run) {
-  const absl::Status refusal = Refusal();
+  absl::Status refusal = Refusal();
+  if (refusal.ok() && reads.size() >= limits::kMaxWaitingReads) {
+    refusal = MakeError(Errc::kTooManyRequests);
+  }
   if (!refusal.ok() || (!options.read_barrier && phase == Phase::kLeading)) {
     executor->Defer([run = std::move(run), refusal] { run(refusal); });
     return;

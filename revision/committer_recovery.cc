@@ -156,7 +156,7 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
 
 // What earlier leaders left behind; removed once this one leads.
 void Committer::Impl::CollectAtStart() {
-  Replay::Result& result = replayed;
+  Replay::Result result = std::exchange(replayed, {});
   Collector::Batch batch;
   batch.hidden = std::move(result.garbage.superseded);
   batch.hidden.insert(batch.hidden.end(), result.dead.begin(), result.dead.end());
@@ -243,10 +243,16 @@ void Committer::Impl::Resume() {
 // member may lead, so what is there counts: read on from where the replay stopped.
 void Committer::Impl::ContendAgain() {
   phase = Phase::kReplaying;
-  waiting_for = "its turn to take over";
+  waiting_for = no_space ? "room in the stream" : "its turn to take over";
   ++reading;
   chain.Reset(chain.landed());
   term_record.reset();
+  if (no_space) {
+    // What committed compactions and term records made superfluous may be removed by anybody,
+    // leader or not; it may be all the room there is.
+    CollectAtStart();
+    collector.Resume();
+  }
   const auto delay = std::exchange(no_space, false) ? std::chrono::seconds(1)
                      : std::exchange(busy, false)   ? std::chrono::milliseconds(20)
                                                     : std::chrono::milliseconds(0);
@@ -407,6 +413,7 @@ void Committer::Impl::VoidTail(StreamSeq last) {
 void Committer::Impl::OnNoSpace() {
   waiting_for = "room in the stream";
   if (term_record != nullptr) {
+    collector.Resume();  // as in ContendAgain
     RetryAfter(std::chrono::seconds(1), &Impl::Continue);
     return;
   }

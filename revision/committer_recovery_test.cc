@@ -282,6 +282,25 @@ TEST_F(CommitterRecoveryTest, AFullStreamSaysSoAndLosesNothing) {
   EXPECT_EQ(again.Get("g/0"), "");
 }
 
+// A start needs room for one term record. What a compaction left behind makes that room.
+TEST_F(CommitterRecoveryTest, AFullStreamIsStartedByRemovingGarbageFirst) {
+  {
+    Member member(&exec_, &stream_, "a");
+    for (int i = 0; i < 5; ++i) member.Put("k", std::to_string(i));
+    Settle();
+    member.log.Hold(Leg::kApi);  // nothing is removed
+    member.committer->Compact(Revision(6), Committer::Wait::kLogical, [](const auto&) {});
+    Settle();
+  }
+  const uint64_t messages = stream_.State().messages;
+  stream_.set_max_messages(messages);
+  Member next(&exec_, &stream_, "b");
+  exec_.Advance(seconds(3));
+  EXPECT_TRUE(next.committer->leading()) << next.committer->waiting_for();
+  EXPECT_LT(stream_.State().messages, messages);
+  EXPECT_EQ(next.Get("k"), "4");
+}
+
 TEST_F(CommitterRecoveryTest, AStreamThatWentBackIsCorrupt) {
   Member member(&exec_, &stream_, "a");
   member.log.Hold(Leg::kSync);

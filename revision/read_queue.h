@@ -63,7 +63,7 @@ class ReadQueue {
   // Everybody who waits gets `why`.
   void FailAll(const absl::Status& why);
 
-  [[nodiscard]] bool empty() const { return waiters_.empty(); }
+  [[nodiscard]] size_t size() const { return waiters_.size(); }
   [[nodiscard]] uint64_t barriers_sent() const { return barriers_sent_; }
   [[nodiscard]] uint64_t released() const { return released_; }
 
