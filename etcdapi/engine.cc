@@ -39,10 +39,4 @@ void Engine::FillHeader(etcdserverpb::ResponseHeader* header, Revision revision)
   header->set_revision(revision.value());
 }
 
-bool Engine::HasLeader() const {
-  using Phase = revision::Committer::Phase;
-  const Phase phase = committer->phase();
-  return phase == Phase::kLeading || phase == Phase::kRecovering;
-}
-
 }  // namespace jetd::etcdapi

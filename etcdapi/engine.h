@@ -38,8 +38,6 @@ struct Engine {
   [[nodiscard]] HeaderIds Ids() const;
   // For answers of generated code. `revision` 0 leaves it out, as etcd's Cluster service does.
   void FillHeader(etcdserverpb::ResponseHeader* header, Revision revision) const;
-  // True while this member leads or is about to again after a short loss of its connection.
-  [[nodiscard]] bool HasLeader() const;
 };
 
 // 64 bits of a hash that never changes between versions of jetd; never 0.

@@ -29,6 +29,7 @@
 #include "etcdapi/grpc_log.h"
 #include "etcdapi/health_service.h"
 #include "etcdapi/kv_service.h"
+#include "etcdapi/leader_guard.h"
 #include "etcdapi/lease_service.h"
 #include "etcdapi/maintenance_service.h"
 #include "etcdapi/reflection_service.h"
@@ -156,6 +157,7 @@ class Program {
   watch::WatchHub hub_;
   lease::Lessor lessor_;
   AutoCompactor auto_compactor_;
+  LeaderGuard leader_guard_;
   Engine engine_;
   Server server_;
   std::thread engine_thread_;
@@ -195,10 +197,13 @@ Program::Program(Config config, std::unique_ptr<jetstream::EmbeddedServer> embed
           [this](Revision revision, const AutoCompactor::DoneFn& done) {
             Compact(revision, done);
           }),
-      server_(&loop_, ServerOptions(config_), [this] { return engine_.HasLeader(); }) {
+      leader_guard_(
+          &loop_, [this] { return committer_.leading(); }, [this] { server_.EndLeaderless(); }),
+      server_(&loop_, ServerOptions(config_), [this] { return leader_guard_.has_leader(); }) {
   committer_.AddListener(&hub_);
   committer_.AddListener(&lessor_);
   committer_.AddListener(&lookout_);
+  loop_.AddRoundHook([this] { leader_guard_.Look(); });
   engine_.loop = &loop_;
   engine_.log = &log_;
   engine_.store = &store_;

@@ -175,6 +175,7 @@ absl::Status Server::Start() {
                       ": the address is taken, not of this machine, or its certificate is bad");
   }
   host_ = std::make_unique<CallHost>(loop_, queue_.get(), options_.max_message_bytes, has_leader_);
+  serving_host_.store(host_.get(), std::memory_order_release);
   for (const auto& open : open_pools_) open();
   thread_ = std::thread([this] { ServeQueue(); });
   return absl::OkStatus();
@@ -191,6 +192,14 @@ void Server::ServeQueue() {
   void* tag = nullptr;
   bool ok = false;
   while (queue_->Next(&tag, &ok)) static_cast<Tag*>(tag)->Fire(ok);
+}
+
+void Server::EndLeaderless() {
+  CallHost* host = serving_host_.load(std::memory_order_acquire);
+  if (host == nullptr) return;
+  host->ForEachStream([](StreamCall* stream) {
+    if (stream->requires_leader()) stream->Finish(ToGrpc(Refusal::kNoLeader));
+  });
 }
 
 void Server::Stop() {

@@ -2,6 +2,7 @@
 #ifndef JETD_ETCDAPI_SERVER_H_
 #define JETD_ETCDAPI_SERVER_H_
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -72,7 +73,8 @@ class Server {
   // Returns when no call is left.
   void Stop();
 
-  [[nodiscard]] CallHost* host() const { return host_.get(); }
+  // Engine thread: ends the streams of clients that asked for a leader.
+  void EndLeaderless();
 
  private:
   [[nodiscard]] RawService* ServiceOf(const google::protobuf::ServiceDescriptor* service);
@@ -88,6 +90,7 @@ class Server {
   std::vector<std::function<void()>> open_pools_;
   std::vector<std::pair<const google::protobuf::ServiceDescriptor*, std::string>> bound_;
   std::unique_ptr<CallHost> host_;
+  std::atomic<CallHost*> serving_host_{nullptr};  // host_, once it serves; for the engine thread
   std::vector<std::unique_ptr<UnaryPool>> unary_pools_;
   std::vector<std::unique_ptr<StreamPool>> stream_pools_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;

@@ -141,6 +141,25 @@ TEST_F(WatchServiceTest, LeavesRequestsUnreadOfOneWhoDoesNotRead) {
   for (int i = 0; i < kRequests; ++i) ASSERT_TRUE(Next().created());
 }
 
+// A stream without the metadata goes on.
+TEST_F(WatchServiceTest, EndsForThoseWhoAskedForALeader) {
+  grpc::ClientContext context;
+  context.AddMetadata("hasleader", "true");
+  auto asking = watch_->Watch(&context);
+  ASSERT_TRUE(asking->Write(Create("a")));
+  WatchResponse response;
+  ASSERT_TRUE(asking->Read(&response));
+  Send(Create("a"));
+  EXPECT_TRUE(Next().created());
+  server_.OnEngine([&] { server_.server()->EndLeaderless(); });
+  EXPECT_FALSE(asking->Read(&response));
+  const grpc::Status status = asking->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(status.error_message(), "etcdserver: no leader");
+  Put("a", "x");
+  EXPECT_EQ(Next().events_size(), 1);
+}
+
 TEST_F(WatchServiceTest, EndsWithTheServer) {
   Send(Create("a"));
   EXPECT_TRUE(Next().created());

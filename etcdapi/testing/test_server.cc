@@ -37,7 +37,7 @@ TestServer::TestServer(Options options) {
   server_options.tls = options.tls;
   server_options.max_message_bytes = options.limits.max_request_bytes + limits::kGrpcOverheadBytes;
   server_ = std::make_unique<Server>(&loop_, std::move(server_options),
-                                     [this] { return engine_.HasLeader(); });
+                                     [this] { return leader_guard_->has_leader(); });
   BindKv(&engine_, options.limits, server_.get());
   BindWatch(&engine_, server_.get());
   BindLease(&engine_, server_.get());
@@ -81,6 +81,9 @@ void TestServer::MakeEngine(const Options& options) {
       std::make_unique<lease::Lessor>(&loop_, committer_.get(), &store_, lease::Lessor::Options());
   committer_->AddListener(lessor_.get());
   engine_.lessor = lessor_.get();
+  leader_guard_ = std::make_unique<LeaderGuard>(
+      &loop_, [this] { return committer_->leading(); }, [this] { server_->EndLeaderless(); });
+  loop_.AddRoundHook([this] { leader_guard_->Look(); });
   engine_.loop = &loop_;
   engine_.log = log_.get();
   engine_.store = &store_;

@@ -9,6 +9,7 @@
 
 #include "base/loop.h"
 #include "etcdapi/engine.h"
+#include "etcdapi/leader_guard.h"
 #include "etcdapi/request_check.h"
 #include "etcdapi/server.h"
 #include "grpcpp/channel.h"
@@ -70,6 +71,7 @@ class TestServer {
   std::unique_ptr<revision::Committer> committer_;
   std::unique_ptr<watch::WatchHub> hub_;
   std::unique_ptr<lease::Lessor> lessor_;
+  std::unique_ptr<LeaderGuard> leader_guard_;
   Engine engine_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;

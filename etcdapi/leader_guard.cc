@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etcdapi/leader_guard.h"
+
+namespace jetd::etcdapi {
+
+void LeaderGuard::Look() {
+  if (leading_()) {
+    has_leader_ = true;
+    if (timer_ != 0) executor_->Cancel(std::exchange(timer_, 0));
+    return;
+  }
+  if (!has_leader_ || timer_ != 0) return;
+  timer_ = executor_->RunAfter(kPatience, [this] {
+    timer_ = 0;
+    has_leader_ = false;
+    on_lost_();
+  });
+}
+
+}  // namespace jetd::etcdapi
