@@ -225,6 +225,7 @@ jetstream::NatsLogOptions Program::LogOptions() const {
     options.endpoint = [this] { return embedded_->endpoint(); };
     options.exclusive = true;
     options.durability = group_sync_.get();
+    options.min_minor_version = 15;
     return options;
   }
   jetstream::NatsCredentials credentials;

@@ -50,6 +50,16 @@ bool Same(const timespec& a, const timespec& b) {
 
 }  // namespace
 
+bool HasRecords(const std::string& stream_folder) {
+  const std::string blocks = stream_folder + "/msgs";
+  if (access(blocks.c_str(), F_OK) != 0) return false;
+  for (const uint64_t block : BlocksFrom(blocks, 0)) {
+    struct stat info {};
+    if (stat(Cat(blocks, "/", block, kSuffix).c_str(), &info) == 0 && info.st_size > 0) return true;
+  }
+  return false;
+}
+
 BlockFiles::BlockFiles(std::string stream_folder)
     : folder_(std::move(stream_folder)), blocks_(folder_ + "/msgs") {}
 

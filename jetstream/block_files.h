@@ -9,6 +9,9 @@
 
 namespace jetd::jetstream {
 
+// Whether a stream's folder holds a block with anything in it.
+[[nodiscard]] bool HasRecords(const std::string& stream_folder);
+
 // The files that nats-server keeps a stream in, and syncing them from outside:
 //
 //   <stream>/meta.inf, meta.sum     configuration

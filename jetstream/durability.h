@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "absl/status/status.h"
+
 namespace jetd::jetstream {
 
 // What a NatsLog asks of whoever makes the stream survive a power cut; without one, the server's
@@ -16,6 +18,8 @@ class Durability {
   using SafeFn = std::function<void()>;
 
   virtual ~Durability() = default;
+  // Asked before a stream is made because the server knows none: an error says why that would harm.
+  [[nodiscard]] virtual absl::Status MayCreate() const = 0;
   // The stream was found, or made, on a new connection. `safe`: all of it that was there before
   // the call is, with its configuration.
   virtual void SyncStream(SafeFn safe) = 0;

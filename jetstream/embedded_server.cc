@@ -130,6 +130,9 @@ absl::Status EmbeddedServer::Prepare() {
   if (access(options_.program.c_str(), X_OK) != 0) {
     return Unusable(Cat("cannot run nats-server at \"", options_.program, "\""));
   }
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::absolute(options_.data_dir).parent_path(),
+                                      error);
   for (const std::string& folder :
        {options_.data_dir, options_.data_dir + "/nats", options_.data_dir + "/private"}) {
     absl::Status made = MakeFolder(folder);

@@ -39,7 +39,7 @@ class EmbeddedServer {
  public:
   struct Options {
     std::string program;   // path of nats-server
-    std::string data_dir;  // made if it is not there; its parent must be
+    std::string data_dir;  // made if it is not there, with its parents
     // Go's soft limit for the child's memory (GOMEMLIMIT): its block caches stay below it.
     uint64_t memory_limit_bytes = 1ULL << 30;
     std::chrono::milliseconds lock_patience{5'000};

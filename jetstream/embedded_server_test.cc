@@ -156,8 +156,13 @@ TEST_F(EmbeddedServerTest, WhatCannotRunIsSaid) {
   EmbeddedServer::Options options = OptionsIn(folder_);
   options.program = folder_ + "/nobody";
   EXPECT_TRUE(absl::IsFailedPrecondition(EmbeddedServer::Start(options).status()));
-  options = OptionsIn(folder_ + "/not/there");
+  options = OptionsIn("/proc/not/there");
   EXPECT_TRUE(absl::IsFailedPrecondition(EmbeddedServer::Start(options).status()));
+}
+
+TEST_F(EmbeddedServerTest, MakesItsFolderWithParents) {
+  auto server = EmbeddedServer::Start(OptionsIn(folder_ + "/a/b")).value();
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/a/b/private/nats.conf"));
 }
 
 TEST_F(EmbeddedServerTest, IsStartedAgainWhenItDies) {

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/strings.h"
 #include "jetstream/file_system.h"
 
 namespace jetd::jetstream {
@@ -20,6 +21,14 @@ void GroupSync::Run(std::function<void(BlockFiles&)> sync, SafeFn safe) {
           if (!alive.expired()) safe();
         });
       });
+}
+
+absl::Status GroupSync::MayCreate() const {
+  if (!HasRecords(files_->folder())) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Cat("there are records in ", files_->folder(),
+          ", but nats-server does not know the stream (its meta.inf may be damaged); a new one is "
+          "not made over them. Mend it, or move that folder away to start empty"));
 }
 
 void GroupSync::SyncStream(SafeFn safe) {

@@ -30,6 +30,8 @@ class GroupSync : public Durability {
   GroupSync(Loop* loop, std::string stream_folder);
   ~GroupSync() override;
 
+  // FailedPrecondition if there are records in the folder: their server lost sight of the stream.
+  [[nodiscard]] absl::Status MayCreate() const override;
   void SyncStream(SafeFn safe) override;
   void SyncAppends(SafeFn safe) override;
   void SyncDeletes(SafeFn safe) override;

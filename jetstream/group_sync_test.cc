@@ -43,7 +43,7 @@ class Store : public Log::Observer {
     options.durability = &sync_;
     options.min_minor_version = 15;
     log_ = std::make_unique<NatsLog>(loop, std::move(options));
-    log_->Open(this, [](const absl::Status& why) { FAIL() << why; });
+    log_->Open(this, [this](const absl::Status& why) { fatal = why; });
   }
   ~Store() override {
     log_.reset();
@@ -72,6 +72,7 @@ class Store : public Log::Observer {
   void OnForeignTerm() override {}
 
   LogInfo info;
+  absl::Status fatal;
   bool connected = false;
   int connections = 0;
   int syncs = 0;
@@ -230,6 +231,22 @@ TEST_F(GroupSyncTest, DeletionsThatWereSyncedAreInTheFiles) {
   after.log().Barrier([&](absl::StatusOr<StreamSeq> l) { last = l.value(); });
   ASSERT_TRUE(RunUntil([&] { return last != StreamSeq(); }));
   EXPECT_EQ(last, StreamSeq(120));
+}
+
+TEST_F(GroupSyncTest, RecordsThatTheServerForgotAreNotCoveredByANewStream) {
+  const std::string a = NewFolder("a");
+  auto store = std::make_unique<Store>(&loop_, a);
+  ASSERT_TRUE(RunUntil([&] { return store->connected; }));
+  EXPECT_TRUE(store->sync().MayCreate().ok());
+  Append(*store, 1, 5, 100);
+  EXPECT_FALSE(store->sync().MayCreate().ok());
+  store = nullptr;
+  // As a power cut can leave it.
+  fs::resize_file(a + "/nats/jetstream/$G/streams/KV_b/meta.inf", 0);
+  Store again(&loop_, a);
+  ASSERT_TRUE(RunUntil([&] { return !again.fatal.ok() || again.connected; }));
+  EXPECT_TRUE(absl::IsFailedPrecondition(again.fatal)) << again.fatal;
+  EXPECT_TRUE(fs::exists(a + "/nats/jetstream/$G/streams/KV_b/msgs/1.blk"));
 }
 
 TEST_F(GroupSyncTest, SaysWhatTheFileSystemCosts) {

@@ -155,8 +155,19 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
       if (connected()) observer_->OnForeignTerm();
     });
   }
-  SetUpStream(session_->api.get(), options_.stream,
-              [this](absl::StatusOr<StreamFacts> facts) { OnStream(std::move(facts)); });
+  SetUpStream(
+      session_->api.get(), options_.stream, [this] { return MayCreate(); },
+      [this](absl::StatusOr<StreamFacts> facts) { OnStream(std::move(facts)); });
+}
+
+// A store that was there is never replaced by an empty one.
+absl::Status NatsLog::MayCreate() const {
+  if (info_.created_ns != 0) {
+    return absl::FailedPreconditionError(Cat(
+        "stream ", StreamName(options_.stream.bucket),
+        " is gone, while jetd was using it. It is not made anew: a start of jetd would do that"));
+  }
+  return options_.durability == nullptr ? absl::OkStatus() : options_.durability->MayCreate();
 }
 
 void NatsLog::OnStream(absl::StatusOr<StreamFacts> facts) {

@@ -75,6 +75,7 @@ class NatsLog : public Log {
   void StartConnecting();
   void OnConnectResult(absl::StatusOr<std::unique_ptr<NatsConnection>> result);
   void StartSession(std::unique_ptr<NatsConnection> connection);
+  [[nodiscard]] absl::Status MayCreate() const;
   void OnStream(absl::StatusOr<StreamFacts> facts);
   void BecomeConnected(const StreamFacts& facts);
   void EndSession(const absl::Status& why);

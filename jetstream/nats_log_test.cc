@@ -241,6 +241,22 @@ TEST_P(NatsLogTest, GivesUpAConnectionThatIsSilent) {
   ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
 }
 
+TEST_P(NatsLogTest, AStreamThatVanishesIsNotMadeAnew) {
+  Notes notes;
+  NatsLog log(&loop_, Options());
+  absl::Status fatal;
+  log.Open(&notes, [&](const absl::Status& why) { fatal = why; });
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+  log.Append(StreamSeq(1), {.subject = "$KV.b.k", .header = "h", .payload = "v"});
+  ASSERT_TRUE(RunUntil([&] { return notes.appended.size() == 1; }));
+  EXPECT_EQ(ApiErrorOf(Ask("$JS.API.STREAM.DELETE.KV_b")).code, 0);
+  log.Append(StreamSeq(2), {.subject = "$KV.b.k", .header = "h", .payload = "v"});
+  ASSERT_TRUE(RunUntil([&] { return !fatal.ok(); }));
+  EXPECT_TRUE(absl::IsFailedPrecondition(fatal)) << fatal;
+  EXPECT_EQ(notes.disconnections, 1);
+  EXPECT_EQ(ApiErrorOf(Ask("$JS.API.STREAM.INFO.KV_b")).err_code, js_error::kStreamNotFound);
+}
+
 TEST_P(NatsLogTest, TriesEveryUrl) {
   NatsLogOptions options = Options();
   options.endpoint = RotateEndpoints({"nats://127.0.0.1:1", server_->url()}, {});
@@ -401,6 +417,18 @@ TEST_P(NatsOldTest, AServerBefore210IsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, NatsOldTest, testing::Values("JETD_NATS_SERVER_2_9"));
+
+TEST(NatsEndpoint, NoErrorShowsASecret) {
+  Loop loop;
+  for (const char* const url :
+       {"nats://user:secret@127.0.0.1:1", "nats://user:secret@no such host:1",
+        "nats://user:secret@127.0.0.1:port", "nats://secret@127.0.0.1:1"}) {
+    const auto made = NatsConnection::Connect(&loop, {.url = url}, "test", std::chrono::seconds(5));
+    EXPECT_FALSE(made.ok());
+    EXPECT_EQ(std::string(made.status().message()).find("secret"), std::string::npos)
+        << made.status();
+  }
+}
 
 TEST(NatsEndpoint, SecretsAreNotShown) {
   EXPECT_EQ(UrlWithoutSecrets("nats://u:p@h:1"), "nats://h:1");

@@ -187,18 +187,23 @@ void CreateStream(NatsApi* api, const StreamOptions& options,
 }  // namespace
 
 void SetUpStream(NatsApi* api, const StreamOptions& options,
+                 std::function<absl::Status()> may_create,
                  std::function<void(absl::StatusOr<StreamFacts>)> done) {
-  const auto on_reply =
-      [api, options, done = std::move(done)](const absl::StatusOr<NatsMessage*>& reply) mutable {
-        const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
-        if (absl::IsNotFound(answer.status())) return CreateStream(api, options, std::move(done));
-        if (!answer.ok()) return done(answer.status());
-        const absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
-        if (!facts.ok()) return done(facts.status());
-        const absl::Status checked = CheckStreamConfig(options.bucket, answer->at("config"));
-        if (!checked.ok()) return done(checked);
-        done(facts);
-      };
+  const auto on_reply = [api, options, may_create = std::move(may_create), done = std::move(done)](
+                            const absl::StatusOr<NatsMessage*>& reply) mutable {
+    const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
+    if (absl::IsNotFound(answer.status())) {
+      const absl::Status may = may_create();
+      if (!may.ok()) return done(may);
+      return CreateStream(api, options, std::move(done));
+    }
+    if (!answer.ok()) return done(answer.status());
+    const absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
+    if (!facts.ok()) return done(facts.status());
+    const absl::Status checked = CheckStreamConfig(options.bucket, answer->at("config"));
+    if (!checked.ok()) return done(checked);
+    done(facts);
+  };
   api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(options.bucket))), "", on_reply);
 }
 
@@ -207,7 +212,9 @@ void AskStream(NatsApi* api, const std::string& bucket,
   api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(bucket))), "",
                [done = std::move(done)](const absl::StatusOr<NatsMessage*>& reply) {
                  const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
-                 if (!answer.ok()) return done(answer.status());
+                 if (!answer.ok()) {
+                   return done(MakeError(Errc::kUnavailable, MessageOf(answer.status())));
+                 }
                  done(FactsOf(*answer));
                });
 }

@@ -46,7 +46,9 @@ struct StreamFacts {
 
 // Finds the bucket's stream and checks it, or makes it. Never changes one that is there. `done`
 // gets FailedPrecondition for what no patience mends. The engine thread; `api` outlives it.
+// `may_create` is asked before one is made; its error is handed to `done`.
 void SetUpStream(NatsApi* api, const StreamOptions& options,
+                 std::function<absl::Status()> may_create,
                  std::function<void(absl::StatusOr<StreamFacts>)> done);
 
 // Asks for the stream's facts as they are now.
