@@ -136,6 +136,17 @@ void Replay::Broken(StreamSeq at, const std::string& what) {
                                          std::to_string(at.value()), ": ", what));
 }
 
+// R7. Elsewhere a hole is loss anyway.
+void Replay::CheckBehindHole(const Held& held) {
+  if (!log_->exclusive()) return;
+  const bool led = term_behind_hole_ != Term{} && held.header.term >= term_behind_hole_;
+  if (!led && held.kind != Kind::kCompact) return;
+  error_ = MakeError(
+      Errc::kCorrupt,
+      Cat("records before sequence ", hole_.value(), " are missing, and the one at ",
+          held.seq.value(), " shows that they were safe; restore the data folder from a backup"));
+}
+
 // `first` opens a group, or stands alone. Above the compact revision a key's record must carry the
 // next revision (R3).
 bool Replay::CheckRevision(const Held& first) {
@@ -156,6 +167,7 @@ void Replay::Accept(Held held) {
   if (held.kind == Kind::kBarrier) result_.dead.push_back(held.seq);
   if (held.kind == Kind::kBarrier || held.kind == Kind::kOther) return;
   if (hole_ != StreamSeq{}) {
+    CheckBehindHole(held);
     behind_hole_.push_back(held.seq);
     return;
   }
@@ -208,9 +220,11 @@ void Replay::OnTerm(const Held& held) {
   if (hole_ != StreamSeq{}) {
     if (!IsVoid(hole_)) {
       if (!log_->exclusive()) Broken(hole_, "a term record does not void what lies before it");
+      if (term_behind_hole_ == Term{}) term_behind_hole_ = term->term;
       return;
     }
     hole_ = StreamSeq{};
+    term_behind_hole_ = Term{};
     result_.dead.insert(result_.dead.end(), behind_hole_.begin(), behind_hole_.end());
     behind_hole_.clear();
   }

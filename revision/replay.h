@@ -51,6 +51,10 @@ struct SystemRecords {
 // A breach of R2 or R3 is loss. Where jetd alone writes and syncs before it answers (an exclusive
 // log), what lies behind a hole was never answered either: all from it to the end is voided.
 // Elsewhere it is kCorrupt.
+//   R7  So it is on an exclusive log when a record behind the hole proves that all before it was
+//       safe: a compaction record, or one of a leader whose term record lies behind the hole and
+//       does not void it (it led only after that record, and so all before it, was synced). Then
+//       it was no power cut: the disk lost what it had promised to hold.
 //
 // Run may be called again, after an error of the connection or because the stream has grown before
 // its caller could take over: it goes on where it stopped.
@@ -96,6 +100,7 @@ class Replay {
   void Apply(const Held& held);
   void ApplySystem(const Held& held);
   bool CheckRevision(const Held& first);
+  void CheckBehindHole(const Held& held);
   void Broken(StreamSeq at, const std::string& what);
   void AddVoid(StreamSeq first, StreamSeq last);
   [[nodiscard]] bool IsVoid(StreamSeq seq);
@@ -109,7 +114,6 @@ class Replay {
   Result result_;
   absl::Status error_;                          // what ends the replay
   std::map<StreamSeq, StreamSeq> known_voids_;  // first -> last
-  std::map<StreamSeq, std::string> terms_;      // payloads by sequence
   std::map<StreamSeq, Revision> compacts_;      // by sequence
   Revision compacted_;                          // of the newest of them
   StreamSeq position_;                          // all at or below was looked at
@@ -118,6 +122,7 @@ class Replay {
   std::vector<Held> group_;
   std::vector<StreamSeq> behind_hole_;  // records that hole_ makes void
   StreamSeq hole_;                      // not 0: everything from here on counts as void
+  Term term_behind_hole_;               // first of a term record there that does not void it
 };
 
 }  // namespace jetd::revision

@@ -158,6 +158,33 @@ TEST_F(ReplayTest, R3WithAServerOfOurOwnAHoleWasNeverAnswered) {
   EXPECT_FALSE(Has("b") || Has("c"));
 }
 
+TEST_F(ReplayTest, R7ALeaderBehindTheHoleProvesThatWhatIsMissingWasSafe) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Key("b", 4);
+  TermAt(2, 4);  // its leader has seen revision 3
+  Key("c", 5, 1, 1, 2);
+  EXPECT_EQ(GetErrc(Run(/*exclusive=*/true).status()), Errc::kCorrupt);
+}
+
+TEST_F(ReplayTest, R7ATermRecordAloneProvesNothing) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Key("b", 4);
+  TermAt(2, 4);  // written, and never synced
+  const auto result = Run(/*exclusive=*/true);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->voids, (Ranges{{StreamSeq(3), StreamSeq(4)}}));
+}
+
+TEST_F(ReplayTest, R7ACompactionBehindTheHoleProvesThatWhatIsMissingWasSafe) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Key("b", 4);
+  CompactAt(2, 4);
+  EXPECT_EQ(GetErrc(Run(/*exclusive=*/true).status()), Errc::kCorrupt);
+}
+
 TEST_F(ReplayTest, R3BelowTheCompactRevisionPartsMayBeGone) {
   TermAt(1, 1);
   Key("a", 2);
