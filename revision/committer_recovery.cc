@@ -129,7 +129,8 @@ void Committer::Impl::StartReplay() {
 
 void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   if (!result.ok()) {
-    if (GetErrc(result.status()) != Errc::kUnavailable) {
+    const Errc why = GetErrc(result.status());
+    if (why != Errc::kUnavailable && why != Errc::kTimeout) {
       Fatal(result.status());
       return;
     }
@@ -144,6 +145,10 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
     log::Warn("{} records in the bucket were not written by jetd; they are ignored and voided",
               result->foreign);
     counters.foreign_records += result->foreign;
+  }
+  for (const SeqRange& range : result->voids) {
+    log::Warn("the records at {}..{} were not written to their end or by others: voiding them",
+              range.first.value(), range.last.value());
   }
   term = result->term;
   system = result->system;

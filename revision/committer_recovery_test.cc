@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What happens when connections break, others write, or others take over.
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -299,6 +301,34 @@ TEST_F(CommitterRecoveryTest, AFullStreamIsStartedByRemovingGarbageFirst) {
   EXPECT_TRUE(next.committer->leading()) << next.committer->waiting_for();
   EXPECT_LT(stream_.State().messages, messages);
   EXPECT_EQ(next.Get("k"), "4");
+}
+
+// A log whose first reads get no answer in time, as with a nats-server that is busy starting.
+class SlowLog : public MemoryLog {
+ public:
+  using MemoryLog::MemoryLog;
+  void Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) override {
+    if (timeouts == 0) return MemoryLog::Read(options, std::move(on_record), std::move(done));
+    --timeouts;
+    exec->Defer([done = std::move(done)] { done(MakeError(Errc::kTimeout, "no answer")); });
+  }
+  FakeExecutor* exec = nullptr;
+  int timeouts = 0;
+};
+
+TEST_F(CommitterRecoveryTest, AReplayThatGetsNoAnswerInTimeIsTriedAgain) {
+  SlowLog log(&exec_, &stream_);
+  log.exec = &exec_;
+  log.timeouts = 2;
+  Store store;
+  Committer committer(&exec_, &log, &store, {.member_name = "a", .incarnation = "a"});
+  std::optional<absl::Status> fatal;
+  committer.Start([&](const absl::Status& why) { fatal = why; });
+  Settle();
+  Settle();
+  EXPECT_FALSE(fatal.has_value()) << *fatal;
+  EXPECT_TRUE(committer.leading());
+  committer.Stop();
 }
 
 TEST_F(CommitterRecoveryTest, AStreamThatWentBackIsCorrupt) {
