@@ -289,7 +289,8 @@ class Scenario:
         return f"{EVENTS}, to live {EVENT_TTL_S} s"
 
     def garbage_collection(self):
-        self.cluster.kubectl("delete", "deployment", "web", "-n", "shop", "--wait=false")
+        self.api.write("DELETE", "/apis/apps/v1/namespaces/shop/deployments/web",
+                       {"propagationPolicy": "Background"})
         self.cluster.kill_server()
         left = len(self.cluster.keys("/registry/pods/shop/"))
         for kind in ("replicasets", "pods"):
