@@ -43,6 +43,18 @@ std::string OutsideCaveat(int replicas) {
 
 }  // namespace
 
+std::vector<std::string> WarningsOf(const LogInfo& info) {
+  std::vector<std::string> warnings;
+  if (!info.durability_caveat.empty()) warnings.push_back(info.durability_caveat);
+  if (info.max_payload_bytes < limits::kMaxRequestBytes) {
+    warnings.push_back(
+        Cat("the nats-server's max_payload leaves ", info.max_payload_bytes,
+            " bytes for a value: larger ones, which etcd takes up to 1.5 MiB, are refused; set "
+            "max_payload to 8MB there"));
+  }
+  return warnings;
+}
+
 // Everything that belongs to one connection.
 struct NatsLog::Session {
   std::unique_ptr<NatsConnection> connection;
@@ -211,6 +223,11 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   log::Info("connected to nats-server {} at {}, stream {} with {} records",
             info_.server_version.empty() ? "(unknown version)" : info_.server_version,
             nats->server().url, StreamName(options_.stream.bucket), facts.state.messages);
+  std::vector<std::string> warnings = WarningsOf(info_);
+  if (warnings != warned_) {
+    for (const std::string& warning : warnings) log::Warn("{}", warning);
+    warned_ = std::move(warnings);
+  }
   observer_->OnConnected(info_);
 }
 

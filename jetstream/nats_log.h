@@ -40,6 +40,10 @@ struct NatsLogOptions {
   std::chrono::milliseconds max_backoff{2'000};
 };
 
+// What whoever runs jetd should know about this log, one line each: what an answered write
+// survives, and that large requests will be refused. Logged when it changes.
+[[nodiscard]] std::vector<std::string> WarningsOf(const LogInfo& info);
+
 // The Log on a real nats-server: see Log for what it promises.
 //
 // One connection at a time, a NatsSession, and it is never mended: when it breaks, everything of it
@@ -101,6 +105,7 @@ class NatsLog : public Log {
   // Replaced by Close: what holds the old one weakly does not run any more.
   std::shared_ptr<bool> open_;
   LogInfo info_;
+  std::vector<std::string> warned_;  // what was logged of WarningsOf
   std::unique_ptr<Session> session_;
   std::vector<std::unique_ptr<Session>> retired_;
   std::chrono::milliseconds backoff_;

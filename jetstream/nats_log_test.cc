@@ -150,6 +150,17 @@ TEST_P(NatsLogTest, AppendsInAChainAndReadsBack) {
   EXPECT_EQ(seen.size(), 991U);
 }
 
+TEST(WarningsOfTest, SaysWhatAPowerCutCostsAndWhichRequestsAreRefused) {
+  LogInfo info;
+  info.max_payload_bytes = 7 << 20;
+  EXPECT_TRUE(WarningsOf(info).empty());
+  info.durability_caveat = "a power cut loses all";
+  EXPECT_EQ(WarningsOf(info), std::vector<std::string>{"a power cut loses all"});
+  info.max_payload_bytes = (1 << 20) - 66'000;  // the server's default
+  ASSERT_EQ(WarningsOf(info).size(), 2U);
+  EXPECT_NE(WarningsOf(info)[1].find("max_payload"), std::string::npos);
+}
+
 TEST_P(NatsLogTest, MakesABucketThatKvToolsOpen) {
   Notes notes;
   NatsLog log(&loop_, Options());
