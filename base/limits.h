@@ -18,9 +18,10 @@ inline constexpr size_t kMaxRequestBytes = 1536UL * 1024;
 inline constexpr size_t kGrpcOverheadBytes = 512UL * 1024;
 // Operations in a transaction, and compares, each. Beyond: "etcdserver: too many operations…".
 inline constexpr int kMaxTxnOps = 128;
-// Nesting of transactions. etcd has none; ours keeps a stack from running out. Beyond:
+// Nesting of transactions. etcd bounds it by --max-txn-ops alone, to one level more than its
+// default of 128; ours keeps a stack from running out when that flag is larger. Beyond:
 // InvalidArgument.
-inline constexpr int kMaxTxnDepth = 64;
+inline constexpr int kMaxTxnDepth = kMaxTxnOps + 1;
 
 // --- The stream -----------------------------------------------------------------------------
 // An encoded subject. Long ones travel in a header (jetstream/long_subject.h), and a header block

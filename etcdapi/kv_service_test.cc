@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/etcdpb/rpc.grpc.pb.h"
+#include "base/limits.h"
 #include "base/strings.h"
 #include "etcdapi/testing/test_server.h"
 #include "gmock/gmock.h"
@@ -111,6 +112,37 @@ TEST_F(KvServiceTest, RunsTransactionsWithNestedOnes) {
   EXPECT_TRUE(nested.has_header());
   EXPECT_EQ(nested.responses(0).response_range().kvs(0).value(), "1");
   EXPECT_EQ(response.header().revision(), 3);
+}
+
+// A transaction of `levels` levels, each in the success branch of the one around it.
+etcdserverpb::TxnRequest Nested(int levels) {
+  etcdserverpb::TxnRequest txn;
+  etcdserverpb::TxnRequest* level = &txn;
+  for (int i = 1; i < levels; ++i) level = level->add_success()->mutable_request_txn();
+  return txn;
+}
+
+TEST_F(KvServiceTest, RunsDeeplyNestedTransactions) {
+  constexpr int kLevels = 45;  // C++'s decoder takes no deeper answer, on the client's side
+  etcdserverpb::TxnResponse response;
+  ASSERT_TRUE(Txn(Nested(kLevels), &response).ok());
+  int depth = 1;
+  const etcdserverpb::TxnResponse* inner = &response;
+  for (; inner->responses_size() == 1; ++depth) inner = &inner->responses(0).response_txn();
+  EXPECT_EQ(depth, kLevels);
+}
+
+TEST_F(KvServiceTest, TakesTransactionsAsDeepAsEtcd) {
+  // Of the deepest only the failure branch runs, so that the answer is flat.
+  etcdserverpb::TxnRequest deepest = Nested(limits::kMaxTxnDepth);
+  deepest.add_compare()->set_key("absent");
+  deepest.mutable_compare(0)->set_result(Compare::GREATER);
+  etcdserverpb::TxnResponse response;
+  EXPECT_TRUE(Txn(deepest, &response).ok());
+  for (const int levels : {limits::kMaxTxnDepth + 1, 5 * limits::kMaxTxnDepth}) {
+    ExpectError(Txn(Nested(levels), &response), StatusCode::INVALID_ARGUMENT,
+                "etcdserver: too many operations in txn request");
+  }
 }
 
 TEST_F(KvServiceTest, DeletesWithPreviousValues) {

@@ -78,13 +78,17 @@ TEST(RequestCheckTest, EveryPartHasAKey) {
   EXPECT_EQ(Check(nested, kLimits), Refusal::kEmptyKey);
 }
 
+// By default the count of operations ends it, at the same depth as in etcd; then our own bound.
 TEST(RequestCheckTest, DepthIsBounded) {
+  constexpr RequestLimits kManyOps{.max_request_bytes = kLimits.max_request_bytes,
+                                   .max_txn_ops = 1000};
   TxnRequest txn;
   TxnRequest* level = &txn;
   for (int i = 1; i < limits::kMaxTxnDepth; ++i) level = AddTxn(level);
   EXPECT_EQ(Check(txn, kLimits), std::nullopt);
   AddTxn(level);
-  EXPECT_EQ(Check(txn, kLimits), Refusal::kTxnTooDeep);
+  EXPECT_EQ(Check(txn, kLimits), Refusal::kTooManyOps);
+  EXPECT_EQ(Check(txn, kManyOps), Refusal::kTxnTooDeep);
 }
 
 struct OverlapCase {

@@ -165,8 +165,9 @@ grpc::Status ParseRequest(const grpc::ByteBuffer& bytes, google::protobuf::Messa
   const std::string error = FindWireError(*message->GetDescriptor(), Flatten(bytes));
   if (!error.empty()) return MalformedRequest(error);
   if (parsed) return grpc::Status::OK;
-  // Only what C++ bounds and Go does not is left: how deep transactions are nested.
-  return ToGrpc(Refusal::kTxnTooDeep);
+  // Only what C++ bounds and Go does not is left: how deep transactions are nested. So deep that
+  // etcd, with its default of --max-txn-ops, counts too many operations.
+  return ToGrpc(Refusal::kTooManyOps);
 }
 
 revision::RangeOp ToOp(const RangeRequest& request) {
