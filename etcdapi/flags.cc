@@ -92,7 +92,7 @@ void AddMemberFlags(CLI::App* app, Raw* raw) {
   Add(app, group, "advertise-client-urls", &raw->advertise_client_urls,
       "What member list tells clients [the listen URLs]");
   Add(app, group, "listen-metrics-urls", &raw->listen_metrics_urls,
-      "Where /metrics and /health are served");
+      "Where /metrics and /health are to be served (not yet)");
   Add(app, group, "max-request-bytes", &c.limits.max_request_bytes, "Largest request that writes");
   Add(app, group, "max-txn-ops", &c.limits.max_txn_ops, "Most operations in a transaction");
   Add(app, group, "grpc-keepalive-min-time", &raw->keepalive_min_time,
@@ -226,6 +226,9 @@ absl::Status ReadMember(const Raw& raw, Config* c) {
   auto metrics_urls = ParseUrls("listen-metrics-urls", raw.listen_metrics_urls);
   if (!metrics_urls.ok()) return metrics_urls.status();
   c->listen_metrics_urls = *std::move(metrics_urls);
+  if (!c->listen_metrics_urls.empty()) {
+    c->warnings.emplace_back("--listen-metrics-urls has no effect: jetd does not do this yet");
+  }
   c->advertise_client_urls = SplitCommas(raw.advertise_client_urls);
   if (c->advertise_client_urls.empty()) {
     for (const ListenUrl& url : c->listen_client_urls) {

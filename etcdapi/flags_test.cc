@@ -84,7 +84,7 @@ TEST(FlagsTest, TakesWhatKubeadmWritesForEtcd) {
   EXPECT_EQ(config.tls.trusted_ca_file, "/pki/ca.crt");
   EXPECT_EQ(config.watch_progress_interval, 5s);
   EXPECT_EQ(config.listen_metrics_urls.size(), 1U);
-  EXPECT_EQ(config.warnings.size(), 9U);
+  EXPECT_EQ(config.warnings.size(), 10U);
   EXPECT_EQ(config.warnings[1],
             "--initial-advertise-peer-urls has no effect: jetd has no raft and no peers");
 }

@@ -328,6 +328,9 @@ int Program::Run() {
   if (exit_code == kExitOk) {
     log::Info("ending: signal {} ({})", caught_signal.load(), strsignal(caught_signal.load()));
   }
+  // A second signal ends the process at once.
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
   Stop();
   return exit_code;
 }
