@@ -26,6 +26,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "jetstream/file_system.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/stream_setup.h"
 
@@ -172,6 +173,7 @@ absl::Status EmbeddedServer::WriteConfig() {
   unlink(path.c_str());
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return Unusable(Cat("cannot write ", path));
+  const std::string store = options_.data_dir + "/nats";
   // The child writes a file into ports_file_dir that tells the port it picked.
   const std::string text =
       Cat("# Written by jetd at every start.\n", "server_name: jetd\n",
@@ -179,8 +181,8 @@ absl::Status EmbeddedServer::WriteConfig() {
           "\n", "authorization { user: ", Quoted(user_), ", password: ", Quoted(password_), " }\n",
           "max_payload: ", limits::kEmbeddedMaxPayloadBytes, "\n", "max_pending: 268435456\n",
           "log_file: ", Quoted(Private("nats-server.log")), "\n", "logfile_size_limit: 4194304\n",
-          "logfile_max_num: 2\n", "jetstream { store_dir: ", Quoted(options_.data_dir + "/nats"),
-          " }\n");
+          "logfile_max_num: 2\n", "jetstream { store_dir: ", Quoted(store),
+          ", max_file_store: ", MayGrowTo(store), " }\n");
   const ssize_t written = write(fd, text.data(), text.size());
   close(fd);
   if (written != static_cast<ssize_t>(text.size())) return Unusable(Cat("cannot write ", path));

@@ -142,6 +142,23 @@ TEST_F(EmbeddedServerTest, StartsAndEndsInOrder) {
   EXPECT_TRUE(LockIsFree());
 }
 
+// What is stored counts as room: a restart on a disk that the store has filled must not find itself
+// above its limit.
+TEST_F(EmbeddedServerTest, ItsLimitIsAboveWhatItHolds) {
+  constexpr off_t kHeld = off_t{1} << 40;  // a file of holes
+  std::filesystem::create_directories(folder_ + "/nats/jetstream");
+  std::ofstream(folder_ + "/nats/jetstream/held").close();
+  ASSERT_EQ(truncate((folder_ + "/nats/jetstream/held").c_str(), kHeld), 0);
+  auto server = EmbeddedServer::Start(OptionsIn(folder_)).value();
+  ASSERT_TRUE(WaitUntil([&] { return server->endpoint().ok(); }));
+  std::ifstream file(folder_ + "/private/nats.conf");
+  const std::string config((std::istreambuf_iterator<char>(file)),
+                           std::istreambuf_iterator<char>());
+  const size_t at = config.find("max_file_store: ");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_GT(std::stoull(config.substr(at + 16)), static_cast<uint64_t>(kHeld));
+}
+
 TEST_F(EmbeddedServerTest, ASecondOneOnTheSameFolderIsRefused) {
   auto server = EmbeddedServer::Start(OptionsIn(folder_)).value();
   EmbeddedServer::Options second = OptionsIn(folder_);

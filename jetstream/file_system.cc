@@ -2,8 +2,10 @@
 #include "jetstream/file_system.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -44,6 +46,20 @@ std::string CaveatOf(std::string_view type, std::string_view options) {
     }
   }
   return "";
+}
+
+uint64_t MayGrowTo(const std::string& folder) {
+  struct statvfs disk {};
+  if (statvfs(folder.c_str(), &disk) != 0) return 0;
+  uint64_t used = 0;
+  std::error_code error;
+  auto entry = std::filesystem::recursive_directory_iterator(folder, error);
+  for (; !error && entry != std::filesystem::end(entry); entry.increment(error)) {
+    std::error_code gone;  // or a folder
+    const uint64_t size = entry->is_regular_file(gone) ? entry->file_size(gone) : 0;
+    if (!gone) used += size;
+  }
+  return used + static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize / 4 * 3;
 }
 
 std::string FileSystemCaveat(const std::string& folder) {

@@ -2,6 +2,7 @@
 #ifndef JETD_JETSTREAM_FILE_SYSTEM_H_
 #define JETD_JETSTREAM_FILE_SYSTEM_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,11 @@ namespace jetd::jetstream {
 // The same from a line's parts of /proc/self/mountinfo: the type, and mount and super options
 // joined by commas.
 [[nodiscard]] std::string CaveatOf(std::string_view type, std::string_view options);
+
+// How large what lies below `folder` may become: what it is, and three quarters of what is free
+// there. nats-server's own default is three quarters of what is free when it starts: on a disk that
+// a store fills, less than the store has already. 0 if `folder` cannot be seen.
+[[nodiscard]] uint64_t MayGrowTo(const std::string& folder);
 
 }  // namespace jetd::jetstream
 
