@@ -117,6 +117,11 @@ class Process:
                                            start_new_session=True)
         self._sessions.add(self._child.pid)
 
+    @property
+    def code(self):
+        """How it ended: an exit code, or minus a signal."""
+        return self._child.returncode
+
     def running(self):
         return self._child is not None and self._child.poll() is None
 

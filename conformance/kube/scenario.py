@@ -424,10 +424,14 @@ class Scenario:
                     if not key.startswith(moving)}
         self.cluster.apiserver.end(signal.SIGTERM, 90)
         before = still()
-        left = self.cluster.server.end(signal.SIGTERM)
-        expect(not left, f"children {left} of the server still run after SIGTERM")
+        self._stop_server()
         self.cluster.start_server()
         expect(still() == before, "the store has changed")
+        self._stop_server()
+        return f"{len(before)} keys"
+
+    def _stop_server(self):
         left = self.cluster.server.end(signal.SIGTERM)
         expect(not left, f"children {left} of the server still run after SIGTERM")
-        return f"{len(before)} keys"
+        code = self.cluster.server.code
+        expect(code in (0, -signal.SIGTERM), f"the server ended with code {code} after SIGTERM")
