@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <limits>
+#include <memory>
 #include <numeric>
 
 #include "CLI/App.hpp"
@@ -49,6 +50,15 @@ struct Raw {
   std::string progress_interval = "10m";
   std::string compaction_mode = "periodic", compaction_retention = "0";
   std::string log_level = "info", log_format = "text";
+};
+
+// Names and defaults only: that each flag has a variable is said once, at the end.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  [[nodiscard]] std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string& text = option->get_default_str();
+    return text.empty() ? std::string() : Cat(" (", text, ")");
+  }
 };
 
 template <typename... Pieces>
@@ -101,12 +111,11 @@ void AddMemberFlags(CLI::App* app, Raw* raw) {
       "A silent client is pinged after this");
   Add(app, group, "grpc-keepalive-timeout", &raw->keepalive_timeout,
       "and its connection closed after this");
-  auto* progress = Add(app, group, "watch-progress-notify-interval", &raw->progress_interval,
-                       "How often idle watches that asked for it are told the revision");
+  Add(app, group, "watch-progress-notify-interval", &raw->progress_interval,
+      "How often idle watches that asked for it are told the revision");
   // etcd's older spelling, which kubeadm writes.
   app->add_option("--experimental-watch-progress-notify-interval", raw->progress_interval, "")
-      ->group("")
-      ->excludes(progress);
+      ->group("");
   Add(app, group, "auto-compaction-mode", &raw->compaction_mode, "periodic or revision");
   Add(app, group, "auto-compaction-retention", &raw->compaction_retention,
       "What is kept: a time (periodic; a bare number is hours) or a number of revisions; 0: all");
@@ -385,9 +394,11 @@ ParsedFlags ParseFlags(const std::vector<std::string>& arguments) {
   CLI::App app(kIntro, "jetd");
   app.footer(kExamples);
   app.set_help_flag("-h,--help", "Prints this");
-  app.set_version_flag("--version", [] {
+  const auto version = [] {
     return Cat("jetd Version: ", kJetdVersion, "\netcd Version: ", kEtcdVersion);
-  });
+  };
+  app.set_version_flag("--version", version, "Prints the version, and the level of etcd's API");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.get_formatter()->column_width(40);
   AddMemberFlags(&app, &raw);
   AddSecurityFlags(&app, &raw);

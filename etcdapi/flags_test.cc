@@ -157,6 +157,7 @@ TEST(FlagsTest, PrintsVersionAndHelp) {
        {"Member:", "Security:", "NATS:", "Examples:", "--data-dir", "JETD_DATA_DIR"}) {
     EXPECT_THAT(help.output, HasSubstr(part));
   }
+  EXPECT_THAT(help.output, HasSubstr("--max-txn-ops (128)"));
 }
 
 }  // namespace
