@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit),
-// committer_reads.cc (barriers and ranges) and committer_recovery.cc (start, chain break, lost
-// connection, taking over, stepping down).
+// committer_reads.cc (barriers and ranges), committer_patience.cc (clients that wait) and
+// committer_recovery.cc (start, chain break, lost connection, taking over, stepping down).
 #ifndef JETD_REVISION_COMMITTER_IMPL_H_
 #define JETD_REVISION_COMMITTER_IMPL_H_
 

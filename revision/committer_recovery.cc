@@ -472,36 +472,4 @@ void Committer::Impl::Fatal(const absl::Status& why) {
   if (fatal) std::exchange(fatal, nullptr)(why);
 }
 
-// --- clients that wait --------------------------------------------------------------------------
-
-void Committer::Impl::StartPatience() {
-  if (patience != 0 || impatient) return;
-  patience = executor->RunAfter(limits::kUnavailableAfter, [this] { LosePatience(); });
-}
-
-void Committer::Impl::LosePatience() {
-  patience = 0;
-  if (phase == Phase::kLeading) return;
-  impatient = true;
-  log::Warn("not leading for {} s: waiting for {}", limits::kUnavailableAfter.count(), waiting_for);
-  FailAll(MakeError(Errc::kUnavailable, waiting_for), MakeError(Errc::kTimeout, waiting_for));
-}
-
-// Answers all that wait: `unwritten` to what was never sent, `written` to what was and may yet
-// land. The latter stay pending without a client, since their records must be settled. A compaction
-// whose removal is under way has happened, and goes on.
-void Committer::Impl::FailAll(const absl::Status& unwritten, const absl::Status& written) {
-  reads.FailAll(unwritten);
-  for (auto& entry : std::exchange(queue, {})) entry->Answer(unwritten);
-  queue_bytes = 0;
-  for (auto& entry : std::exchange(settled, {})) entry->Answer(unwritten);
-  for (auto& entry : std::exchange(without_room, {})) entry->Answer(written);
-  for (auto* waiting : {&physical, &removing}) {
-    for (const auto& entry : std::exchange(*waiting, {})) entry->Answer(absl::OkStatus());
-  }
-  for (auto& entry : pending) entry->Answer(entry->writes() ? written : unwritten);
-  std::erase_if(pending, [](const auto& entry) { return !entry->writes(); });
-  unproven.clear();
-}
-
 }  // namespace jetd::revision
