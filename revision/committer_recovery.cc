@@ -438,6 +438,8 @@ void Committer::Impl::OnNoSpace() {
     }
     chain.Reset(last);
     Unevaluate();
+    // Their barrier would be a record too, and refused again and again.
+    if (info.replicas > 1) reads.FailAll(MakeError(Errc::kNoSpace));
     if (first <= last) {
       AppendTerm({{first, last}});
     } else if (unsealed) {

@@ -284,6 +284,23 @@ TEST_F(CommitterRecoveryTest, AFullStreamSaysSoAndLosesNothing) {
   EXPECT_EQ(again.Get("g/0"), "");
 }
 
+// There a read needs a record. Without room for it the reader is told so, and does not wait for
+// ever.
+TEST_F(CommitterRecoveryTest, AFullReplicatedStreamTellsReadersToo) {
+  Member member(&exec_, &stream_, "a", {.replicas = 3});
+  member.Put("k", "v");
+  Settle();
+  stream_.set_max_messages(stream_.State().messages);
+  const RangeOp op{.keys = {"k", {}}};
+  std::optional<absl::Status> answer;
+  member.committer->Range(&op, [&](const auto& result) { answer = result.status(); });
+  Settle();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(GetErrc(*answer), Errc::kNoSpace);
+  stream_.set_max_messages(MemoryStream::kNoLimit);
+  EXPECT_EQ(member.Get("k"), "v");
+}
+
 // A start needs room for one term record. What a compaction left behind makes that room.
 TEST_F(CommitterRecoveryTest, AFullStreamIsStartedByRemovingGarbageFirst) {
   {
