@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/strings.h"
 
@@ -94,6 +95,7 @@ void MemoryStream::Delete(StreamSeq seq) {
   auto node = records_.extract(seq);
   if (node.empty()) return;
   bytes_ -= node.mapped()->bytes();
+  if (options_.remember_deleted) deleted_.emplace(seq, node.mapped());
   unsynced_deletes_.insert(std::move(node));
 }
 
@@ -124,10 +126,20 @@ void MemoryStream::PowerCut() {
   late_.clear();
 }
 
+void MemoryStream::ReviveDeleted(const std::function<bool(const Stored&)>& which) {
+  JETD_CHECK(options_.remember_deleted);
+  for (const auto& [seq, record] : deleted_) {
+    if (seq > last_ || !which(*record)) continue;
+    if (records_.emplace(seq, record).second) bytes_ += record->bytes();
+    unsynced_deletes_.erase(seq);
+  }
+}
+
 void MemoryStream::Recreate(int64_t created_ns) {
   options_.created_ns = created_ns;
   records_.clear();
   unsynced_deletes_.clear();
+  deleted_.clear();
   late_.clear();
   last_ = StreamSeq(0);
   synced_ = StreamSeq(0);

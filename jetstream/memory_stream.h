@@ -35,6 +35,8 @@ class MemoryStream {
   struct Options {
     std::string bucket = "B";
     int64_t created_ns = 1'700'000'000'000'000'000;
+    // Keeps what is deleted, for ReviveDeleted.
+    bool remember_deleted = false;
   };
   static constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 
@@ -95,6 +97,10 @@ class MemoryStream {
   // deleted records are back. Late records are lost. Connections are not the stream's matter: break
   // them first.
   void PowerCut();
+  // Records that were deleted at any time, synced or not, are back if `which` says so: nats-server
+  // 2.15 forgets deletions when it is killed, recovers, and is killed again.
+  // REQUIRES: remember_deleted.
+  void ReviveDeleted(const std::function<bool(const Stored&)>& which);
   // The stream is deleted and made anew: empty, at sequence 0, with another identity.
   void Recreate(int64_t created_ns);
 
@@ -117,6 +123,7 @@ class MemoryStream {
   uint64_t max_bytes_ = kNoLimit;
   // Deleted, and back after a power cut.
   std::map<StreamSeq, StoredPtr> unsynced_deletes_;
+  std::map<StreamSeq, StoredPtr> deleted_;  // all of them, if they are remembered
   std::deque<Stored> late_;
   int next_listener_ = 1;
   std::map<int, Listener> listeners_;
