@@ -341,6 +341,7 @@ void Committer::Impl::CompactMore() {
   Collector::Batch batch;
   batch.hidden = std::exchange(garbage.superseded, {});
   batch.markers = std::exchange(garbage.tombstones, {});
+  garbage.last_tombstones.clear();
   batch.hidden.insert(batch.hidden.end(), system.superseded.begin(), system.superseded.end());
   system.superseded.clear();
   std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {

@@ -243,8 +243,8 @@ TEST_F(CommitterTest, CompactionRemovesWhatNobodyCanSee) {
     ASSERT_TRUE(done.has_value());
     EXPECT_TRUE(done->ok());
     EXPECT_EQ(member.recorder.compacted, Revision(13));
-    // Left: the term record, "other", the compaction.
-    EXPECT_EQ(stream_.State().messages, 3U);
+    // Left: the term record, "other", the compaction, and what hides "k".
+    EXPECT_EQ(stream_.State().messages, 4U);
     auto below = member.Range({.keys = {"k", {}}, .revision = Revision(5)});
     EXPECT_EQ(GetErrc(below->status()), Errc::kCompacted);
   }
@@ -254,6 +254,38 @@ TEST_F(CommitterTest, CompactionRemovesWhatNobodyCanSee) {
   EXPECT_EQ(again.store.compacted(), Revision(13));
   EXPECT_EQ(again.Get("k"), "");
   EXPECT_EQ(again.Get("other"), "o");
+}
+
+// nats-server may bring back records whose deletion it answered long ago.
+TEST_F(CommitterTest, RecordsThatComeBackBringNoKeyBack) {
+  jetstream::MemoryStream stream({.remember_deleted = true});
+  {
+    Member member(&exec_, &stream, "a");
+    for (const char* key : {"gone", "again", "twice"}) member.Put(key, "1");
+    for (const char* key : {"gone", "again", "twice"}) member.Put(key, "2");
+    member.Delete("", std::string(1, '\0'));
+    member.Put("again", "3");
+    member.Put("twice", "3");
+    member.Delete("twice");
+    member.Put("other", "o");
+    Settle();
+    for (const int64_t revision : {9, 11, 12}) {
+      std::optional<absl::StatusOr<Revision>> done;
+      member.committer->Compact(Revision(revision), Committer::Wait::kPhysical,
+                                [&](auto r) { done = std::move(r); });
+      exec_.Advance(seconds(2));
+      ASSERT_TRUE(done.has_value() && done->ok());
+    }
+  }
+  // The values, not what hid them.
+  stream.ReviveDeleted([](const auto& record) { return !record.is_delete; });
+  Member again(&exec_, &stream, "b");
+  Settle();
+  EXPECT_EQ(again.Get("gone"), "");
+  EXPECT_EQ(again.Get("again"), "3");
+  EXPECT_EQ(again.Get("twice"), "");
+  EXPECT_EQ(again.Get("other"), "o");
+  EXPECT_EQ(again.store.stats().keys, 2U);
 }
 
 TEST_F(CommitterTest, LeasesTakeTheirKeysAlongInOneRevision) {

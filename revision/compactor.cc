@@ -32,7 +32,10 @@ bool Compactor::Step(size_t max_changes, Garbage* garbage) {
     }
     log_->PopFront();
     if (change->tombstone()) {
-      Note(change, garbage);
+      // What is newer than the horizon may be pending, and then never land.
+      const KvBlock* newer = KeyIndex::Newer(change);
+      const bool last = newer == nullptr || newer->mod_revision() > horizon_;
+      (last ? garbage->last_tombstones : garbage->tombstones).push_back(change->seq());
       index_->DropOldest(change);
     }
   }

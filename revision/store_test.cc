@@ -174,6 +174,7 @@ TEST(StoreTest, CompactionKeepsATombstoneOfItsOwnRevision) {
             Errc::kCompacted);
   garbage = store.Compact(Revision(5));
   EXPECT_EQ(garbage.tombstones, std::vector<StreamSeq>{StreamSeq(3)});
+  EXPECT_TRUE(garbage.last_tombstones.empty());
   EXPECT_EQ(store.stats().versions, 1U);
 }
 
