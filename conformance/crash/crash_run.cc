@@ -49,6 +49,7 @@ class Run {
     auto server = ServerProcess::Start(options_.server);
     if (!server.ok()) return server.status();
     server_ = *std::move(server);
+    report_.data_dir = server_->data_dir();
     if (absl::Status ready = server_->WaitReady(options_.patience); !ready.ok()) return ready;
     if (absl::Status started = StartClients(); !started.ok()) return started;
     if (absl::Status killed = KillAgainAndAgain(); !killed.ok()) {

@@ -39,6 +39,7 @@ struct CrashReport {
   int nats_kills = 0;
   size_t compactions = 0;
   int64_t revision = 0;                 // at the end
+  std::string data_dir;                 // of the server; its log is beside it
   std::vector<std::string> violations;  // empty: all is well
   // How writes that were not answered with success ended, and how often.
   std::vector<std::pair<std::string, size_t>> errors;

@@ -77,6 +77,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   Print(*report, options.seed);
+  if (keep) std::cout << "kept: " << report->data_dir << "\n";
   return report->violations.empty() ? 0 : 1;
 }
 

@@ -164,6 +164,19 @@ void OpLog::CheckOrder(const std::string& key, const std::vector<const HistoryEv
   }
 }
 
+// The events of the same key before `event`, newest first, a few of them.
+std::string OpLog::Before(const HistoryEvent& event) const {
+  std::string text;
+  int count = 0;
+  const std::vector<const HistoryEvent*>& events = by_key_.at(event.key);
+  for (auto it = events.rbegin(); it != events.rend() && count < 4; ++it) {
+    if ((*it)->revision >= event.revision) continue;
+    CatTo(text, count == 0 ? "" : ", ", (*it)->is_delete ? "delete " : "put ", (*it)->revision);
+    ++count;
+  }
+  return count == 0 ? "nothing" : text;
+}
+
 void OpLog::CheckVersions(const std::vector<HistoryEvent>& history) {
   std::map<std::string_view, FinalKey> now;
   for (const HistoryEvent& event : history) {
@@ -179,7 +192,8 @@ void OpLog::CheckVersions(const std::vector<HistoryEvent>& history) {
     const int64_t created = before == now.end() ? event.revision : before->second.create_revision;
     if (event.version != version || event.create_revision != created) {
       Violation(Cat(Name(event), " has version ", event.version, " and create revision ",
-                    event.create_revision, ", not ", version, " and ", created));
+                    event.create_revision, ", not ", version, " and ", created,
+                    "; before it: ", Before(event)));
     }
     now[event.key] = {"", created, event.revision, version};
   }

@@ -88,6 +88,7 @@ class OpLog {
   int64_t LandingOfPuts(const WriteOp& op);
   void CheckAcked(const WriteOp& op, int64_t landed);
   void CheckOrder(const std::string& key, const std::vector<const HistoryEvent*>& events);
+  [[nodiscard]] std::string Before(const HistoryEvent& event) const;
   void CheckVersions(const std::vector<HistoryEvent>& history);
   void Violation(const std::string& text);
 

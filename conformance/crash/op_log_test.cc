@@ -161,7 +161,7 @@ TEST_F(OpLogTest, AHoleInTheRevisions) {
 
 TEST_F(OpLogTest, AWrongVersion) {
   history_[3].version = 7;
-  ExpectFound("has version 7 and create revision 2, not 3 and 2");
+  ExpectFound("has version 7 and create revision 2, not 3 and 2; before it: put 3, put 2");
 }
 
 TEST_F(OpLogTest, AnotherFinalState) {
