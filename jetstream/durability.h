@@ -2,6 +2,7 @@
 #ifndef JETD_JETSTREAM_DURABILITY_H_
 #define JETD_JETSTREAM_DURABILITY_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -27,6 +28,9 @@ class Durability {
   virtual void SyncAppends(SafeFn safe) = 0;
   // `safe`: every deletion that was answered before the call is.
   virtual void SyncDeletes(SafeFn safe) = 0;
+  // The number of the newest file that holds records, as the last call that was done saw it; it
+  // grows with each new file. 0 before the first. See NatsLog::Delete.
+  [[nodiscard]] virtual uint64_t NewestBlock() const = 0;
   // One line for people, "" if there is nothing to say: see LogInfo::durability_caveat.
   [[nodiscard]] virtual std::string Caveat() const = 0;
 };

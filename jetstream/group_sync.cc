@@ -17,8 +17,10 @@ void GroupSync::Run(std::function<void(BlockFiles&)> sync, SafeFn safe) {
   helper_.Run(
       [this, alive = std::weak_ptr(alive_), sync = std::move(sync), safe = std::move(safe)] {
         sync(*files_);
-        loop_->Post([alive, safe] {
-          if (!alive.expired()) safe();
+        loop_->Post([this, alive, safe, newest = files_->newest()] {
+          if (alive.expired()) return;
+          newest_block_ = newest;
+          safe();
         });
       });
 }

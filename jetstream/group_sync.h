@@ -2,6 +2,7 @@
 #ifndef JETD_JETSTREAM_GROUP_SYNC_H_
 #define JETD_JETSTREAM_GROUP_SYNC_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,6 +36,7 @@ class GroupSync : public Durability {
   void SyncStream(SafeFn safe) override;
   void SyncAppends(SafeFn safe) override;
   void SyncDeletes(SafeFn safe) override;
+  [[nodiscard]] uint64_t NewestBlock() const override { return newest_block_; }
   [[nodiscard]] std::string Caveat() const override { return caveat_; }
 
  private:
@@ -44,6 +46,7 @@ class GroupSync : public Durability {
   // Of the helper thread, while it runs.
   std::unique_ptr<BlockFiles> files_;
   std::string caveat_;
+  uint64_t newest_block_ = 0;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   HelperThread helper_;
 };

@@ -2,7 +2,9 @@
 #include "jetstream/nats_log.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -21,6 +23,10 @@ namespace jetd::jetstream {
 namespace {
 
 constexpr int kMajorVersion = 2;
+// Deletions that were put off are sent so many at a time, with a pause between, as the collector's
+// are: nobody waits for them.
+constexpr size_t kPutOffBatch = 32;
+constexpr std::chrono::milliseconds kPutOffPause{1};
 // Of max_payload, for a record's header block: ours is below 300 bytes, but for a long subject.
 constexpr size_t kHeaderReserveBytes = limits::kMaxSubjectBytes + 1024;
 
@@ -193,7 +199,9 @@ void NatsLog::OnStream(absl::StatusOr<StreamFacts> facts) {
       [this, open = std::weak_ptr(open_), session = session_.get(), facts = *facts] {
         // Another session may be setting up by now.
         if (open.expired() || phase_ != Phase::kSettingUp || session_.get() != session) return;
+        NoteBlock(facts.state.last);
         BecomeConnected(facts);
+        DeletePutOff();
       });
 }
 
@@ -341,6 +349,7 @@ void NatsLog::SyncMore() {
                      upto = appended_] {
     if (open.expired() || session_.get() != session || !connected()) return;
     syncing_ = false;
+    if (options_.durability != nullptr) NoteBlock(upto);
     if (upto > durable_) {
       durable_ = upto;
       observer_->OnDurable(upto);
@@ -376,8 +385,48 @@ void NatsLog::Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn
   session_->records->Get(seqs, std::move(on_record), std::move(done));
 }
 
+// All up to `upto` was written before the newest block was looked for.
+void NatsLog::NoteBlock(StreamSeq upto) {
+  const uint64_t block = options_.durability->NewestBlock();
+  if (block > newest_block_) {
+    if (newest_block_ != 0) in_old_blocks_ = upto_of_newest_;
+    newest_block_ = block;
+    DeletePutOff();
+  }
+  upto_of_newest_ = std::max(upto_of_newest_, upto);
+}
+
+void NatsLog::DeletePutOff() {
+  if (deleting_put_off_ || !connected()) return;
+  std::vector<StreamSeq> batch;
+  for (auto it = put_off_.begin();
+       it != put_off_.end() && *it <= in_old_blocks_ && batch.size() < kPutOffBatch;) {
+    batch.push_back(*it);
+    it = put_off_.erase(it);
+  }
+  if (batch.empty()) return;
+  deleting_put_off_ = true;
+  const auto outstanding = std::make_shared<size_t>(batch.size());
+  for (const StreamSeq seq : batch) {
+    session_->records->Delete(
+        seq, [this, open = std::weak_ptr(open_), outstanding, seq](const absl::Status& status) {
+          if (open.expired()) return;
+          if (!status.ok()) put_off_.insert(seq);
+          if (--*outstanding > 0) return;
+          deleting_put_off_ = false;
+          loop_->RunAfter(kPutOffPause, [this, open] {
+            if (!open.expired()) DeletePutOff();
+          });
+        });
+  }
+}
+
 void NatsLog::Delete(StreamSeq seq, DoneFn done) {
   if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
+  if (options_.durability != nullptr && seq > in_old_blocks_) {
+    put_off_.insert(seq);
+    return Later([done = std::move(done)] { done(absl::OkStatus()); });
+  }
   session_->records->Delete(seq, std::move(done));
 }
 
