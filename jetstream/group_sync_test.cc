@@ -203,7 +203,8 @@ TEST_F(GroupSyncTest, DeletionsThatWereSyncedAreInTheFiles) {
   const std::string b = NewFolder("b");
   auto store = std::make_unique<Store>(&loop_, a);
   ASSERT_TRUE(RunUntil([&] { return store->connected; }));
-  Append(*store, 1, 120, 200 << 10);
+  Append(*store, 1, 60, 200 << 10);
+  Append(*store, 61, 60, 200 << 10);  // begins a newer file than that of record 60
   // All of the first blocks, some of the others, the newest record too.
   std::set<uint64_t> left;
   int deleting = 0;
