@@ -122,10 +122,6 @@ void AppendChain::OnReply(NatsMessage& message) {
   if (serial < first_serial_ || serial >= first_serial_ + pending_.size()) return;
   Pending& pending = pending_[serial - first_serial_];
   if (pending.state != State::kWaiting) return;
-  if (message.payload().empty() && message.status() == 503) {
-    // No stream listens: it is gone, or has no leader. Setting up anew tells.
-    return Break(MakeError(Errc::kUnavailable, "no stream takes records at this nats-server"));
-  }
   if (!Resolve(pending, message)) {
     Break(MakeError(Errc::kCorrupt, Cat("JetStream answered the append of ", pending.seq.value(),
                                         " with ", message.payload().substr(0, 200))));

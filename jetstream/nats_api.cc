@@ -64,10 +64,6 @@ void NatsApi::OnReply(NatsMessage& message) {
   std::from_chars(token.data(), token.data() + token.size(), id);
   auto node = pending_.extract(id);
   if (node.empty()) return;  // it came too late
-  if (message.status() == 503) {
-    node.mapped().done(MakeError(Errc::kUnavailable, "no JetStream answers at this nats-server"));
-    return;
-  }
   node.mapped().done(&message);
 }
 

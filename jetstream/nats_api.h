@@ -50,8 +50,7 @@ inline constexpr int kConsumerNotFound = 10014;
 // never calls back from inside a call.
 class NatsApi {
  public:
-  // The answer, or kUnavailable: nobody there (no JetStream, no such stream for direct requests),
-  // the connection ended; or kTimeout.
+  // The answer, or kUnavailable: the connection ended; or kTimeout.
   using ReplyFn = std::function<void(absl::StatusOr<NatsMessage*>)>;
 
   // `connection` outlives it.

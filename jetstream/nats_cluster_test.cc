@@ -35,8 +35,8 @@ class NatsClusterTest : public testing::Test, public Log::Observer {
       if (done_ && done_()) loop_.Stop();
     });
   }
-  NatsTestServer* Start(const std::string& config) {
-    servers_.push_back(NatsTestServer::StartFrom("JETD_NATS_SERVER", config));
+  NatsTestServer* Start(const std::string& config, const std::string& jetstream = "") {
+    servers_.push_back(NatsTestServer::StartFrom("JETD_NATS_SERVER", config, jetstream));
     return servers_.back().get();
   }
   void Open(NatsLogOptions options) {
@@ -61,8 +61,22 @@ class NatsClusterTest : public testing::Test, public Log::Observer {
       log_->Append(StreamSeq(seq), {.subject = "$KV.b.k", .header = "h", .payload = "v"});
     }
   }
+  // A new stream is not known everywhere at once; until then connections are given up.
+  void WaitUntilItAnswers() {
+    bool answers = false;
+    while (!answers) {
+      ASSERT_TRUE(RunUntil([&] { return connected_; }));
+      bool asked = false;
+      log_->Barrier([&](absl::StatusOr<StreamSeq> last) {
+        answers = last.ok();
+        asked = true;
+      });
+      ASSERT_TRUE(RunUntil([&] { return asked; }));
+    }
+  }
   // All of Log once, on records 1 to `count`.
   void UseEverything(uint64_t count) {
+    WaitUntilItAnswers();
     Append(1, count);
     ASSERT_TRUE(RunUntil([&] { return appended_ == count; }));
     uint64_t read = 0;
@@ -175,11 +189,13 @@ TEST_F(NatsClusterTest, ThreeReplicas) {
 
 TEST_F(NatsClusterTest, AnotherDomain) {
   const int leaf_port = FreePort();
-  NatsTestServer* const hub = Start(Cat("server_name: hub\njetstream { domain: hub }\n",
-                                        "leafnodes { listen: \"127.0.0.1:", leaf_port, "\" }\n"));
+  NatsTestServer* const hub =
+      Start(Cat("server_name: hub\nleafnodes { listen: \"127.0.0.1:", leaf_port, "\" }\n"),
+            ", domain: hub");
   NatsTestServer* const leaf =
-      Start(Cat("server_name: leaf\njetstream { domain: leaf }\n",
-                "leafnodes { remotes: [ { url: \"nats://127.0.0.1:", leaf_port, "\" } ] }\n"));
+      Start(Cat("server_name: leaf\nleafnodes { remotes: [ { url: \"nats://127.0.0.1:", leaf_port,
+                "\" } ] }\n"),
+            ", domain: leaf");
   NatsLogOptions options;
   options.endpoint = RotateEndpoints({leaf->url()}, {});
   options.domain = "hub";

@@ -323,29 +323,43 @@ void NatsConnection::OnReady(Loop::Ready ready) {
 
 void NatsConnection::Drain() {
   draining_ = true;
+  bool unanswered = false;
   // By index: a handler may subscribe.
   for (size_t i = 0; i < subscriptions_.size() && !stopped_; ++i) {
     Subscription* const subscription = subscriptions_[i].get();
     while (!stopped_ && !subscription->dead) {
       natsMsg* msg = nullptr;
-      if (natsSubscription_NextMsg(&msg, subscription->sub, 0) != NATS_OK) break;
+      const natsStatus status = natsSubscription_NextMsg(&msg, subscription->sub, 0);
+      if (status == NATS_NO_RESPONDERS) {
+        unanswered = true;
+        continue;
+      }
+      if (status != NATS_OK) break;
       NatsMessage message(msg);
       subscription->on_message(message);
     }
   }
   draining_ = false;
   std::erase_if(subscriptions_, [](const auto& held) { return held->dead; });
+  if (unanswered) {
+    Lose(Cat("nobody answers at ", server_.url, ": no JetStream, or the stream has no leader"));
+  }
 }
 
 void NatsConnection::CheckClosed() {
-  if (stopped_ || !link_->closed.load() || !on_closed_) return;
-  loop_->UnwatchFd(link_->fd);
+  if (stopped_ || !link_->closed.load()) return;
   const char* detail = nullptr;
   const natsStatus status = natsConnection_GetLastError(nc_, &detail);
   std::string text = Cat("the connection to ", server_.url, " is lost");
   if (status != NATS_OK && detail != nullptr) CatTo(text, ": ", std::string_view(detail));
+  Lose(text);
+}
+
+void NatsConnection::Lose(const std::string& why) {
+  if (stopped_ || !on_closed_) return;
+  loop_->UnwatchFd(link_->fd);
   const ClosedFn on_closed = std::exchange(on_closed_, nullptr);
-  on_closed(absl::UnavailableError(text));
+  on_closed(absl::UnavailableError(why));
 }
 
 }  // namespace jetd::jetstream

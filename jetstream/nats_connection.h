@@ -61,7 +61,10 @@ class NatsConnection {
   // Subjects below it, "<inbox>.<anything>", are this connection's alone.
   [[nodiscard]] const std::string& inbox() const { return inbox_; }
 
-  // From here on messages arrive. `on_closed` comes at most once, never from inside a call.
+  // From here on messages arrive. `on_closed` comes at most once, never from inside a call: the
+  // connection is lost, or something was asked that nobody listens to. (nats.c swallows the message
+  // that says so, and with it what was asked; who asks here asks only what a working JetStream
+  // answers.)
   void Start(ClosedFn on_closed);
   // No callback comes after it, and what was published and not yet sent is dropped.
   void Stop();
@@ -89,6 +92,7 @@ class NatsConnection {
   void Drain();
   void WatchWrites(bool wanted);
   void CheckClosed();
+  void Lose(const std::string& why);
 
   // Constant after Connect.
   Loop* const loop_;

@@ -52,23 +52,25 @@ int FreePort() {
 }
 
 std::unique_ptr<NatsTestServer> NatsTestServer::StartFrom(const char* variable,
-                                                          const std::string& config) {
+                                                          const std::string& config,
+                                                          const std::string& jetstream) {
   const char* program = std::getenv(variable);
   if (program == nullptr || *program == '\0') return nullptr;
-  return std::unique_ptr<NatsTestServer>(new NatsTestServer(program, config));
+  return std::unique_ptr<NatsTestServer>(new NatsTestServer(program, config, jetstream));
 }
 
-NatsTestServer::NatsTestServer(std::string program, const std::string& config)
+NatsTestServer::NatsTestServer(std::string program, const std::string& config,
+                               const std::string& jetstream)
     : program_(std::move(program)) {
   std::string name = std::filesystem::temp_directory_path() / "jetd_nats_XXXXXX";
   JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
   folder_ = name;
   port_ = FreePort();
-  std::ofstream(folder_ + "/nats.conf")
-      << "listen: \"127.0.0.1:" << port_ << "\"\n"
-      << "max_payload: 8MB\n"
-      << "jetstream { store_dir: \"" << folder_ << "/js\", max_file_store: 10GB }\n"
-      << config;
+  std::ofstream(folder_ + "/nats.conf") << "listen: \"127.0.0.1:" << port_ << "\"\n"
+                                        << "max_payload: 8MB\n"
+                                        << "jetstream { store_dir: \"" << folder_
+                                        << "/js\", max_file_store: 10GB " << jetstream << " }\n"
+                                        << config;
   Start();
 }
 

@@ -18,9 +18,11 @@ class NatsTestServer {
  public:
   // The program that the environment variable names (JETD_NATS_SERVER, …); null if it is unset or
   // empty, so that the test can skip.
-  // `config` is added to the configuration.
+  // `config` is added to the configuration, `jetstream` to its block of that name (of which the
+  // last one counts, with its folder).
   static std::unique_ptr<NatsTestServer> StartFrom(const char* variable,
-                                                   const std::string& config = "");
+                                                   const std::string& config = "",
+                                                   const std::string& jetstream = "");
 
   ~NatsTestServer();
   NatsTestServer(const NatsTestServer&) = delete;
@@ -38,7 +40,7 @@ class NatsTestServer {
   void Restart();
 
  private:
-  NatsTestServer(std::string program, const std::string& config);
+  NatsTestServer(std::string program, const std::string& config, const std::string& jetstream);
   void Start();
 
   const std::string program_;
