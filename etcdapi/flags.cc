@@ -283,7 +283,8 @@ absl::Status ReadNats(const Raw& raw, Config* c) {
   nats.urls = SplitCommas(raw.nats_urls);
   for (const std::string& url : nats.urls) {
     if (!url.starts_with("nats://") && !url.starts_with("tls://")) {
-      return Invalid("--nats-url: \"", url, "\" must start with nats:// or tls://");
+      // Not shown: it may hold a password.
+      return Invalid("--nats-url: every URL must start with nats:// or tls://");
     }
   }
   if (nats.replicas != 1 && nats.replicas != 3 && nats.replicas != 5) {
