@@ -237,8 +237,11 @@ void EmbeddedServer::Keep() {
 pid_t EmbeddedServer::Fork() {
   // What a killed child left behind names a port that is nobody's, or somebody's.
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(Private(""), ignored)) {
-    if (entry.path().extension() == ".ports") std::filesystem::remove(entry.path(), ignored);
+  // Not by a range-for, which throws.
+  std::filesystem::directory_iterator entry(Private(""), ignored);
+  for (; entry != std::filesystem::end(entry); entry.increment(ignored)) {
+    std::error_code gone;
+    if (entry->path().extension() == ".ports") std::filesystem::remove(entry->path(), gone);
   }
   ChildPlan plan;
   plan.program = options_.program;

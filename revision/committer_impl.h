@@ -56,7 +56,6 @@ struct Committer::Impl {
   absl::Status RunEntry(Entry* entry, std::vector<PlannedRecord>* system);
   absl::Status RunGrant(Entry* entry, std::vector<PlannedRecord>* system);
   absl::Status RunRevoke(Entry* entry, std::vector<PlannedRecord>* system);
-  absl::Status CheckCompact(const Entry& entry) const;
   void PlanRecords(Entry* entry, std::vector<PlannedRecord> system);
   [[nodiscard]] PlannedRecord SystemRecord(std::string subject, std::string payload,
                                            bool is_delete) const;
