@@ -39,10 +39,12 @@ StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
   StatusResponse response;
   engine->FillHeader(response.mutable_header(), engine->store->committed());
   response.set_version(kEtcdVersion);
-  // etcdctl divides by it.
-  const int64_t size = std::max<int64_t>(1, static_cast<int64_t>(stream_bytes));
+  const auto held = static_cast<int64_t>(engine->store->stats().bytes);
+  // Never 0: etcdctl divides by it. Before NATS was asked for the first time: what memory holds.
+  const int64_t size =
+      std::max<int64_t>(1, stream_bytes > 0 ? static_cast<int64_t>(stream_bytes) : held);
   response.set_dbsize(size);
-  response.set_dbsizeinuse(std::min(size, static_cast<int64_t>(engine->store->stats().bytes)));
+  response.set_dbsizeinuse(std::min(size, held));
   response.set_leader(engine->committer->leader_id());
   response.set_raftindex(engine->committer->last_seq().value());
   response.set_raftappliedindex(engine->committer->last_seq().value());

@@ -52,6 +52,17 @@ TEST_F(MaintenanceServiceTest, StatusAnswersWithoutNats) {
   EXPECT_EQ(Status().dbsize(), size);
 }
 
+TEST_F(MaintenanceServiceTest, StatusKnowsASizeBeforeNatsWasAsked) {
+  auto kv = etcdserverpb::KV::NewStub(server_.channel());
+  etcdserverpb::PutRequest request;
+  request.set_key("a");
+  request.set_value(std::string(10'000, 'x'));
+  etcdserverpb::PutResponse response;
+  ASSERT_TRUE(kv->Put(&context_, request, &response).ok());
+  server_.OnEngine([&] { server_.log()->Hold(jetstream::MemoryLog::Leg::kApi); });
+  EXPECT_GT(Status().dbsize(), 10'000);
+}
+
 TEST_F(MaintenanceServiceTest, HashKv) {
   etcdserverpb::HashKVResponse response;
   ASSERT_TRUE(maintenance_->HashKV(&context_, {}, &response).ok());
