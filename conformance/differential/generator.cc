@@ -126,7 +126,8 @@ void Generator::AddLeaseCall() {
 void Generator::AddExpiry() {
   pb::LeaseGrantRequest grant;
   grant.set_id(NewLeaseId());
-  grant.set_ttl(random_.Between(2, 3));
+  // Long enough that a busy machine does not let it expire before the keys are put.
+  grant.set_ttl(random_.Between(3, 4));
   AddSettled(grant);
   for (int64_t i = random_.Between(0, 3); i > 0; --i) {
     pb::PutRequest put;
