@@ -254,8 +254,8 @@ void Committer::Impl::ContendAgain() {
   term_record.reset();
   if (no_space) {
     // What committed compactions and term records made superfluous may be removed by anybody,
-    // leader or not; it may be all the room there is.
-    CollectAtStart();
+    // leader or not; it may be all the room there is. Once: each replay names it again.
+    if (collector.waiting() == 0) CollectAtStart();
     collector.Resume();
   }
   const auto delay = std::exchange(no_space, false) ? std::chrono::seconds(1)
