@@ -27,8 +27,8 @@ enum class Errc : int {
   // the committer
   kTooManyRequests,  // a queue is full
   kNoSpace,          // the store's quota, the stream's or the account's limit is reached
-  kUnavailable,      // NATS cannot be reached, or the write's fate is sealed as "not happened"
-  kNoLeader,         // this member does not lead and knows no leader
+  kUnavailable,      // the connection is lost; a write's fate is sealed as "not happened"
+  kNoLeader,         // this member does not lead: another does, or NATS is away for long
   kStopped,          // this member is shutting down
   kTimeout,          // no answer in time; a write may have happened
   kCorrupt,          // the stream breaks a rule that it must never break

@@ -56,7 +56,7 @@ Committer::Impl::~Impl() {
 absl::Status Committer::Impl::Refusal() const {
   if (stopped || phase == Phase::kStopped) return MakeError(Errc::kStopped);
   if (phase == Phase::kSuperseded) return MakeError(Errc::kNoLeader, waiting_for);
-  if (impatient) return MakeError(Errc::kUnavailable, waiting_for);
+  if (impatient) return MakeError(Errc::kNoLeader, waiting_for);
   return absl::OkStatus();
 }
 

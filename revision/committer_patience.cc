@@ -19,7 +19,7 @@ void Committer::Impl::LosePatience() {
   if (phase == Phase::kLeading) return;
   impatient = true;
   log::Warn("not leading for {} s: waiting for {}", limits::kUnavailableAfter.count(), waiting_for);
-  FailAll(MakeError(Errc::kUnavailable, waiting_for), MakeError(Errc::kTimeout, waiting_for));
+  FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
 }
 
 // Answers all that wait: `unwritten` to what was never sent, `written` to what was and may yet

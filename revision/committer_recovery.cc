@@ -470,7 +470,7 @@ void Committer::Impl::Fatal(const absl::Status& why) {
   waiting_for = std::string(MessageOf(why));
   collector.Suspend();
   // Whether what is in flight happened will be seen after the restart.
-  FailAll(MakeError(Errc::kUnavailable, waiting_for), MakeError(Errc::kTimeout, waiting_for));
+  FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
   if (fatal) std::exchange(fatal, nullptr)(why);
 }
 

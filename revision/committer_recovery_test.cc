@@ -249,12 +249,12 @@ TEST_F(CommitterRecoveryTest, WithoutNatsAnswersComeInFiveSeconds) {
   EXPECT_FALSE(sent->answer || waiting->answer || read);
   exec_.Advance(milliseconds(200));
   EXPECT_EQ(ErrcOf(sent), Errc::kTimeout) << "it may have happened";
-  EXPECT_EQ(ErrcOf(waiting), Errc::kUnavailable) << "it did not";
+  EXPECT_EQ(ErrcOf(waiting), Errc::kNoLeader) << "it did not";
   ASSERT_TRUE(read.has_value());
-  EXPECT_EQ(GetErrc(*read), Errc::kUnavailable);
+  EXPECT_EQ(GetErrc(*read), Errc::kNoLeader);
   auto later = member.Put("k", "later");
   exec_.RunDeferred();
-  EXPECT_EQ(ErrcOf(later), Errc::kUnavailable) << "at once by now";
+  EXPECT_EQ(ErrcOf(later), Errc::kNoLeader) << "at once by now";
   // What may have happened is settled all the same: it happens.
   member.log.Release(Leg::kRequest);
   member.log.Reconnect();
