@@ -345,7 +345,7 @@ TEST_F(LessorTest, AfterNatsWasAwayKeepAlivesComeFirst) {
   exec_.Advance(seconds(20));
   EXPECT_EQ(member_->count(), 2U);
   ASSERT_TRUE(early->has_value());
-  EXPECT_EQ(ErrcOf(early), Errc::kUnavailable);
+  EXPECT_EQ(ErrcOf(early), Errc::kNoLeader);
   member_->log.Reconnect();
   exec_.Advance(milliseconds(1'500));
   EXPECT_EQ(member_->count(), 2U);
