@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdclient/client.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <future>
@@ -33,13 +37,23 @@ TEST(ClientConnect, NamesTheFileThatIsMissing) {
 }
 
 TEST(ClientConnect, FailsAtOnceWhenNobodyListens) {
-  // Port 1 of the loopback: refused.
-  auto client = Client::Connect({.endpoint = "http://127.0.0.1:1"});
+  // A port that is taken, so that nobody else comes to listen there, but not listened on: refused.
+  const int held = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(bind(held, generic, size), 0);
+  ASSERT_EQ(getsockname(held, generic, &size), 0);
+  auto client =
+      Client::Connect({.endpoint = Cat("http://127.0.0.1:", int{ntohs(address.sin_port)})});
   ASSERT_TRUE(client.ok());
   EXPECT_TRUE(absl::IsUnavailable((*client)->Call(pb::StatusRequest()).status()));
   const auto watch = (*client)->OpenWatch();
   EXPECT_TRUE(absl::IsUnavailable(watch->Next(kLong).status()));
   EXPECT_TRUE(absl::IsUnavailable((*client)->CallRangeStream(pb::RangeRequest()).status()));
+  close(held);
 }
 
 // On a real etcd; skips where there is none.
