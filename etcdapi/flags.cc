@@ -16,6 +16,7 @@
 #include "base/strings.h"
 #include "etcdapi/foreign_flags.h"
 #include "etcdapi/maintenance_service.h"
+#include "jetstream/stream_setup.h"
 
 namespace jetd::etcdapi {
 namespace {
@@ -286,6 +287,10 @@ absl::Status ReadNats(const Raw& raw, Config* c) {
       // Not shown: it may hold a password.
       return Invalid("--nats-url: every URL must start with nats:// or tls://");
     }
+  }
+  if (!jetstream::IsBucketName(nats.bucket)) {
+    return Invalid("--bucket: \"", nats.bucket,
+                   "\" is no name of a bucket; it takes letters, digits, - and _");
   }
   if (nats.replicas != 1 && nats.replicas != 3 && nats.replicas != 5) {
     return Invalid("--nats-replicas must be 1, 3 or 5");

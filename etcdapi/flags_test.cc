@@ -125,6 +125,8 @@ TEST(FlagsTest, ExplainsBadValues) {
   EXPECT_THAT(ErrorOf({"--log-level", "loud"}), HasSubstr("--log-level"));
   EXPECT_THAT(ErrorOf({"--nats-url", "http://x"}), HasSubstr("nats://"));
   EXPECT_THAT(ErrorOf({"--nats-url", "user:secret@x:4222"}), Not(HasSubstr("secret")));
+  EXPECT_THAT(ErrorOf({"--bucket", "a.b"}), HasSubstr("letters, digits, - and _"));
+  EXPECT_THAT(ErrorOf({"--bucket", ""}), HasSubstr("--bucket"));
   EXPECT_THAT(ErrorOf({"--nats-replicas", "3"}), HasSubstr("needs a NATS cluster"));
   EXPECT_THAT(ErrorOf({"--nats-replicas", "2", "--nats-url", "nats://x:1"}),
               HasSubstr("1, 3 or 5"));
