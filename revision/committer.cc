@@ -37,11 +37,7 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
             Break(MakeError(Errc::kUnavailable, Cat("the stream is at ", last.value(),
                                                     ", expected ", chain.sent().value())));
           },
-          [this](StreamSeq last) {
-            Fatal(
-                MakeError(Errc::kCorrupt, Cat("the stream went back to sequence ", last.value(),
-                                              ", this member has seen ", chain.landed().value())));
-          }),
+          [this](StreamSeq last) { OnTailLost(last); }),
       collector(executor_in, log_in, {}),
       lease_ids(SeedOf(options.incarnation)) {}
 
@@ -55,8 +51,7 @@ Committer::Impl::~Impl() {
 
 absl::Status Committer::Impl::Refusal() const {
   if (stopped || phase == Phase::kStopped) return MakeError(Errc::kStopped);
-  if (phase == Phase::kSuperseded) return MakeError(Errc::kNoLeader, waiting_for);
-  if (impatient) return MakeError(Errc::kNoLeader, waiting_for);
+  if (phase == Phase::kSuperseded || impatient) return MakeError(Errc::kNoLeader, waiting_for);
   return absl::OkStatus();
 }
 
@@ -331,6 +326,15 @@ void Committer::Impl::CommitCompaction(std::unique_ptr<Entry> entry) {
   if (compact_timer == 0) CompactMore();
 }
 
+void Committer::Impl::TakeGoneLeases(Collector::Batch* batch) {
+  std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
+    if (lease.revision > store->compacted()) return false;
+    if (lease.grant != StreamSeq{}) batch->hidden.push_back(lease.grant);
+    batch->markers.push_back(lease.gone);
+    return true;
+  });
+}
+
 void Committer::Impl::CompactMore() {
   compact_timer = 0;
   if (!store->CompactStep(limits::kCompactStepChanges, &garbage)) {
@@ -344,12 +348,7 @@ void Committer::Impl::CompactMore() {
   garbage.last_tombstones.clear();
   batch.hidden.insert(batch.hidden.end(), system.superseded.begin(), system.superseded.end());
   system.superseded.clear();
-  std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
-    if (lease.revision > store->compacted()) return false;
-    if (lease.grant != StreamSeq{}) batch.hidden.push_back(lease.grant);
-    batch.markers.push_back(lease.gone);
-    return true;
-  });
+  TakeGoneLeases(&batch);
   if (!physical.empty()) {
     removing.insert(removing.end(), physical.begin(), physical.end());
     batch.done = [this, entries = std::exchange(physical, {})] {

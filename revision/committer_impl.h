@@ -70,6 +70,8 @@ struct Committer::Impl {
   void CommitCompaction(std::unique_ptr<Entry> entry);
   // Lets the store drop what is compacted, a step at a time, and then the stream.
   void CompactMore();
+  // Moves the records of leases that are gone, as far as compacted, into `batch`.
+  void TakeGoneLeases(Collector::Batch* batch);
   void RunRange(const RangeOp* op, RangeDone done);
   struct Scan;
   void StepRange(const std::shared_ptr<Scan>& scan);
@@ -87,6 +89,8 @@ struct Committer::Impl {
   // Reads the tail once every answer that can still come on this connection has come.
   void ReadTail();
   void OnTail(absl::StatusOr<StreamSeq> last);
+  // The stream ends below what this member has seen in it.
+  void OnTailLost(StreamSeq last);
   // Takes `step` again later, unless something else has happened by then.
   void RetryAfter(std::chrono::milliseconds delay, void (Impl::*step)());
   // Everything in the tail was ours: what is missing is sent again.

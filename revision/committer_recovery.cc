@@ -166,12 +166,7 @@ void Committer::Impl::CollectAtStart() {
   batch.hidden = std::move(result.garbage.superseded);
   batch.hidden.insert(batch.hidden.end(), result.dead.begin(), result.dead.end());
   batch.markers = std::move(result.garbage.tombstones);
-  std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
-    if (lease.revision > store->compacted()) return false;
-    if (lease.grant != StreamSeq{}) batch.hidden.push_back(lease.grant);
-    batch.markers.push_back(lease.gone);
-    return true;
-  });
+  TakeGoneLeases(&batch);
   if (!batch.hidden.empty() || !batch.markers.empty()) collector.Add(std::move(batch));
 }
 
@@ -307,6 +302,11 @@ void Committer::Impl::ReadTail() {
       });
 }
 
+void Committer::Impl::OnTailLost(StreamSeq last) {
+  Fatal(MakeError(Errc::kCorrupt, Cat("the stream went back to sequence ", last.value(),
+                                      ", this member has seen ", chain.landed().value())));
+}
+
 void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
   if (!last.ok()) {
     waiting_for = Cat("the tail of the stream: ", MessageOf(last.status()));
@@ -314,8 +314,7 @@ void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
     return;
   }
   if (*last < chain.landed()) {
-    Fatal(MakeError(Errc::kCorrupt, Cat("the stream went back to sequence ", last->value(),
-                                        ", this member has seen ", chain.landed().value())));
+    OnTailLost(*last);
     return;
   }
   for (const Foreign& record : foreign) {
