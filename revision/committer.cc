@@ -24,12 +24,11 @@ uint64_t SeedOf(std::string_view incarnation) { return std::hash<std::string_vie
 }  // namespace
 
 Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* store_in,
-                      Options options_in, Committer* owner_in)
+                      Options options_in)
     : executor(executor_in),
       log(log_in),
       store(store_in),
       options(std::move(options_in)),
-      owner(owner_in),
       chain(log_in),
       reads(
           executor_in, log_in, &chain,
@@ -364,7 +363,7 @@ void Committer::Impl::CompactMore() {
 // --- the public face ----------------------------------------------------------------------------
 
 Committer::Committer(Executor* executor, jetstream::Log* log, Store* store, Options options)
-    : impl_(std::make_unique<Impl>(executor, log, store, std::move(options), this)) {}
+    : impl_(std::make_unique<Impl>(executor, log, store, std::move(options))) {}
 
 Committer::~Committer() = default;
 

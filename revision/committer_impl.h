@@ -29,7 +29,7 @@
 namespace jetd::revision {
 
 struct Committer::Impl {
-  Impl(Executor* executor, jetstream::Log* log, Store* store, Options options, Committer* owner);
+  Impl(Executor* executor, jetstream::Log* log, Store* store, Options options);
   ~Impl();
 
   // --- events of the log -------------------------------------------------------------------------
@@ -121,7 +121,6 @@ struct Committer::Impl {
   jetstream::Log* const log;
   Store* const store;
   const Options options;
-  Committer* const owner;
 
   std::vector<Listener*> listeners;
   DoneFn fatal;
