@@ -236,6 +236,10 @@ void Committer::Impl::PlanRecords(Entry* entry, std::vector<PlannedRecord> syste
 }
 
 void Committer::Impl::Prove(Entry* entry) {
+  if (Alone()) {
+    entry->proven = true;
+    return;
+  }
   unproven[entry->evaluation] = entry;
   reads.Wait([this, evaluation = entry->evaluation](const absl::Status& status) {
     auto node = unproven.extract(evaluation);

@@ -42,8 +42,6 @@ class Committer : public jetstream::Log::Observer {
     std::string member_name;
     std::vector<std::string> client_urls;
     std::string incarnation;  // 128 random bits in hex, new for every process
-    // Reads wait for a barrier. False only where nobody else can write (tests of the difference).
-    bool read_barrier = true;
   };
 
   // Told on the engine thread, in order of revision, after the store shows it to readers.
@@ -103,7 +101,8 @@ class Committer : public jetstream::Log::Observer {
   using CursorDone = std::function<void(absl::StatusOr<Store::Cursor>)>;
   void OpenCursor(const RangeOp* op, CursorDone done);
   // Proves that what is committed at the time of `done` includes everything answered by any member
-  // before the call.
+  // before the call. Where this member alone can write, that needs no proof while it leads
+  // (docs/adr/0017).
   void Barrier(DoneFn done);
 
   // id 0: one is chosen. kLeaseExists. `ttl_s` is written as given: the lessor applies the minimum.

@@ -43,7 +43,11 @@ struct Committer::Impl {
   // --- requests (committer.cc) ------------------------------------------------------------------
   // Takes the entry, or answers it at once (deferred) when it cannot be taken.
   void Enqueue(std::unique_ptr<Entry> entry);
-  // Calls `run` after a barrier, or at once (deferred) with the reason why there is none.
+  // True while every answered write is one of this process's own, and so committed here: reads need
+  // no barrier (docs/adr/0017).
+  [[nodiscard]] bool Alone() const;
+  // Calls `run` after a barrier, or at once (deferred) if none is needed, or with the reason why
+  // there is none.
   void AfterBarrier(std::function<void(absl::Status)> run);
   // kUnavailable, kNoLeader, kStopped if this member cannot serve and has not hoped for long; OK
   // otherwise.

@@ -9,12 +9,14 @@
 
 namespace jetd::revision {
 
+bool Committer::Impl::Alone() const { return phase == Phase::kLeading && log->exclusive(); }
+
 void Committer::Impl::AfterBarrier(std::function<void(absl::Status)> run) {
   absl::Status refusal = Refusal();
   if (refusal.ok() && reads.size() >= limits::kMaxWaitingReads) {
     refusal = MakeError(Errc::kTooManyRequests);
   }
-  if (!refusal.ok() || (!options.read_barrier && phase == Phase::kLeading)) {
+  if (!refusal.ok() || Alone()) {
     executor->Defer([run = std::move(run), refusal] { run(refusal); });
     return;
   }

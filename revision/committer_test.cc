@@ -161,6 +161,50 @@ TEST_F(CommitterTest, AWriteIsABarrierForFree) {
   EXPECT_EQ(member.committer->counters().barriers_sent, before);
 }
 
+// Where nobody else can write, everything answered is committed here.
+TEST_F(CommitterTest, OnALogOfItsOwnAReadAsksNobody) {
+  MemoryLog::Options options;
+  options.exclusive = true;
+  Member member(&exec_, &stream_, "a", options);
+  Settle();
+  member.Put("k", "v1");
+  Settle();
+  const uint64_t before = member.committer->counters().barriers_sent;
+  member.log.Hold(Leg::kAnswer);
+  auto write = member.Put("k", "v2");
+  Settle();
+  EXPECT_EQ(member.Get("k"), "v1") << "what is not answered is not shown";
+  auto update = member.Update("k", Revision(2), "v3");
+  Settle();
+  EXPECT_FALSE(update->answer.has_value()) << "judged on v2, which is not committed";
+  member.log.Release(Leg::kAnswer);
+  Settle();
+  EXPECT_TRUE(Ok(write));
+  ASSERT_TRUE(Ok(update));
+  EXPECT_EQ(RevisionOf(update), Revision(3)) << "it changed nothing";
+  EXPECT_EQ(member.Get("k"), "v2");
+  EXPECT_EQ(member.committer->counters().barriers_sent, before);
+}
+
+TEST_F(CommitterTest, OnALogOfItsOwnAReadWaitsWhileItIsAway) {
+  MemoryLog::Options options;
+  options.exclusive = true;
+  Member member(&exec_, &stream_, "a", options);
+  Settle();
+  member.Put("k", "v");
+  Settle();
+  member.log.Disconnect();
+  exec_.RunDeferred();
+  RangeOp op{.keys = {"k", {}}};
+  bool answered = false;
+  member.committer->Range(&op, [&](const auto& r) { answered = r.ok(); });
+  exec_.RunDeferred();
+  EXPECT_FALSE(answered);
+  member.log.Reconnect();
+  Settle();
+  EXPECT_TRUE(answered);
+}
+
 // A stream leader that lost its followers answers refusals by itself, so on a replicated stream a
 // read waits for a record of its own (or of somebody's write) to be acknowledged.
 TEST_F(CommitterTest, OnAReplicatedStreamABarrierIsARecord) {
