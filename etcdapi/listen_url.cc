@@ -4,19 +4,22 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
+#include "base/pem_files.h"
 #include "base/strings.h"
 #include "grpcpp/security/server_credentials.h"
 
 namespace jetd::etcdapi {
 namespace {
+
+constexpr std::string_view kUnixPrefix = "unix:";  // as gRPC writes it
 
 template <typename... Pieces>
 absl::Status Invalid(const Pieces&... pieces) {
@@ -55,6 +58,26 @@ absl::Status ParseHostPort(std::string_view rest, ListenUrl* url) {
   return absl::OkStatus();
 }
 
+// 0 or an errno. A socket that nobody answers on is left over, and gRPC removes it.
+int TryUnixSocket(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
+  path.copy(address.sun_path, path.size());
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0) {
+    if (!S_ISSOCK(info.st_mode)) return EEXIST;
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return errno;
+    const bool answered = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+    close(fd);
+    if (answered) return EADDRINUSE;
+  }
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  return access(folder.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+}
+
 // 0 or an errno.
 int TryToListen(const ListenUrl& url) {
   addrinfo hints{};
@@ -75,12 +98,39 @@ int TryToListen(const ListenUrl& url) {
   return error;
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) return MakeStatus(absl::StatusCode::kNotFound, "cannot read ", path);
-  return text.str();
+absl::Status CheckCanListen(const ListenUrl& url) {
+  if (!url.unix_socket && url.port == 0) return absl::OkStatus();
+  const int error =
+      url.unix_socket ? TryUnixSocket(url.address.substr(kUnixPrefix.size())) : TryToListen(url);
+  if (error == 0) return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
+                    std::string_view(std::strerror(error)),
+                    "; choose another --listen-client-urls, or stop who has it");
+}
+
+absl::Status Of(const char* flag, const absl::Status& status) {
+  return MakeStatus(status.code(), flag, ": ", MessageOf(status));
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ReadCredentials(const TlsFiles& files) {
+  grpc::SslServerCredentialsOptions options;
+  const auto cert = ReadCertificates(files.cert_file);
+  if (!cert.ok()) return Of("--cert-file", cert.status());
+  const auto key = ReadKeyOf(*cert, files.key_file);
+  if (!key.ok()) return Of("--key-file", key.status());
+  options.pem_key_cert_pairs.push_back({*key, *cert});
+  if (!files.trusted_ca_file.empty()) {
+    const auto ca = ReadCertificates(files.trusted_ca_file);
+    if (!ca.ok()) return Of("--trusted-ca-file", ca.status());
+    options.pem_root_certs = *ca;
+  }
+  // etcd verifies a certificate that comes when it knows a CA, and demands one only when told to.
+  if (files.client_cert_auth) {
+    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
+  } else if (!files.trusted_ca_file.empty()) {
+    options.client_certificate_request = GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY;
+  }
+  return grpc::SslServerCredentials(options);
 }
 
 }  // namespace
@@ -99,7 +149,7 @@ absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text) {
   url.unix_socket = scheme == "unix" || scheme == "unixs";
   if (url.unix_socket) {
     if (rest.empty()) return Invalid("\"", text, "\": the path is missing");
-    url.address = Cat("unix:", rest);
+    url.address = Cat(kUnixPrefix, rest);
     return url;
   }
   const absl::Status status = ParseHostPort(rest, &url);
@@ -107,39 +157,20 @@ absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text) {
   return url;
 }
 
-absl::Status CheckCanListen(const std::vector<ListenUrl>& urls) {
+absl::StatusOr<std::vector<Listener>> PrepareListeners(const std::vector<ListenUrl>& urls,
+                                                       const TlsFiles& files) {
+  std::vector<Listener> listeners;
   for (const ListenUrl& url : urls) {
-    if (url.unix_socket || url.port == 0) continue;
-    if (const int error = TryToListen(url); error != 0) {
-      return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
-                        std::strerror(error),
-                        "; choose another --listen-client-urls, or stop who has it");
+    if (absl::Status status = CheckCanListen(url); !status.ok()) return status;
+    Listener listener{.url = url, .credentials = grpc::InsecureServerCredentials()};
+    if (url.tls) {
+      auto credentials = ReadCredentials(files);
+      if (!credentials.ok()) return credentials.status();
+      listener.credentials = *std::move(credentials);
     }
+    listeners.push_back(std::move(listener));
   }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> CredentialsFor(const ListenUrl& url,
-                                                                        const TlsFiles& files) {
-  if (!url.tls) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions options;
-  const auto cert = ReadFile(files.cert_file);
-  if (!cert.ok()) return cert.status();
-  const auto key = ReadFile(files.key_file);
-  if (!key.ok()) return key.status();
-  options.pem_key_cert_pairs.push_back({*key, *cert});
-  if (!files.trusted_ca_file.empty()) {
-    const auto ca = ReadFile(files.trusted_ca_file);
-    if (!ca.ok()) return ca.status();
-    options.pem_root_certs = *ca;
-  }
-  // etcd verifies a certificate that comes when it knows a CA, and demands one only when told to.
-  if (files.client_cert_auth) {
-    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-  } else if (!files.trusted_ca_file.empty()) {
-    options.client_certificate_request = GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY;
-  }
-  return grpc::SslServerCredentials(options);
+  return listeners;
 }
 
 }  // namespace jetd::etcdapi

@@ -27,10 +27,6 @@ struct ListenUrl {
 // for listening; port 0 lets the system choose.
 [[nodiscard]] absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text);
 
-// Unavailable with the system's word if one of them cannot be had now (taken, not of this machine):
-// asked early, for gRPC binds late and says less.
-[[nodiscard]] absl::Status CheckCanListen(const std::vector<ListenUrl>& urls);
-
 struct TlsFiles {
   std::string cert_file;        // PEM, leaf first
   std::string key_file;         // PEM
@@ -38,9 +34,18 @@ struct TlsFiles {
   bool client_cert_auth = false;
 };
 
-// Insecure for a URL without TLS. The error names the file that cannot be read.
-[[nodiscard]] absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> CredentialsFor(
-    const ListenUrl& url, const TlsFiles& files);
+// What a server needs to listen on one URL.
+struct Listener {
+  ListenUrl url;
+  std::shared_ptr<grpc::ServerCredentials> credentials;
+};
+
+// Reads the certificates, and sees whether the addresses can be had now. To be called before
+// anything is begun that others would notice: gRPC binds late and says less. One line if something
+// is wrong: FailedPrecondition with the flag and the file, Unavailable with the URL and the
+// system's word (taken, not of this machine).
+[[nodiscard]] absl::StatusOr<std::vector<Listener>> PrepareListeners(
+    const std::vector<ListenUrl>& urls, const TlsFiles& files);
 
 }  // namespace jetd::etcdapi
 

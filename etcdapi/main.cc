@@ -136,7 +136,8 @@ class Lookout : public revision::Committer::Listener {
 class Program {
  public:
   // `embedded` is null with an outside NATS.
-  Program(Config config, std::unique_ptr<jetstream::EmbeddedServer> embedded);
+  Program(Config config, std::vector<Listener> listeners,
+          std::unique_ptr<jetstream::EmbeddedServer> embedded);
   // Returns the exit code.
   int Run();
 
@@ -168,10 +169,9 @@ class Program {
   std::thread engine_thread_;
 };
 
-Server::Options ServerOptions(const Config& config) {
+Server::Options ServerOptions(const Config& config, std::vector<Listener> listeners) {
   Server::Options options;
-  options.urls = config.listen_client_urls;
-  options.tls = config.tls;
+  options.listeners = std::move(listeners);
   options.max_message_bytes = config.limits.max_request_bytes + limits::kGrpcOverheadBytes;
   options.keepalive_min_time = config.keepalive_min_time;
   options.keepalive_interval = config.keepalive_interval;
@@ -187,7 +187,8 @@ watch::WatchHub::Options HubOptions(const Config& config) {
   return options;
 }
 
-Program::Program(Config config, std::unique_ptr<jetstream::EmbeddedServer> embedded)
+Program::Program(Config config, std::vector<Listener> listeners,
+                 std::unique_ptr<jetstream::EmbeddedServer> embedded)
     : config_(std::move(config)),
       embedded_(std::move(embedded)),
       group_sync_(embedded_ == nullptr ? nullptr
@@ -204,7 +205,8 @@ Program::Program(Config config, std::unique_ptr<jetstream::EmbeddedServer> embed
           }),
       leader_guard_(
           &loop_, [this] { return committer_.leading(); }, [this] { server_.EndLeaderless(); }),
-      server_(&loop_, ServerOptions(config_), [this] { return leader_guard_.has_leader(); }) {
+      server_(&loop_, ServerOptions(config_, std::move(listeners)),
+              [this] { return leader_guard_.has_leader(); }) {
   committer_.AddListener(&hub_);
   committer_.AddListener(&lessor_);
   committer_.AddListener(&lookout_);
@@ -374,13 +376,16 @@ int Main(int argc, char** argv) {
   log::Init(flags.config->log);
   SendGrpcLogHere();
   for (const std::string& warning : flags.config->warnings) log::Warn("{}", warning);
-  const absl::Status can_listen = CheckCanListen(flags.config->listen_client_urls);
-  auto embedded = can_listen.ok() ? StartEmbedded(*flags.config) : can_listen;
-  if (!embedded.ok()) {
-    log::Error("{}", MessageOf(embedded.status()));
+  const auto refuse = [](const absl::Status& why) {
+    log::Error("{}", MessageOf(why));
     return kExitFailed;
-  }
-  Program program(*std::move(flags.config), *std::move(embedded));
+  };
+  // Before NATS is touched: a start that fails must not take the lead from the member that serves.
+  auto listeners = PrepareListeners(flags.config->listen_client_urls, flags.config->tls);
+  if (!listeners.ok()) return refuse(listeners.status());
+  auto embedded = StartEmbedded(*flags.config);
+  if (!embedded.ok()) return refuse(embedded.status());
+  Program program(*std::move(flags.config), *std::move(listeners), *std::move(embedded));
   return program.Run();
 }
 

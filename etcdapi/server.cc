@@ -153,26 +153,25 @@ absl::Status Server::Start() {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ClampToInt(options_.keepalive_timeout));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              ClampToInt(options_.keepalive_min_time));
-  ports_.assign(options_.urls.size(), 0);
-  for (size_t i = 0; i < options_.urls.size(); ++i) {
-    const auto credentials = CredentialsFor(options_.urls[i], options_.tls);
-    if (!credentials.ok()) return credentials.status();
-    builder.AddListeningPort(options_.urls[i].address, *credentials, &ports_[i]);
+  ports_.assign(options_.listeners.size(), 0);
+  for (size_t i = 0; i < options_.listeners.size(); ++i) {
+    const Listener& listener = options_.listeners[i];
+    builder.AddListeningPort(listener.url.address, listener.credentials, &ports_[i]);
   }
   for (const auto& service : services_) builder.RegisterService(service.get());
   queue_ = builder.AddCompletionQueue();
   server_ = builder.BuildAndStart();
   const auto failed = std::find(ports_.begin(), ports_.end(), 0);
   const bool listening =
-      failed == ports_.end() || options_.urls[failed - ports_.begin()].unix_socket;
+      failed == ports_.end() || options_.listeners[failed - ports_.begin()].url.unix_socket;
   if (server_ == nullptr || !listening) {
     if (server_ != nullptr) server_->Shutdown();
     queue_->Shutdown();
     DrainQueue();
     const size_t which = failed == ports_.end() ? 0 : failed - ports_.begin();
     return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ",
-                      options_.urls[which].text,
-                      ": the address is taken, not of this machine, or its certificate is bad");
+                      options_.listeners[which].url.text,
+                      ": the address is taken, or not of this machine");
   }
   host_ = std::make_unique<CallHost>(loop_, queue_.get(), options_.max_message_bytes, has_leader_);
   serving_host_.store(host_.get(), std::memory_order_release);

@@ -32,8 +32,7 @@ namespace jetd::etcdapi {
 class Server {
  public:
   struct Options {
-    std::vector<ListenUrl> urls;
-    TlsFiles tls;
+    std::vector<Listener> listeners;
     // A request message larger than this is refused with grpc-go's text.
     size_t max_message_bytes = 0;
     // etcd's defaults: pings of clients more often than this end their connection; idle ones are
@@ -66,7 +65,7 @@ class Server {
 
   // Listens and serves. An error names the URL that could not be had.
   [[nodiscard]] absl::Status Start();
-  // The port of URL number `i` (0 for a unix socket).
+  // The port of listener number `i` (0 for a unix socket).
   [[nodiscard]] int port(size_t i) const { return ports_.at(i); }
   // Takes no more calls, ends streams with "server stopped", waits for the answers of the others.
   // The engine must still run: it answers what it holds (the committer's Stop answers all).

@@ -92,22 +92,38 @@ TEST_F(ServerTest, ServesUnixSockets) {
       RangeOn(grpc::CreateChannel(Cat("unix:", path), grpc::InsecureChannelCredentials())).ok());
 }
 
+TEST_F(ServerTest, AUnixSocketIsForOneServer) {
+  const auto complaint = [](const std::string& path) {
+    const auto listeners = PrepareListeners({*ParseListenUrl(Cat("unix://", path))}, {});
+    return std::string(MessageOf(listeners.status()));
+  };
+  const std::string path = Cat(folder_, "/jetd.sock");
+  EXPECT_EQ(complaint(path), "");
+  TestServer server({.url = Cat("unix://", path)});
+  EXPECT_THAT(complaint(path), HasSubstr("already in use"));
+  EXPECT_THAT(complaint(Cat(folder_, "/none/jetd.sock")), HasSubstr("No such file"));
+  EXPECT_THAT(complaint(Write("file", "text")), HasSubstr("File exists"));
+  EXPECT_THAT(complaint(Cat(folder_, "/", std::string(200, 'x'))), HasSubstr("too long"));
+}
+
 TEST_F(ServerTest, SaysWhichFileIsMissing) {
   TlsFiles files;
   files.cert_file = Cat(folder_, "/none.crt");
   files.key_file = files.cert_file;
-  const auto credentials = CredentialsFor(*ParseListenUrl("https://127.0.0.1:0"), files);
-  ASSERT_FALSE(credentials.ok());
-  EXPECT_THAT(std::string(MessageOf(credentials.status())), HasSubstr("none.crt"));
+  const auto listeners = PrepareListeners({*ParseListenUrl("https://127.0.0.1:0")}, files);
+  ASSERT_FALSE(listeners.ok());
+  EXPECT_THAT(std::string(MessageOf(listeners.status())), HasSubstr("none.crt"));
 }
 
 TEST_F(ServerTest, APortIsForOneServer) {
   TestServer first;
   const auto url = ParseListenUrl(Cat("http://127.0.0.1:", first.server()->port(0)));
   ASSERT_TRUE(url.ok());
-  EXPECT_THAT(std::string(MessageOf(CheckCanListen({*url}))), HasSubstr("already in use"));
+  EXPECT_THAT(std::string(MessageOf(PrepareListeners({*url}, {}).status())),
+              HasSubstr("already in use"));
   Loop loop;
-  Server second(&loop, {.urls = {*url}}, [] { return true; });
+  Server second(&loop, {.listeners = {{*url, grpc::InsecureServerCredentials()}}},
+                [] { return true; });
   const absl::Status status = second.Start();
   EXPECT_THAT(std::string(MessageOf(status)), HasSubstr(url->text));
 }

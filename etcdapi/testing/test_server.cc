@@ -33,8 +33,9 @@ TestServer::TestServer(Options options) {
   MakeEngine(options);
   thread_ = std::thread([this] { loop_.Run(); });
   Server::Options server_options;
-  server_options.urls = {UrlOf(options.url)};
-  server_options.tls = options.tls;
+  auto listeners = PrepareListeners({UrlOf(options.url)}, options.tls);
+  JETD_CHECK(listeners.ok()) << listeners.status();
+  server_options.listeners = *std::move(listeners);
   server_options.max_message_bytes = options.limits.max_request_bytes + limits::kGrpcOverheadBytes;
   server_ = std::make_unique<Server>(&loop_, std::move(server_options),
                                      [this] { return leader_guard_->has_leader(); });

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// jetd as its operator meets it: what it says and does at start and at its end.
+#include <signal.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "etcdapi/flags.h"
+#include "etcdapi/testing/jetd_process.h"
+#include "etcdapi/testing/test_certificate.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "jetstream/nats_test_server.h"
+
+namespace jetd::etcdapi {
+namespace {
+
+using jetstream::FreePort;
+using jetstream::NatsTestServer;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class MainTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!JetdProcess::Available()) GTEST_SKIP() << "JETD_BIN names no jetd";
+    std::string pattern = Cat(::testing::TempDir(), "jetd-main-XXXXXX");
+    JETD_CHECK(mkdtemp(pattern.data()) != nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override {
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
+  }
+
+  [[nodiscard]] std::string Path(const std::string& name) const { return Cat(folder_, "/", name); }
+  [[nodiscard]] std::string Write(const std::string& name, const std::string& text) const {
+    std::ofstream(Path(name)) << text;
+    return Path(name);
+  }
+  static std::string FreeUrl(const std::string& scheme) {
+    return Cat(scheme, "://127.0.0.1:", FreePort());
+  }
+
+  std::string folder_;
+};
+
+// jetd on a nats-server that others may use too.
+class MainOutsideTest : public MainTest {
+ protected:
+  void SetUp() override {
+    MainTest::SetUp();
+    if (IsSkipped()) return;
+    nats_ = NatsTestServer::StartFrom("JETD_NATS_SERVER");
+    if (nats_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+  }
+  // Flags of a member that can serve.
+  [[nodiscard]] std::vector<std::string> Member(const std::string& name) const {
+    return {"--name", name, "--nats-url", nats_->url(), "--listen-client-urls", FreeUrl("http")};
+  }
+
+  std::unique_ptr<NatsTestServer> nats_;
+};
+
+// What is wrong with a member that starts is found before it takes the lead from the one that
+// serves.
+TEST_F(MainOutsideTest, AWrongCertificateTakesNobodysLead) {
+  JetdProcess first(Member("first"));
+  ASSERT_TRUE(first.WaitFor("ready to serve client requests")) << first.output();
+  const TestCertificate good = MakeTestCertificate("server");
+  const TestCertificate other = MakeTestCertificate("other");
+  const std::string cert = Write("good.crt", good.cert_pem);
+  const std::string key = Write("good.key", good.key_pem);
+  const std::string other_key = Write("other.key", other.key_pem);
+  const std::string text = Write("text", "no certificate");
+  struct Case {
+    std::string cert, key, ca, complaint;
+  };
+  for (const Case& wrong : {
+           Case{Path("none"), key, "", "--cert-file: cannot read "},
+           Case{text, key, "", "--cert-file: "},
+           Case{cert, Path("none"), "", "--key-file: cannot read "},
+           Case{cert, text, "", "--key-file: "},
+           Case{cert, other_key, "", "--key-file: "},
+           Case{cert, key, Path("none"), "--trusted-ca-file: cannot read "},
+           Case{cert, key, text, "--trusted-ca-file: "},
+       }) {
+    std::vector<std::string> flags = {
+        "--name",   "second",     "--nats-url", nats_->url(),           "--cert-file",
+        wrong.cert, "--key-file", wrong.key,    "--listen-client-urls", FreeUrl("https")};
+    if (!wrong.ca.empty()) flags.insert(flags.end(), {"--trusted-ca-file", wrong.ca});
+    JetdProcess second(flags);
+    EXPECT_EQ(second.WaitForEnd(), kExitFailed) << second.output();
+    EXPECT_THAT(second.output(), HasSubstr(wrong.complaint));
+    EXPECT_THAT(second.output(), Not(HasSubstr("leading in term")));
+  }
+  first.Signal(SIGTERM);
+  EXPECT_EQ(first.WaitForEnd(), kExitOk);
+  EXPECT_THAT(first.output(), Not(HasSubstr("no longer leading")));
+}
+
+}  // namespace
+}  // namespace jetd::etcdapi
