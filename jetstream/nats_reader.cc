@@ -92,6 +92,7 @@ void NatsReader::Start() {
     NatsReader& reader = **self;
     if (!facts.ok()) return reader.Finish(facts.status());
     reader.target_ = facts->state.last;
+    reader.replicas_ = facts->replicas;
     if (reader.next_ > reader.target_) return reader.Finish(reader.target_);
     reader.MakeConsumer();
   });
@@ -116,10 +117,7 @@ void NatsReader::MakeConsumer() {
                            {"num_replicas", 1},
                            {"inactive_threshold", std::chrono::nanoseconds(kConsumerIdle).count()}};
   if (options_.headers_only) config["headers_only"] = true;
-  for (const std::string& subject : options_.subjects) {
-    config["filter_subjects"].push_back(
-        IsLongSubject(subject) ? ShortSubjectOf(subject_prefix_, subject) : subject);
-  }
+  if (!options_.subjects.empty()) config["filter_subjects"] = Filters();
   const nlohmann::json request = {{"stream_name", StreamName(bucket_)}, {"config", config}};
   api_->Request(api_->Subject(Cat("CONSUMER.CREATE.", StreamName(bucket_), ".", consumer_)),
                 request.dump(),
@@ -137,9 +135,54 @@ void NatsReader::OnConsumer(uint64_t round, absl::StatusOr<NatsMessage*> reply) 
   const ApiError error = ApiErrorOf(answer);
   if (error.code != 0) return TryAgain(error.description);
   pending_ = static_cast<uint64_t>(IntegerOf(answer, "num_pending", 0));
-  if (pending_ == 0) return Finish(std::max(target_, next_.Prev()));
+  if (pending_ == 0) return OnExhausted();
   Pull();
   ArmTimer();
+}
+
+std::vector<std::string> NatsReader::Filters() const {
+  std::vector<std::string> filters;
+  for (const std::string& subject : options_.subjects) {
+    filters.push_back(IsLongSubject(subject) ? ShortSubjectOf(subject_prefix_, subject) : subject);
+  }
+  if (filters.empty()) filters.push_back(subject_prefix_ + ">");
+  return filters;
+}
+
+void NatsReader::OnExhausted() {
+  if (replicas_ == 1) return Finish(std::max(target_, next_.Prev()));
+  ArmTimer();
+  AskForMore(0);
+}
+
+// The stream's leader answers: the first record from next_ on, of each filter in turn.
+void NatsReader::AskForMore(size_t filter) {
+  const std::vector<std::string> filters = Filters();
+  if (filter == filters.size()) return Finish(std::max(target_, next_.Prev()));
+  const nlohmann::json request = {{"seq", next_.value()}, {"next_by_subj", filters[filter]}};
+  api_->Request(
+      api_->Subject(Cat("STREAM.MSG.GET.", StreamName(bucket_))), request.dump(),
+      [weak = std::weak_ptr(self_), round = round_, filter](absl::StatusOr<NatsMessage*> reply) {
+        const auto self = weak.lock();
+        if (self != nullptr && !(*self)->finished()) {
+          (*self)->OnNextFound(round, filter, std::move(reply));
+        }
+      });
+}
+
+void NatsReader::OnNextFound(uint64_t round, size_t filter, absl::StatusOr<NatsMessage*> reply) {
+  if (round != round_ || consumer_.empty()) return;
+  if (!reply.ok()) return TryAgain(MessageOf(reply.status()));
+  const nlohmann::json answer = ParseAnswer((*reply)->payload());
+  const ApiError error = ApiErrorOf(answer);
+  if (error.err_code == js_error::kNoMessageFound) return AskForMore(filter + 1);
+  if (error.code != 0) return TryAgain(error.description);
+  const nlohmann::json message = answer.value("message", nlohmann::json::object());
+  const auto found = static_cast<uint64_t>(IntegerOf(message, "seq", 0));
+  if (found == 0) return TryAgain("an answer without a sequence");
+  if (StreamSeq(found) > target_) return AskForMore(filter + 1);
+  // There is more, and the consumer does not know yet.
+  if (asked_ <= kPullAgainBelow) Pull();
 }
 
 void NatsReader::Pull() {

@@ -35,6 +35,11 @@ struct DeliveryFacts {
 // the way is bounded in records and bytes however large the stream is; a gap or a silence makes a
 // new consumer behind the last record that came.
 //
+// A consumer has no more to give when the rest is deleted or filtered out, or, on a replicated
+// stream, when it lives at a replica that is behind. So there its word ends nothing before the
+// stream's leader has said that no record is left up to the last sequence; if one is, the replica
+// gets it in a moment, and the consumer waits for it.
+//
 // Owned by a NatsLog, on one connection. The engine thread's alone; calls back from messages and
 // timers only. After `done`, or Drop, it calls nobody.
 class NatsReader {
@@ -53,6 +58,11 @@ class NatsReader {
  private:
   void MakeConsumer();
   void OnConsumer(uint64_t round, absl::StatusOr<NatsMessage*> reply);
+  // The consumer has no more. Finishes, or waits for more.
+  void OnExhausted();
+  void AskForMore(size_t filter);
+  void OnNextFound(uint64_t round, size_t filter, absl::StatusOr<NatsMessage*> reply);
+  [[nodiscard]] std::vector<std::string> Filters() const;
   void Pull();
   void OnMessage(NatsMessage& message);
   void OnStatus(NatsMessage& message, int status);
@@ -74,6 +84,7 @@ class NatsReader {
   // Answers to requests hold it weakly.
   std::shared_ptr<NatsReader*> self_;
 
+  int replicas_ = 1;
   StreamSeq target_;  // the stream's last sequence, asked for after the call
   StreamSeq next_;    // first sequence that did not come yet
   int attempts_ = 0;  // consumers in a row that brought nothing
