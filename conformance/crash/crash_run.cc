@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/crash/crash_run.h"
 
-#include <signal.h>
-
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <random>
@@ -16,6 +13,7 @@
 #include "conformance/crash/watch_follower.h"
 #include "conformance/crash/writer.h"
 #include "conformance/range_end.h"
+#include "conformance/server_faults.h"
 
 namespace jetd::conformance {
 namespace {
@@ -33,13 +31,6 @@ constexpr int kPastReads = 12;
 constexpr etcdclient::CallOptions kPatient{
     .timeout = milliseconds(60'000), .unreachable = etcdclient::CallOptions::Unreachable::kWait};
 
-std::string ProgramOf(pid_t pid) {
-  std::ifstream in(Cat("/proc/", pid, "/comm"));
-  std::string name;
-  std::getline(in, name);
-  return name;
-}
-
 // One run. What it starts it stops, in the reverse order.
 class Run {
  public:
@@ -49,6 +40,7 @@ class Run {
     auto server = ServerProcess::Start(options_.server);
     if (!server.ok()) return server.status();
     server_ = *std::move(server);
+    faults_ = std::make_unique<ServerFaults>(server_.get(), options_.seed, options_.patience);
     report_.data_dir = server_->data_dir();
     if (absl::Status ready = server_->WaitReady(options_.patience); !ready.ok()) return ready;
     if (absl::Status started = StartClients(); !started.ok()) return started;
@@ -137,41 +129,29 @@ class Run {
     return WaitForWrites(options_.writes_between);
   }
 
-  // Now and then with everything below it, now and then again before it is up.
+  // Now and then again before it is up.
   absl::Status KillServer() {
-    const bool tree = random_() % 8 == 0;
-    server_->Kill(tree ? ServerProcess::Scope::kTree : ServerProcess::Scope::kProcess);
-    ++report_.server_kills;
-    if (absl::Status started = server_->Restart(); !started.ok()) return started;
-    while (report_.server_kills < options_.server_kills && random_() % 4 == 0) {
-      std::this_thread::sleep_for(milliseconds(random_() % 500));
-      server_->Kill(ServerProcess::Scope::kProcess);
+    do {
+      if (absl::Status killed = faults_->KillServer(); !killed.ok()) return killed;
       ++report_.server_kills;
-      if (absl::Status started = server_->Restart(); !started.ok()) return started;
-    }
+    } while (report_.server_kills < options_.server_kills && PauseForMore(milliseconds(500)));
     return absl::OkStatus();
   }
 
   // Now and then its successor too, as soon as it is there.
   absl::Status KillNats() {
     do {
-      const auto deadline = steady_clock::now() + options_.patience;
-      pid_t nats = -1;
-      while (nats < 0) {
-        for (const pid_t pid : server_->Descendants()) {
-          if (pid != last_nats_ && ProgramOf(pid) == "nats-server") nats = pid;
-        }
-        if (nats < 0 && steady_clock::now() > deadline) {
-          return MakeStatus(absl::StatusCode::kDeadlineExceeded,
-                            "no nats-server under the server\n", server_->LogTail());
-        }
-        if (nats < 0) std::this_thread::sleep_for(kPoll);
-      }
-      kill(nats, SIGKILL);
-      last_nats_ = nats;
+      if (absl::Status killed = faults_->KillNats(); !killed.ok()) return killed;
       ++report_.nats_kills;
-    } while (report_.nats_kills < options_.nats_kills && random_() % 4 == 0);
+    } while (report_.nats_kills < options_.nats_kills && PauseForMore(milliseconds(1)));
     return absl::OkStatus();
+  }
+
+  // One time of four true, after a pause.
+  bool PauseForMore(milliseconds at_most) {
+    if (random_() % 4 != 0) return false;
+    std::this_thread::sleep_for(milliseconds(random_() % static_cast<uint64_t>(at_most.count())));
+    return true;
   }
 
   void StopWriters() {
@@ -371,8 +351,8 @@ class Run {
   CrashReport report_;
   std::vector<WriteOp> ops_;
   std::vector<HistoryEvent> history_;
-  pid_t last_nats_ = -1;
   std::unique_ptr<ServerProcess> server_;
+  std::unique_ptr<ServerFaults> faults_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<WatchFollower>> followers_;
   std::vector<std::unique_ptr<Writer>> writers_;

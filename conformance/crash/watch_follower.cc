@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/crash/watch_follower.h"
 
-#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -21,6 +20,7 @@ namespace pb = etcdclient::pb;
 WatchFollower::WatchFollower(Options options)
     : options_(std::move(options)),
       seen_(options_.start_revision - 1),
+      order_(options_.start_revision),
       thread_([this] { Run(); }) {}
 
 WatchFollower::~WatchFollower() { Stop(); }
@@ -64,6 +64,10 @@ void WatchFollower::Follow(etcdclient::WatchStream& stream) {
   }
 }
 
+void WatchFollower::Note(const std::string& wrong) {
+  if (!wrong.empty()) violations_.push_back(Cat(options_.name, ": ", wrong));
+}
+
 bool WatchFollower::Take(const pb::WatchResponse& response) {
   if (response.canceled()) {
     if (response.compact_revision() != 0) {
@@ -75,38 +79,20 @@ bool WatchFollower::Take(const pb::WatchResponse& response) {
   if (response.events().empty()) {
     if (response.created()) return true;
     ++progress_answers_;
-    complete_ = std::max(complete_, response.header().revision());
+    Note(order_.TakeProgress(response.header().revision()));
     return true;
   }
-  const int64_t first = response.events(0).kv().mod_revision();
-  if (first <= seen_) {
-    violations_.push_back(
-        Cat(options_.name, ": revision ", first, " comes after revision ", seen_.load()));
-  }
-  if (first <= complete_) {
-    violations_.push_back(
-        Cat(options_.name, ": revision ", first, " comes after progress said ", complete_));
-  }
-  int64_t last = first;
+  Note(order_.TakeEvents(response));
   for (const auto& event : response.events()) {
     const auto& kv = event.kv();
-    if (kv.mod_revision() < last) {
-      violations_.push_back(
-          Cat(options_.name, ": revision ", kv.mod_revision(), " comes after revision ", last));
-    }
-    last = kv.mod_revision();
-    events_.push_back({.revision = last,
+    events_.push_back({.revision = kv.mod_revision(),
                        .key = kv.key(),
                        .is_delete = event.type() == mvccpb::Event::DELETE,
                        .value = kv.value(),
                        .create_revision = kv.create_revision(),
                        .version = kv.version()});
   }
-  if (response.header().revision() < last) {
-    violations_.push_back(Cat(options_.name, ": revision ", last, " under a header of ",
-                              response.header().revision()));
-  }
-  seen_ = last;
+  seen_ = events_.back().revision;
   return true;
 }
 

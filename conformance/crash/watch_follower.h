@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "conformance/crash/op_log.h"
+#include "conformance/watch_order.h"
 #include "etcdclient/client.h"
 
 namespace jetd::conformance {
@@ -17,9 +18,8 @@ namespace jetd::conformance {
 // the server: when its stream ends it watches again from the revision after the last it saw, as
 // etcd's own client does. Between events it asks for progress.
 //
-// It checks what a stream promises by itself: revisions never fall, one revision comes in one
-// response, nothing comes at or below a revision that progress has declared complete. Whether all
-// events came, each once, is for the one who has the history to say.
+// It checks what a watch promises by itself (WatchOrder). Whether all events came, each once, is
+// for the one who has the history to say.
 //
 // Thread rules: made, stopped and read by one thread; it has one of its own.
 class WatchFollower {
@@ -53,6 +53,7 @@ class WatchFollower {
   void Run();
   // Reads one stream to its end, or to Stop.
   void Follow(etcdclient::WatchStream& stream);
+  void Note(const std::string& wrong);
   // False: this stream is of no more use.
   bool Take(const etcdclient::pb::WatchResponse& response);
 
@@ -62,7 +63,7 @@ class WatchFollower {
   // The thread's, until Stop.
   std::vector<HistoryEvent> events_;
   std::vector<std::string> violations_;
-  int64_t complete_ = 0;  // revision that progress declared complete
+  WatchOrder order_;
   int streams_ = 0;
   int progress_answers_ = 0;
   std::thread thread_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "conformance/server_faults.h"
 
 namespace jetd::conformance {
 namespace {
@@ -18,15 +19,6 @@ constexpr etcdclient::CallOptions kPatient{
     .timeout = milliseconds(60'000), .unreachable = etcdclient::CallOptions::Unreachable::kWait};
 
 }  // namespace
-
-bool IsRefusal(const absl::Status& status) {
-  for (const char* text :
-       {"etcdserver: leader changed", "etcdserver: no leader", "etcdserver: too many requests",
-        "etcdserver: mvcc: database space exceeded"}) {
-    if (MessageOf(status) == text) return true;
-  }
-  return false;
-}
 
 Writer::Writer(Options options, etcdclient::Client* client)
     : options_(std::move(options)),

@@ -17,10 +17,6 @@
 
 namespace jetd::conformance {
 
-// Whether an error of a write says for certain that it did not and will not happen. Texts of jetd;
-// an error of the connection never is certain.
-[[nodiscard]] bool IsRefusal(const absl::Status& status);
-
 // A client that writes to keys of its own, one request after the other, without a pause: puts,
 // deletes and transactions, now and then a linearizable read of one of its keys. It notes what it
 // sent and what it was told. A read must show what the last answered write left, or what a write of
