@@ -33,6 +33,7 @@
 #include "etcdapi/leader_guard.h"
 #include "etcdapi/lease_service.h"
 #include "etcdapi/maintenance_service.h"
+#include "etcdapi/nats_files.h"
 #include "etcdapi/reflection_service.h"
 #include "etcdapi/server.h"
 #include "etcdapi/watch_service.h"
@@ -383,6 +384,8 @@ int Main(int argc, char** argv) {
   // Before NATS is touched: a start that fails must not take the lead from the member that serves.
   auto listeners = PrepareListeners(flags.config->listen_client_urls, flags.config->tls);
   if (!listeners.ok()) return refuse(listeners.status());
+  const absl::Status nats_files = CheckNatsFiles(flags.config->nats);
+  if (!nats_files.ok()) return refuse(nats_files);
   auto embedded = StartEmbedded(*flags.config);
   if (!embedded.ok()) return refuse(embedded.status());
   Program program(*std::move(flags.config), *std::move(listeners), *std::move(embedded));

@@ -105,5 +105,45 @@ TEST_F(MainOutsideTest, AWrongCertificateTakesNobodysLead) {
   EXPECT_THAT(first.output(), Not(HasSubstr("no longer leading")));
 }
 
+// No patience mends a file that is not there or holds something else.
+TEST_F(MainTest, NatsFilesThatAreOfNoUseEndIt) {
+  const TestCertificate good = MakeTestCertificate("client");
+  const std::string cert = Write("good.crt", good.cert_pem);
+  const std::string key = Write("good.key", good.key_pem);
+  const std::string text = Write("text", "Something else\n");
+  struct Case {
+    std::vector<std::string> flags;
+    std::string complaint;
+  };
+  for (const Case& wrong : {
+           Case{{"--nats-creds", Path("none")}, "--nats-creds: cannot read "},
+           Case{{"--nats-creds", text}, "--nats-creds: "},
+           Case{{"--nats-nkey", Path("none")}, "--nats-nkey: cannot read "},
+           Case{{"--nats-nkey", text}, "--nats-nkey: "},
+           Case{{"--nats-ca-file", Path("none")}, "--nats-ca-file: cannot read "},
+           Case{{"--nats-ca-file", key}, "--nats-ca-file: "},
+           Case{{"--nats-cert-file", Path("none"), "--nats-key-file", key}, "--nats-cert-file: "},
+           Case{{"--nats-cert-file", cert, "--nats-key-file", text}, "--nats-key-file: "},
+       }) {
+    std::vector<std::string> flags = {"--nats-url", "nats://127.0.0.1:1", "--listen-client-urls",
+                                      FreeUrl("http")};
+    flags.insert(flags.end(), wrong.flags.begin(), wrong.flags.end());
+    JetdProcess jetd(flags);
+    EXPECT_EQ(jetd.WaitForEnd(), kExitFailed) << jetd.output();
+    EXPECT_THAT(jetd.output(), HasSubstr(wrong.complaint));
+    EXPECT_THAT(jetd.output(), Not(HasSubstr("trying again")));
+  }
+}
+
+TEST_F(MainTest, ANatsServerThatEndsAtOnceEndsIt) {
+  const std::string program = Write("program", "#!/bin/sh\necho it said why >&2\nexit 3\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  JetdProcess jetd({"--nats-server", program, "--data-dir", Path("data"), "--listen-client-urls",
+                    FreeUrl("http")});
+  EXPECT_EQ(jetd.WaitForEnd(), kExitFailed);
+  EXPECT_THAT(jetd.output(), HasSubstr("exit status 3"));
+  EXPECT_THAT(jetd.output(), HasSubstr("it said why"));
+}
+
 }  // namespace
 }  // namespace jetd::etcdapi

@@ -40,6 +40,10 @@ constexpr int kLockPollMs = 20;
 constexpr std::chrono::seconds kRanWell{10};
 // The lock's descriptor in the child: the first behind the standard ones.
 constexpr int kChildLockFd = 3;
+constexpr const char* kErrFile = "nats-server.err";
+constexpr const char* kLogFile = "nats-server.log";
+// Of what the child wrote, the part that is looked through for a reason.
+constexpr size_t kMaxSaidBytes = 64UL << 10;
 
 absl::Status Unusable(std::string_view what) {
   return absl::FailedPreconditionError(Cat(what, ": ", std::string_view(std::strerror(errno))));
@@ -108,6 +112,24 @@ struct ChildPlan {
   close_range(kChildLockFd + 1, ~0U, 0);
   execve(plan.program.c_str(), plan.argv.data(), plan.envp.data());
   _exit(127);
+}
+
+uint64_t SizeOf(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
+}
+
+// Lines with something in them behind the first `offset` bytes, or of all if it is shorter by now.
+std::vector<std::string> LinesFrom(const std::string& path, uint64_t offset) {
+  std::ifstream file(path, std::ios::binary);
+  const uint64_t size = SizeOf(path);
+  const uint64_t begin = size < offset ? 0 : offset;
+  file.seekg(static_cast<std::streamoff>(std::max(begin, size - std::min(size, kMaxSaidBytes))));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    if (line.find_first_not_of(" \t\r") != std::string::npos) lines.push_back(line);
+  }
+  return lines;
 }
 
 std::string EndText(int status) {
@@ -180,7 +202,7 @@ absl::Status EmbeddedServer::WriteConfig() {
           "listen: \"127.0.0.1:-1\"\n", "ports_file_dir: ", Quoted(options_.data_dir + "/private"),
           "\n", "authorization { user: ", Quoted(user_), ", password: ", Quoted(password_), " }\n",
           "max_payload: ", limits::kEmbeddedMaxPayloadBytes, "\n", "max_pending: 268435456\n",
-          "log_file: ", Quoted(Private("nats-server.log")), "\n", "logfile_size_limit: 4194304\n",
+          "log_file: ", Quoted(Private(kLogFile)), "\n", "logfile_size_limit: 4194304\n",
           "logfile_max_num: 2\n", "jetstream { store_dir: ", Quoted(store),
           ", max_file_store: ", MayGrowTo(store), " }\n");
   const ssize_t written = write(fd, text.data(), text.size());
@@ -203,8 +225,11 @@ EmbeddedServer::~EmbeddedServer() {
 // The keeper thread. It ends only when the child is gone.
 void EmbeddedServer::Keep() {
   auto pause = options_.min_restart_pause;
-  while (true) {
+  bool was_ready = false;
+  for (int ends = 1;; ++ends) {
     const auto started = std::chrono::steady_clock::now();
+    err_bytes_ = SizeOf(Private(kErrFile));
+    log_bytes_ = SizeOf(Private(kLogFile));
     const pid_t child = Fork();
     const int pid_fd = OpenPidFd(child);
     JETD_CHECK(pid_fd >= 0) << "pidfd_open: errno " << errno;
@@ -221,17 +246,37 @@ void EmbeddedServer::Keep() {
     }
     {
       MutexLock lock(mutex_);
+      was_ready = was_ready || !url_.empty();
       url_.clear();
       pid_ = -1;
     }
     if (stopped) return;
+    if (!was_ready && ends >= options_.max_early_ends) return GiveUp(EndText(status));
     if (std::chrono::steady_clock::now() - started > kRanWell) pause = options_.min_restart_pause;
     log::Error("the embedded nats-server ended ({}), its log is {}; starting it again in {} ms",
-               EndText(status), Private("nats-server.log"), pause.count());
+               EndText(status), Private(kLogFile), pause.count());
     pollfd stop{.fd = stop_fd_, .events = POLLIN, .revents = 0};
     if (poll(&stop, 1, static_cast<int>(pause.count())) > 0) return;
     pause = std::min(pause * 2, options_.max_restart_pause);
   }
+}
+
+void EmbeddedServer::GiveUp(const std::string& end) {
+  const std::string said = WhatItSaid();
+  const std::string text = Cat("the embedded nats-server ended ", options_.max_early_ends,
+                               " times before it was ready, the last time with ", end,
+                               said.empty() ? std::string(" and without a word") : Cat(": ", said),
+                               " (program ", options_.program, ", log ", Private(kLogFile), ")");
+  MutexLock lock(mutex_);
+  given_up_ = absl::FailedPreconditionError(text);
+}
+
+// The first line of its errors, where the reason of a panic stands; or else the last of its log.
+std::string EmbeddedServer::WhatItSaid() const {
+  const std::vector<std::string> errors = LinesFrom(Private(kErrFile), err_bytes_);
+  if (!errors.empty()) return errors.front();
+  const std::vector<std::string> lines = LinesFrom(Private(kLogFile), log_bytes_);
+  return lines.empty() ? "" : lines.back();
 }
 
 pid_t EmbeddedServer::Fork() {
@@ -246,7 +291,7 @@ pid_t EmbeddedServer::Fork() {
   ChildPlan plan;
   plan.program = options_.program;
   plan.config = Private("nats.conf");
-  plan.err_file = Private("nats-server.err");
+  plan.err_file = Private(kErrFile);
   for (char** entry = environ; *entry != nullptr; ++entry) {
     if (std::strncmp(*entry, "GOMEMLIMIT=", 11) != 0) plan.environment.emplace_back(*entry);
   }
@@ -313,6 +358,7 @@ void EmbeddedServer::EndChild(pid_t child, int pid_fd) {
 
 absl::StatusOr<NatsEndpoint> EmbeddedServer::endpoint() const {
   MutexLock lock(mutex_);
+  if (!given_up_.ok()) return given_up_;
   if (url_.empty()) return MakeError(Errc::kUnavailable, "the embedded nats-server is starting");
   NatsEndpoint endpoint;
   endpoint.url = url_;

@@ -19,8 +19,8 @@
 namespace jetd::jetstream {
 
 // A nats-server with JetStream as a child of this process, for nobody else: on loopback, on a port
-// that it picks itself, with a random user and password. It is started again when it dies (port,
-// user and password may then differ), and it is gone when this process is, however that ends.
+// that it picks itself, with a random user and password. It is started again when it dies (the port
+// may then differ), and it is gone when this process is, however that ends.
 //
 // The folder, made with mode 0700:
 //   <data_dir>/lock                 flock; held by this process and by the child, so that two
@@ -45,6 +45,9 @@ class EmbeddedServer {
     std::chrono::milliseconds lock_patience{5'000};
     std::chrono::milliseconds min_restart_pause{100};
     std::chrono::milliseconds max_restart_pause{5'000};
+    // A child that ends so often before one was ever ready is not started again: the program or
+    // the store is of no use.
+    int max_early_ends = 5;
     // For an orderly end of the child; then it is killed.
     std::chrono::milliseconds stop_patience{10'000};
   };
@@ -58,7 +61,8 @@ class EmbeddedServer {
   EmbeddedServer(const EmbeddedServer&) = delete;
   EmbeddedServer& operator=(const EmbeddedServer&) = delete;
 
-  // Where the child listens now. Unavailable while it starts. For NatsLogOptions::endpoint.
+  // Where the child listens now. Unavailable while it starts, FailedPrecondition once it is not
+  // started again, with how it ended and the last it said. For NatsLogOptions::endpoint.
   [[nodiscard]] absl::StatusOr<NatsEndpoint> endpoint() const;
   // The folder of a bucket's stream: see GroupSync.
   [[nodiscard]] std::string StreamFolder(const std::string& bucket) const;
@@ -71,6 +75,8 @@ class EmbeddedServer {
   absl::Status TakeLock();
   absl::Status WriteConfig();
   void Keep();
+  void GiveUp(const std::string& end);
+  [[nodiscard]] std::string WhatItSaid() const;
   [[nodiscard]] pid_t Fork();
   // Waits for the child's end, or for Stop; true: it ended.
   bool WaitForEnd(int pid_fd, int timeout_ms);
@@ -84,8 +90,13 @@ class EmbeddedServer {
   int lock_fd_ = -1;
   int stop_fd_ = -1;  // an eventfd, readable once the destructor has begun
 
+  // The keeper's: how long the child's error file and log were before it was forked.
+  uint64_t err_bytes_ = 0;
+  uint64_t log_bytes_ = 0;
+
   mutable Mutex mutex_;
   std::string url_ ABSL_GUARDED_BY(mutex_);
+  absl::Status given_up_ ABSL_GUARDED_BY(mutex_);
   pid_t pid_ ABSL_GUARDED_BY(mutex_) = -1;
 
   std::thread keeper_;

@@ -177,6 +177,32 @@ TEST_F(EmbeddedServerTest, WhatCannotRunIsSaid) {
   EXPECT_TRUE(absl::IsFailedPrecondition(EmbeddedServer::Start(options).status()));
 }
 
+// A script in place of nats-server.
+TEST_F(EmbeddedServerTest, WhatEndsAtOnceIsGivenUp) {
+  const auto give_up = [this](const std::string& script) {
+    EmbeddedServer::Options options = OptionsIn(folder_);
+    options.program = folder_ + "/program";
+    options.max_early_ends = 2;
+    std::ofstream(options.program) << "#!/bin/sh\n" << script;
+    std::filesystem::permissions(options.program, std::filesystem::perms::owner_all);
+    auto server = EmbeddedServer::Start(options).value();
+    EXPECT_TRUE(WaitUntil([&] { return absl::IsFailedPrecondition(server->endpoint().status()); }));
+    EXPECT_EQ(server->pid(), -1);
+    return std::string(server->endpoint().status().message());
+  };
+  std::string text = give_up("echo why >&2; echo more >&2; exit 3\n");
+  EXPECT_NE(text.find("ended 2 times before it was ready, the last time with exit status 3: why ("),
+            std::string::npos)
+      << text;
+  // What an earlier run said is not taken for its words.
+  text = give_up("kill -9 $$\n");
+  EXPECT_NE(text.find("signal 9 and without a word"), std::string::npos) << text;
+  text = give_up(
+      "cd \"$(dirname \"$2\")\"; echo first >>nats-server.log; echo last "
+      ">>nats-server.log\n");
+  EXPECT_NE(text.find("exit status 0: last ("), std::string::npos) << text;
+}
+
 TEST_F(EmbeddedServerTest, MakesItsFolderWithParents) {
   auto server = EmbeddedServer::Start(OptionsIn(folder_ + "/a/b")).value();
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/a/b/private/nats.conf"));

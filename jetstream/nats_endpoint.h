@@ -29,8 +29,8 @@ struct NatsEndpoint {
   NatsCredentials credentials = {};
 };
 
-// Asked before every attempt to connect, on the engine thread. An error means "not yet": the
-// attempt counts as failed.
+// Asked before every attempt to connect, on the engine thread. Unavailable means "not yet": the
+// attempt counts as failed. FailedPrecondition means "never": the log gives up.
 using NatsEndpointFn = std::function<absl::StatusOr<NatsEndpoint>()>;
 
 // Each of `urls` in turn, from the first. REQUIRES: urls not empty.

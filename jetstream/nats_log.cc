@@ -135,6 +135,10 @@ void NatsLog::Later(std::function<void()> fn) {
 void NatsLog::StartConnecting() {
   phase_ = Phase::kConnecting;
   absl::StatusOr<NatsEndpoint> endpoint = options_.endpoint();
+  if (absl::IsFailedPrecondition(endpoint.status()) && GetErrc(endpoint.status()) == Errc::kNone) {
+    // Not at once: this may be a part of Open.
+    return Later([this, why = endpoint.status()] { GiveUp(why); });
+  }
   if (!endpoint.ok()) return ConnectLater(endpoint.status());
   helper_.Run([this, loop = loop_, open = std::weak_ptr(open_), endpoint = *std::move(endpoint),
                name = options_.client_name, timeout = options_.connect_timeout] {

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <vector>
 
+#include "base/pem_files.h"
 #include "base/strings.h"
 
 namespace jetd::jetstream {
@@ -19,6 +21,7 @@ constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 constexpr uint8_t kSeedPrefix = 18 << 3;  // 'S'
 constexpr size_t kKeyBytes = 32;
 constexpr size_t kCrcBytes = 2;
+constexpr std::string_view kJwtStart = "eyJ";  // `{"`, in base64
 using Bytes = std::vector<uint8_t>;
 
 // CRC-16/XMODEM.
@@ -110,6 +113,24 @@ absl::StatusOr<std::string> PublicNkeyOfFile(const std::string& path) {
     return key;
   }
   return absl::InvalidArgumentError(Cat(path, ": holds no nkey seed"));
+}
+
+absl::Status CheckCredsFile(const std::string& path) {
+  auto text = ReadWholeFile(path);
+  if (!text.ok()) return text.status();
+  bool jwt = false;
+  bool seed = false;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    jwt = jwt || line.starts_with(kJwtStart);
+    seed = seed || PublicNkeyOfSeed(line).ok();
+    OPENSSL_cleanse(line.data(), line.size());
+  }
+  OPENSSL_cleanse(text->data(), text->size());
+  if (jwt && seed) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      Cat(path, " holds no ", jwt ? "nkey seed" : "user JWT", "; it is no credentials file"));
 }
 
 }  // namespace jetd::jetstream

@@ -17,6 +17,9 @@ namespace jetd::jetstream {
 [[nodiscard]] absl::StatusOr<std::string> PublicNkeyOfSeed(std::string_view seed);
 // The same for a file whose first line that begins with `S` is the seed.
 [[nodiscard]] absl::StatusOr<std::string> PublicNkeyOfFile(const std::string& path);
+// OK if a file holds a user's JWT and a seed, each on a line of its own, as NATS's tools write
+// credentials. The error tells what is missing.
+[[nodiscard]] absl::Status CheckCredsFile(const std::string& path);
 
 }  // namespace jetd::jetstream
 

@@ -43,5 +43,20 @@ TEST(Nkey, FileWithOtherLines) {
   EXPECT_TRUE(absl::IsNotFound(PublicNkeyOfFile(path).status()));
 }
 
+TEST(Nkey, CredentialsHoldAJwtAndASeed) {
+  const std::string path = testing::TempDir() + "/creds_test." + std::to_string(getpid());
+  const std::string jwt = "-----BEGIN NATS USER JWT-----\neyJ0eXAi.eyJqdGki.c2ln\n";
+  const std::string seed = Cat("-----BEGIN USER NKEY SEED-----\n", kSeed, "\n");
+  const auto complaint = [&path](const std::string& text) {
+    std::ofstream(path) << text;
+    return std::string(CheckCredsFile(path).message());
+  };
+  EXPECT_EQ(complaint(Cat(jwt, seed)), "");
+  EXPECT_NE(complaint(jwt).find("no nkey seed"), std::string::npos);
+  EXPECT_NE(complaint(seed).find("no user JWT"), std::string::npos);
+  std::remove(path.c_str());
+  EXPECT_NE(std::string(CheckCredsFile(path).message()).find("No such file"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace jetd::jetstream
