@@ -184,6 +184,10 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
 
 // A store that was there is never replaced by an empty one.
 absl::Status NatsLog::MayCreate() const {
+  if (options_.read_only) {
+    return absl::FailedPreconditionError(
+        Cat("stream ", StreamName(options_.stream.bucket), " is not there"));
+  }
   if (info_.created_ns != 0) {
     return absl::FailedPreconditionError(Cat(
         "stream ", StreamName(options_.stream.bucket),

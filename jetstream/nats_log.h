@@ -30,6 +30,8 @@ struct NatsLogOptions {
   int min_minor_version = 10;
   // jetd alone can write: an embedded server with a secret of its own.
   bool exclusive = false;
+  // Only to be read: the stream is never made.
+  bool read_only = false;
   // Null: what the server promises is all there is. Outlives the log.
   Durability* durability = nullptr;
 

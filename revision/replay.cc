@@ -84,26 +84,13 @@ void Replay::ReadAll() {
       [this](absl::StatusOr<StreamSeq> last) { Finish(std::move(last)); });
 }
 
-void Replay::OnRecord(const jetstream::Record& record) {
-  if (record.seq <= position_ || !error_.ok()) return;
-  position_ = record.seq;
-  ++result_.records;
-  if (IsVoid(record.seq)) {
-    result_.dead.push_back(record.seq);
-    return;
-  }
+// Nothing if it is not one of ours.
+std::optional<Replay::Held> Replay::Decode(const jetstream::Record& record) const {
   auto subject = codec_->Decode(record.subject);
   auto header = DecodeHeader(record.header);
-  if (!subject.ok() || !header.ok() || header->term < term_) {
-    ++result_.foreign;
-    // A group that is not whole by now never will be.
-    if (hole_ == StreamSeq{}) hole_ = group_.empty() ? record.seq : group_.front().seq;
-    for (const Held& one : std::exchange(group_, {})) behind_hole_.push_back(one.seq);
-    behind_hole_.push_back(record.seq);
-    return;
-  }
-  term_ = header->term;
+  if (!subject.ok() || !header.ok()) return std::nullopt;
   Held held{.seq = record.seq,
+            .time_ns = record.time_ns,
             .header = *header,
             .kind = subject->kind,
             .lease = subject->lease,
@@ -122,7 +109,41 @@ void Replay::OnRecord(const jetstream::Record& record) {
   } else {
     held.payload = std::string(record.payload);
   }
-  Accept(std::move(held));
+  return held;
+}
+
+void Replay::OnRecord(const jetstream::Record& record) {
+  if (record.seq <= position_ || !error_.ok()) return;
+  position_ = record.seq;
+  ++result_.records;
+  std::optional<Held> held = Decode(record);
+  if (IsVoid(record.seq)) {
+    if (held.has_value()) Judge(*held, Verdict::kVoid);
+    result_.dead.push_back(record.seq);
+    return;
+  }
+  if (!held.has_value() || held->header.term < term_) {
+    OnForeign(record.seq);
+    if (held.has_value()) Judge(*held, Verdict::kVoid);
+    return;
+  }
+  term_ = held->header.term;
+  Accept(*std::move(held));
+}
+
+void Replay::OnForeign(StreamSeq seq) {
+  ++result_.foreign;
+  // A group that is not whole by now never will be.
+  if (hole_ == StreamSeq{}) hole_ = group_.empty() ? seq : group_.front().seq;
+  for (const Held& one : std::exchange(group_, {})) {
+    Judge(one, Verdict::kVoid);
+    behind_hole_.push_back(one.seq);
+  }
+  behind_hole_.push_back(seq);
+}
+
+void Replay::Judge(const Held& held, Verdict verdict) const {
+  if (on_judged_) on_judged_(held, verdict);
 }
 
 void Replay::Broken(StreamSeq at, const std::string& what) {
@@ -165,9 +186,13 @@ void Replay::Accept(Held held) {
     return;
   }
   if (held.kind == Kind::kBarrier) result_.dead.push_back(held.seq);
-  if (held.kind == Kind::kBarrier || held.kind == Kind::kOther) return;
+  if (held.kind == Kind::kBarrier || held.kind == Kind::kOther) {
+    Judge(held, Verdict::kCounts);
+    return;
+  }
   if (hole_ != StreamSeq{}) {
     CheckBehindHole(held);
+    Judge(held, Verdict::kVoid);
     behind_hole_.push_back(held.seq);
     return;
   }
@@ -215,8 +240,12 @@ void Replay::OnTerm(const Held& held) {
       Broken(group_.front().seq, "a transaction was cut short, and no term record voids it");
       return;
     }
-    for (const Held& one : std::exchange(group_, {})) result_.dead.push_back(one.seq);
+    for (const Held& one : std::exchange(group_, {})) {
+      Judge(one, Verdict::kVoid);
+      result_.dead.push_back(one.seq);
+    }
   }
+  Judge(held, Verdict::kCounts);
   if (hole_ != StreamSeq{}) {
     if (!IsVoid(hole_)) {
       if (!log_->exclusive()) Broken(hole_, "a term record does not void what lies before it");
@@ -239,6 +268,7 @@ void Replay::OnTerm(const Held& held) {
 }
 
 void Replay::Apply(const Held& held) {
+  Judge(held, Verdict::kCounts);
   if (held.kind == Kind::kKey) {
     store_->Restore(held.kv);
   } else {

@@ -74,16 +74,10 @@ class Replay {
   };
   using DoneFn = std::function<void(absl::StatusOr<Result>)>;
 
-  Replay(jetstream::Log* log, const jetstream::SubjectCodec* codec, Store* store);
-
-  void Run(DoneFn done);
-  // Records applied so far, for progress.
-  [[nodiscard]] uint64_t records() const { return result_.records; }
-
- private:
-  // A record of a group that is not whole yet.
+  // A record of ours.
   struct Held {
     StreamSeq seq;
+    int64_t time_ns;  // the stream's
     jetstream::RecordHeader header;
     jetstream::SubjectCodec::Kind kind;
     LeaseId lease;  // kLease
@@ -91,10 +85,25 @@ class Replay {
     KvRef kv;             // kKey
     std::string payload;  // of jetd's own records
   };
+  enum class Verdict { kCounts, kVoid };
+  // Told of each record when the rules have judged it: those of a transaction one after the other
+  // when it is whole. One that is undecided at the end is not told.
+  using JudgedFn = std::function<void(const Held& held, Verdict verdict)>;
 
+  Replay(jetstream::Log* log, const jetstream::SubjectCodec* codec, Store* store);
+
+  void set_on_judged(JudgedFn on_judged) { on_judged_ = std::move(on_judged); }
+  void Run(DoneFn done);
+  // Records applied so far, for progress.
+  [[nodiscard]] uint64_t records() const { return result_.records; }
+
+ private:
   void ReadAll();
   void OnControl(const jetstream::Record& record);
+  [[nodiscard]] std::optional<Held> Decode(const jetstream::Record& record) const;
   void OnRecord(const jetstream::Record& record);
+  void Judge(const Held& held, Verdict verdict) const;
+  void OnForeign(StreamSeq seq);
   void OnTerm(const Held& held);
   void Accept(Held held);
   void Apply(const Held& held);
@@ -111,6 +120,7 @@ class Replay {
   Store* const store_;
 
   DoneFn done_;
+  JudgedFn on_judged_;
   Result result_;
   absl::Status error_;                          // what ends the replay
   std::map<StreamSeq, StreamSeq> known_voids_;  // first -> last
@@ -119,10 +129,10 @@ class Replay {
   StreamSeq position_;                          // all at or below was looked at
   Revision revision_{1};                        // newest applied
   Term term_;                                   // highest of all records so far
-  std::vector<Held> group_;
-  std::vector<StreamSeq> behind_hole_;  // records that hole_ makes void
-  StreamSeq hole_;                      // not 0: everything from here on counts as void
-  Term term_behind_hole_;               // first of a term record there that does not void it
+  std::vector<Held> group_;                     // that is not whole yet
+  std::vector<StreamSeq> behind_hole_;          // records that hole_ makes void
+  StreamSeq hole_;                              // not 0: everything from here on counts as void
+  Term term_behind_hole_;  // first of a term record there that does not void it
 };
 
 }  // namespace jetd::revision

@@ -78,6 +78,10 @@ class ReplayTest : public ::testing::Test {
     log.Open(&observer, [](const absl::Status&) {});
     exec_.RunDeferred();
     Replay replay(&log, &codec_, &store_);
+    replay.set_on_judged([this](const Replay::Held& held, Replay::Verdict verdict) {
+      judged_ += std::to_string(held.seq.value());
+      judged_ += verdict == Replay::Verdict::kVoid ? "v " : " ";
+    });
     std::optional<absl::StatusOr<Replay::Result>> result;
     replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
     exec_.Advance(std::chrono::seconds(1));
@@ -88,12 +92,27 @@ class ReplayTest : public ::testing::Test {
   bool Has(std::string_view key) { return bool(store_.Get(key, Store::View::kCommitted)); }
 
   FakeExecutor exec_;
+  std::string judged_;  // sequences in the order of judgement, "v" behind a void one
   MemoryStream stream_;
   jetstream::SubjectCodec codec_{"B"};
   Store store_;
 };
 
 using Ranges = std::vector<SeqRange>;
+
+TEST_F(ReplayTest, TellsOfEachRecordWhatTheRulesSay) {
+  TermAt(1, 1);
+  Key("g/0", 2, 1, 2);
+  Key("g/1", 2, 2, 2);
+  Key("h/0", 3, 1, 3);  // cut short; the term record behind it is newer than the first reading
+  TermAt(2, 2, {{StreamSeq(4), StreamSeq(4)}});
+  Key("late", 3);  // of the term before
+  Append(codec_.EncodeKey("foreign"), "", "x");
+  TermAt(3, 2, {{StreamSeq(6), StreamSeq(7)}});
+  CompactAt(2, 2);  // of the term before, so it does not count
+  ASSERT_TRUE(Run(/*exclusive=*/true).ok());
+  EXPECT_EQ(judged_, "1 2 3 4v 5 6v 8 9v ");
+}
 
 TEST_F(ReplayTest, AnEmptyStream) {
   const auto result = Run();
