@@ -145,5 +145,12 @@ TEST_F(MainTest, ANatsServerThatEndsAtOnceEndsIt) {
   EXPECT_THAT(jetd.output(), HasSubstr("it said why"));
 }
 
+TEST_F(MainTest, AnEmbeddedStartSaysNothingOfItsOwnWaiting) {
+  if (std::getenv("JETD_NATS_SERVER") == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER is not set";
+  JetdProcess jetd({"--data-dir", Path("data"), "--listen-client-urls", FreeUrl("http")});
+  ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+  EXPECT_THAT(jetd.output(), Not(HasSubstr("trying again")));
+}
+
 }  // namespace
 }  // namespace jetd::etcdapi

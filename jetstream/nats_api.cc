@@ -50,11 +50,12 @@ NatsApi::~NatsApi() {
 
 std::string NatsApi::Subject(std::string_view rest) const { return Cat(prefix_, rest); }
 
-void NatsApi::Request(const std::string& subject, std::string_view payload, ReplyFn done) {
+void NatsApi::Request(const std::string& subject, std::string_view payload, ReplyFn done,
+                      std::span<const NatsConnection::HeaderLine> headers) {
   if (failed_) return;
   const uint64_t id = next_++;
   pending_.emplace_hint(pending_.end(), id, Pending{loop_->Now() + timeout_, std::move(done)});
-  connection_->Publish(subject, Cat(inbox_, id), payload);
+  connection_->Publish(subject, Cat(inbox_, id), payload, headers);
   ArmTimer();
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -61,7 +62,8 @@ class NatsApi {
   // "$JS.API." or with a domain "$JS.<domain>.API.", and `rest`.
   [[nodiscard]] std::string Subject(std::string_view rest) const;
 
-  void Request(const std::string& subject, std::string_view payload, ReplyFn done);
+  void Request(const std::string& subject, std::string_view payload, ReplyFn done,
+               std::span<const NatsConnection::HeaderLine> headers = {});
 
   // Calls back all that is pending with `why`, in order of the requests. Later requests have no
   // answer at all.

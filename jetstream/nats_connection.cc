@@ -242,6 +242,8 @@ void NatsConnection::Start(ClosedFn on_closed) {
   link_->Tell(&NatsConnection::Flush);
 }
 
+bool NatsConnection::closed() const { return link_->closed.load(); }
+
 void NatsConnection::Stop() {
   if (!started_ || stopped_) return;
   stopped_ = true;

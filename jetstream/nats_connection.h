@@ -66,6 +66,8 @@ class NatsConnection {
   // that says so, and with it what was asked; who asks here asks only what a working JetStream
   // answers.)
   void Start(ClosedFn on_closed);
+  // Whether the socket is closed; on_closed may still be on its way, or have come without that.
+  [[nodiscard]] bool closed() const;
   // No callback comes after it, and what was published and not yet sent is dropped.
   void Stop();
 

@@ -14,21 +14,22 @@
 #include "jetstream/append_chain.h"
 #include "jetstream/long_subject.h"
 #include "jetstream/nats_api.h"
-#include "jetstream/nats_probe.h"
 #include "jetstream/nats_reader.h"
 #include "jetstream/nats_records.h"
+#include "jetstream/server_check.h"
 #include "jetstream/subject.h"
 
 namespace jetd::jetstream {
 namespace {
 
-constexpr int kMajorVersion = 2;
 // Deletions that were put off are sent so many at a time, with a pause between, as the collector's
 // are: nobody waits for them.
 constexpr size_t kPutOffBatch = 32;
 constexpr std::chrono::milliseconds kPutOffPause{1};
 // Of max_payload, for a record's header block: ours is below 300 bytes, but for a long subject.
 constexpr size_t kHeaderReserveBytes = limits::kMaxSubjectBytes + 1024;
+// A server that ends a connection for a long line says why, but that may get lost.
+constexpr int kMaxLostProbes = 3;
 
 std::string ApiPrefix(const std::string& domain) {
   return domain.empty() ? "$JS.API." : Cat("$JS.", domain, ".API.");
@@ -70,6 +71,7 @@ struct NatsLog::Session {
   std::vector<std::unique_ptr<NatsReader>> readers;
   uint64_t next_reader = 1;
   bool reader_finished = false;
+  bool probing = false;  // the control line
 
   // After this nothing of it calls anybody.
   void Drop() {
@@ -139,7 +141,11 @@ void NatsLog::StartConnecting() {
     // Not at once: this may be a part of Open.
     return Later([this, why = endpoint.status()] { GiveUp(why); });
   }
-  if (!endpoint.ok()) return ConnectLater(endpoint.status());
+  if (!endpoint.ok()) {
+    // An embedded server takes a moment to start; only a long one is worth a warning.
+    const bool soon = backoff_ < options_.max_backoff;
+    return ConnectLater(endpoint.status(), soon ? Expected::kYes : Expected::kNo);
+  }
   helper_.Run([this, loop = loop_, open = std::weak_ptr(open_), endpoint = *std::move(endpoint),
                name = options_.client_name, timeout = options_.connect_timeout] {
     if (open.expired()) return;
@@ -153,13 +159,8 @@ void NatsLog::StartConnecting() {
 
 void NatsLog::OnConnectResult(absl::StatusOr<std::unique_ptr<NatsConnection>> result) {
   if (!result.ok()) return ConnectLater(result.status());
-  const std::string& version = (*result)->server().version;
-  if (!version.empty() && !VersionAtLeast(version, kMajorVersion, options_.min_minor_version)) {
-    const std::string text =
-        Cat("the nats-server at ", (*result)->server().url, " is version ", version,
-            "; jetd needs ", kMajorVersion, ".", options_.min_minor_version, " or later");
-    return GiveUp(absl::FailedPreconditionError(text));
-  }
+  const absl::Status usable = CheckServer((*result)->server(), options_.min_minor_version);
+  if (!usable.ok()) return GiveUp(usable);
   StartSession(*std::move(result));
 }
 
@@ -202,9 +203,24 @@ void NatsLog::OnStream(absl::StatusOr<StreamFacts> facts) {
     return GiveUp(facts.status());
   }
   if (!facts.ok()) return EndSession(facts.status());
-  if (options_.durability == nullptr) return BecomeConnected(*facts);
+  // An embedded server is configured by us; who only reads sends no long line.
+  if (options_.exclusive || options_.read_only) return UseStream(*facts);
+  session_->probing = true;
+  ProbeControlLine(session_->api.get(), publish_prefix(),
+                   SubjectCodec(options_.stream.bucket).prefix(),
+                   [this, facts = *facts](const absl::Status& answered) {
+                     if (phase_ != Phase::kSettingUp) return;  // the session ends
+                     session_->probing = false;
+                     if (!answered.ok()) return EndSession(answered);
+                     lost_probes_ = 0;
+                     UseStream(facts);
+                   });
+}
+
+void NatsLog::UseStream(const StreamFacts& facts) {
+  if (options_.durability == nullptr) return BecomeConnected(facts);
   options_.durability->SyncStream(
-      [this, open = std::weak_ptr(open_), session = session_.get(), facts = *facts] {
+      [this, open = std::weak_ptr(open_), session = session_.get(), facts] {
         // Another session may be setting up by now.
         if (open.expired() || phase_ != Phase::kSettingUp || session_.get() != session) return;
         NoteBlock(facts.state.last);
@@ -217,7 +233,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   NatsConnection* const nats = session_->connection.get();
   const SubjectCodec subjects(options_.stream.bucket);
   AppendChain::Options chain;
-  if (!options_.domain.empty()) chain.publish_prefix = prefix_;
+  chain.publish_prefix = publish_prefix();
   chain.subject_prefix = subjects.prefix();
   chain.barrier_subject = subjects.BarrierSubject();
   chain.patience = options_.answer_timeout;
@@ -267,6 +283,13 @@ void NatsLog::EndSession(const absl::Status& why) {
   if (session_ == nullptr) return;
   const bool was_connected = connected();
   const std::weak_ptr<bool> open(open_);
+  if (session_->probing && session_->connection->closed() &&
+      (TellsOfControlLine(why) || ++lost_probes_ >= kMaxLostProbes)) {
+    const absl::Status text = ControlLineTooShort(session_->connection->server().url);
+    // Once jetd has served, another server of the same cluster may be better.
+    if (info_.created_ns == 0) return GiveUp(text);
+    log::Error("{}", MessageOf(text));
+  }
   phase_ = Phase::kIdle;
   RetireSession(why);
   if (open.expired()) return;
@@ -295,9 +318,13 @@ void NatsLog::RetireSession(const absl::Status& why) {
   ended->Drop();
 }
 
-void NatsLog::ConnectLater(const absl::Status& why) {
+void NatsLog::ConnectLater(const absl::Status& why, Expected expected) {
   phase_ = Phase::kIdle;
-  log::Warn("NATS: {}; trying again in {} ms", MessageOf(why), backoff_.count());
+  if (expected == Expected::kYes) {
+    log::Debug("NATS: {}; trying again in {} ms", MessageOf(why), backoff_.count());
+  } else {
+    log::Warn("NATS: {}; trying again in {} ms", MessageOf(why), backoff_.count());
+  }
   connect_timer_ = loop_->RunAfter(backoff_, [this] {
     connect_timer_ = 0;
     StartConnecting();

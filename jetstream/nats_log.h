@@ -90,9 +90,15 @@ class NatsLog : public Log {
   void StartSession(std::unique_ptr<NatsConnection> connection);
   [[nodiscard]] absl::Status MayCreate() const;
   void OnStream(absl::StatusOr<StreamFacts> facts);
+  void UseStream(const StreamFacts& facts);
+  [[nodiscard]] std::string publish_prefix() const {
+    return options_.domain.empty() ? "" : prefix_;
+  }
   void BecomeConnected(const StreamFacts& facts);
   void EndSession(const absl::Status& why);
-  void ConnectLater(const absl::Status& why);
+  // `expected`: not worth a warning.
+  enum class Expected { kNo, kYes };
+  void ConnectLater(const absl::Status& why, Expected expected = Expected::kNo);
   void GiveUp(const absl::Status& why);
   void OnAppended(StreamSeq seq);
   void SyncMore();
@@ -116,6 +122,7 @@ class NatsLog : public Log {
   // Replaced by Close: what holds the old one weakly does not run any more.
   std::shared_ptr<bool> open_;
   LogInfo info_;
+  int lost_probes_ = 0;  // connections in a row that ended while their control line was tried
   std::vector<std::string> warned_;  // what was logged of WarningsOf
   std::unique_ptr<Session> session_;
   std::vector<std::unique_ptr<Session>> retired_;

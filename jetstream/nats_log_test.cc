@@ -417,6 +417,39 @@ TEST_P(NatsAccessTest, NkeySeed) {
 INSTANTIATE_TEST_SUITE_P(Servers, NatsAccessTest,
                          testing::Values("JETD_NATS_SERVER", "JETD_NATS_SERVER_2_10"));
 
+using NatsLimitsTest = NatsAccessTest;
+
+TEST_P(NatsLimitsTest, AShortControlLineIsRefused) {
+  if (!StartWith("max_control_line: 1024\n")) GTEST_SKIP() << GetParam();
+  const absl::Status fatal = Fatal(Options());
+  EXPECT_TRUE(absl::IsFailedPrecondition(fatal)) << fatal;
+  EXPECT_NE(std::string(fatal.message()).find("set max_control_line"), std::string::npos) << fatal;
+}
+
+// Whoever passes the check takes the longest line that is sent later.
+TEST_P(NatsLimitsTest, WhatPassesTheCheckTakesTheLongestLine) {
+  if (!StartWith("max_control_line: 3700\n")) GTEST_SKIP() << GetParam();
+  Notes notes;
+  NatsLog log(&loop_, Options());
+  log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+  ASSERT_TRUE(RunUntil([&] { return notes.connected; }));
+  const std::string subject = "$KV.b." + std::string(3'500 - 6, 'x');
+  log.Append(StreamSeq(1),
+             {.subject = subject, .header = "h", .payload = std::string(2 << 20, 'v')});
+  ASSERT_TRUE(RunUntil([&] { return notes.appended.size() == 1 || !notes.connected; }));
+  EXPECT_TRUE(notes.connected);
+}
+
+TEST_P(NatsLimitsTest, ASmallPayloadIsRefused) {
+  if (!StartWith("max_payload: 64KB\n")) GTEST_SKIP() << GetParam();
+  const absl::Status fatal = Fatal(Options());
+  EXPECT_TRUE(absl::IsFailedPrecondition(fatal)) << fatal;
+  EXPECT_NE(std::string(fatal.message()).find("max_payload"), std::string::npos) << fatal;
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, NatsLimitsTest,
+                         testing::Values("JETD_NATS_SERVER", "JETD_NATS_SERVER_2_10"));
+
 class NatsOldTest : public NatsLogTest {};
 
 TEST_P(NatsOldTest, AServerBefore210IsRefused) {

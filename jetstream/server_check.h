@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whether a nats-server can be used at all. Errors are FailedPrecondition with one line for whoever
+// runs it: what is wrong, why that matters, how to mend it. Pure functions, but for
+// ProbeControlLine: the engine thread's.
+#ifndef JETD_JETSTREAM_SERVER_CHECK_H_
+#define JETD_JETSTREAM_SERVER_CHECK_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/nats_connection.h"
+
+namespace jetd::jetstream {
+
+// What it says of itself: the version, 2.<min_minor> at least, and max_payload.
+[[nodiscard]] absl::Status CheckServer(const NatsServerInfo& server, int min_minor);
+
+// Whether it takes the longest line that jetd sends. nats-server ends a connection on which a line
+// is longer than its max_control_line, and tells that limit to nobody, so it has to be tried: by an
+// append that asks for a sequence that no stream reaches, which is refused and stores nothing,
+// under a subject so long that its line is the longest of all:
+//
+//   HPUB $KV.b.=xxx…xxx <inbox>.q.7 <header bytes> <bytes>
+//
+// `done` gets OK if any answer comes, otherwise the error of NatsApi::Request. `subject_prefix` is
+// the bucket's, "$KV.b."; `publish_prefix` what stands before every subject ("" without a domain).
+void ProbeControlLine(NatsApi* api, const std::string& publish_prefix,
+                      const std::string& subject_prefix, std::function<void(absl::Status)> done);
+
+// Whether a connection that was lost for `why` was ended for a line that is too long.
+[[nodiscard]] bool TellsOfControlLine(const absl::Status& why);
+
+[[nodiscard]] absl::Status ControlLineTooShort(const std::string& url);
+
+}  // namespace jetd::jetstream
+
+#endif  // JETD_JETSTREAM_SERVER_CHECK_H_
