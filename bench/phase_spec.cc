@@ -55,7 +55,7 @@ bool ReadOption(std::string_view name, std::string_view value, PhaseSpec* spec, 
   if (name == "limit") return ReadNumber(value, 0, 1'000'000'000, &spec->limit);
   if (name == "watchers") return ReadNumber(value, 1, 1'000'000, &spec->watchers);
   if (name == "namespaces") return ReadNumber(value, 0, kNamespaces, &spec->namespaces);
-  if (name == "keys") return ReadNumber<int64_t>(value, 0, 1'000'000'000, &spec->keys);
+  if (name == "keys") return ReadNumber<int64_t>(value, -1, 1'000'000'000, &spec->keys);
   if (name == "ttl") return ReadNumber<int64_t>(value, 1, 1'000'000'000, &spec->ttl_seconds);
   *known = false;
   return false;

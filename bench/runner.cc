@@ -28,6 +28,8 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr int64_t kPatienceNs = 60'000'000'000;
+// What keepalives need, if no phase before has granted any.
+constexpr int64_t kLeases = 1000;
 
 // What an idle kube-apiserver 1.36 shows: a connection per kind of object, a watch on nearly each.
 constexpr int kIdleConnections = 66;
@@ -208,6 +210,11 @@ void Runner::RunPlain(PhaseReport* report) {
 }
 
 void Runner::RunKeepAlive(PhaseReport* report) {
+  if (leases_.empty()) {
+    PhaseReport grants{.spec = {.kind = PhaseKind::kLeaseGrant, .ops = kLeases}};
+    grants.spec.warmup_seconds = 0;
+    RunPlain(&grants);
+  }
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<KeepAliveWorker*> streams;
   for (int id = 0; id < report->spec.clients; ++id) {

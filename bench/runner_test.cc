@@ -83,6 +83,10 @@ TEST_F(RunnerTest, EveryPhaseChecksItsAnswers) {
   EXPECT_EQ(Run("delete,warmup=0").keys, 0);
 }
 
+TEST_F(RunnerTest, KeepalivesGrantTheirLeasesThemselves) {
+  EXPECT_EQ(Run("lease-keepalive,ops=30,clients=3").result.ops, 30);
+}
+
 TEST_F(RunnerTest, AnotherRunFindsTheKeys) {
   Run("create,ops=20,clients=4");
   Run("delete,ops=5,clients=4");

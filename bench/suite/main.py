@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the sections and writes the results. Started by bench/run, which builds first."""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+
+import plots
+import sections
+import servers
+import tables
+
+ALL = ("load", "memory", "empty", "idle", "fsyncs", "growth")
+
+
+class Run:
+    """What was asked for, as the sections need it."""
+
+    def __init__(self, options):
+        self.quick = options.quick
+        self.rounds = options.rounds or (2 if options.quick else 7)
+        self.few_rounds = 1 if options.quick else 3
+        self.seconds = options.seconds or (1.5 if options.quick else 5)
+        self.warmup = 0.5 if options.quick else 1
+        self.scale = 0.25 if options.quick else 1
+        self.words = options.phases
+        self.tools = servers.Tools(options.build, options.etcd, options.nats_server, options.data)
+
+    def sized(self, count):
+        return count // 5 if self.quick else count
+
+    @staticmethod
+    def say(text):
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def describe_machine(run, options):
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
+                if line.startswith("model name")), "unknown CPU")
+    commit = subprocess.run(["git", "-C", options.root, "rev-parse", "--short=10", "HEAD"],
+                            capture_output=True, text=True).stdout.strip()
+    etcd = subprocess.run([options.etcd, "--version"], capture_output=True,
+                          text=True).stdout.split("\n")[0]
+    nats = subprocess.run([options.nats_server, "--version"], capture_output=True,
+                          text=True).stdout.strip()
+    text = (f"{os.cpu_count()} x {cpu}, Linux {platform.release()}; {etcd}; {nats}; jetd at "
+            f"{commit}. {run.rounds} rounds"
+            f"{', quick' if run.quick else ''}; generator on the same cores. "
+            f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.")
+    if options.note:
+        text += f" {options.note}"
+    return {"text": text, "load_average": os.getloadavg()}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--etcd", required=True)
+    parser.add_argument("--nats-server", required=True)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--phases", nargs="*", default=[])
+    parser.add_argument("--sections", nargs="*", choices=ALL)
+    parser.add_argument("--out")
+    parser.add_argument("--data")
+    parser.add_argument("--note", default="")
+    options = parser.parse_args()
+    options.data = options.data or f"{options.root}/build/bench"
+    out = pathlib.Path(options.out or f"{options.root}/bench/results")
+    out.mkdir(parents=True, exist_ok=True)
+    run = Run(options)
+    wanted = options.sections or (ALL[:-1] if options.quick else ALL)
+    results = {"machine": describe_machine(run, options)}
+    for name in ALL:
+        if name not in wanted:
+            continue
+        run.say(f"section {name}")
+        results[name] = getattr(sections, name)(run)
+        if name == "fsyncs":
+            results["bare_sync_us"] = sections.bare_sync(run)
+        # After every section, so that a run that is cut short has shown something.
+        (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        (out / "table.md").write_text(tables.table_text(results))
+        (out / "goals.md").write_text(tables.goals_text(results))
+        plots.write_all(results, out)
+    print(tables.goals_text(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers under test, the generator, and what /proc says of them."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Tools:
+    """Where the programs are, and the folder for data."""
+
+    def __init__(self, build, etcd, nats_server, data):
+        self.jetd = pathlib.Path(build) / "etcdapi" / "jetd"
+        self.load = pathlib.Path(build) / "bench" / "load"
+        self.etcd = etcd
+        self.nats_server = nats_server
+        self.data = pathlib.Path(data)
+        self.data.mkdir(parents=True, exist_ok=True)
+
+
+def descendants(root):
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = pathlib.Path("/proc", entry, "stat").read_text()
+            except OSError:
+                continue
+            parent = int(stat[stat.rindex(")") + 2 :].split()[1])
+            children.setdefault(parent, []).append(int(entry))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+class Server:
+    """etcd or jetd with its data in a folder of its own; a context that removes it at the end.
+
+    `wrap` is put before the command (strace); `flags` after it.
+    """
+
+    def __init__(self, tools, kind, wrap=(), flags=(), environment=None):
+        self.tools = tools
+        self.kind = kind
+        self.wrap = list(wrap)
+        self.flags = list(flags)
+        self.environment = dict(os.environ, **(environment or {}))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=kind + "-", dir=tools.data))
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.process = None
+        self.started_ns = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self):
+        data = str(self.folder / "data")
+        if self.kind == "etcd":
+            peer = f"http://127.0.0.1:{free_port()}"
+            return [self.tools.etcd, "--data-dir", data, "--listen-client-urls", self.endpoint,
+                    "--advertise-client-urls", self.endpoint, "--listen-peer-urls", peer,
+                    "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
+        return [str(self.tools.jetd), "--data-dir", data, "--listen-client-urls", self.endpoint,
+                "--nats-server", self.tools.nats_server]
+
+    def start(self):
+        with open(self.folder / "log", "ab") as log:
+            self.started_ns = time.monotonic_ns()
+            self.process = subprocess.Popen(
+                self.wrap + self.command() + self.flags, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, env=self.environment)
+
+    def start_and_await(self, keys=-1):
+        """Milliseconds from exec to the first linearizable answer with so many keys. The generator
+        runs and waits when the server is started; both read the same clock."""
+        out = self.folder / "await.json"
+        out.unlink(missing_ok=True)
+        waiter = subprocess.Popen(
+            [str(self.tools.load), "--endpoint", self.endpoint, "--json", str(out),
+             f"await,keys={keys}"], stdout=subprocess.DEVNULL)
+        time.sleep(0.3)
+        self.start()
+        if waiter.wait(timeout=300) != 0:
+            raise RuntimeError(f"{self.kind} did not start:\n{self.log_tail()}")
+        return (json.loads(out.read_text())["ready_at_ns"] - self.started_ns) / 1e6
+
+    def stop(self):
+        if self.process is None:
+            return
+        family = descendants(self.process.pid)
+        # A tracer passes no signal on: what it traces is told.
+        target = family[1] if self.wrap and len(family) > 1 else self.process.pid
+        try:
+            os.kill(target, signal.SIGTERM)
+            self.process.wait(timeout=30)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            for pid in family:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.process.wait()
+        self.process = None
+
+    def load(self, phases, connections=None):
+        """Runs phases, and returns their rows. Wrong answers end the whole run."""
+        out = self.folder / "load.json"
+        out.unlink(missing_ok=True)
+        command = [str(self.tools.load), "--endpoint", self.endpoint, "--json", str(out),
+                   "--pid", str(self.process.pid)]
+        if connections:
+            command += ["--connections", str(connections)]
+        done = subprocess.run(command + list(phases), capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(
+                f"on {self.kind}: {done.stdout}\n{done.stderr}\n{self.log_tail()}")
+        return [json.loads(line) for line in out.read_text().splitlines()]
+
+    def log_tail(self):
+        return (self.folder / "log").read_text(errors="replace")[-2000:]
+
+    def memory(self):
+        """Bytes by process name and in all. Taken while no generator runs, which shares libraries
+        with jetd and would take half of their pages on itself."""
+        total = {"pss": 0, "anonymous": 0, "rss": 0}
+        by_name = {}
+        for pid in descendants(self.process.pid):
+            try:
+                rollup = pathlib.Path("/proc", str(pid), "smaps_rollup").read_text()
+                name = pathlib.Path("/proc", str(pid), "comm").read_text().strip()
+            except OSError:
+                continue
+            one = {}
+            for key, field in (("pss", "Pss"), ("anonymous", "Anonymous"), ("rss", "Rss")):
+                one[key] = 1024 * int(re.search(rf"^{field}:\s+(\d+)", rollup, re.M).group(1))
+                total[key] += one[key]
+            by_name[name] = one
+        return dict(total, processes=by_name)
+
+    def usage(self):
+        """CPU nanoseconds and context switches so far, by process name."""
+        result = {}
+        for pid in descendants(self.process.pid):
+            cpu = switches = 0
+            try:
+                name = pathlib.Path("/proc", str(pid), "comm").read_text().strip()
+                tasks = list(pathlib.Path("/proc", str(pid), "task").iterdir())
+            except OSError:
+                continue
+            for task in tasks:
+                try:
+                    cpu += int((task / "schedstat").read_text().split()[0])
+                    switches += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)",
+                                                        (task / "status").read_text())))
+                except OSError:
+                    continue
+            result[name] = {"cpu_ns": cpu, "switches": switches}
+        return result
+
+    def disk_bytes(self):
+        return sum(f.stat().st_blocks * 512 for f in (self.folder / "data").rglob("*")
+                   if f.is_file())
+
+
+def usage_between(before, after, seconds):
+    return {
+        name: {"cpu_percent": (after[name]["cpu_ns"] - before[name]["cpu_ns"]) / seconds / 1e7,
+               "switches_per_second":
+                   (after[name]["switches"] - before[name]["switches"]) / seconds}
+        for name in after if name in before
+    }
