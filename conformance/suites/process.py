@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One test's processes: started in a session of their own, and all gone in the end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MARK = "CONFORMANCE_TEST"
+GRACE_S = 3  # until what a test left behind has to be gone by itself
+
+
+def argv_of(loopback, argv):
+    return [sys.executable, "-B", f"{HERE}/launch.py", loopback, *argv]
+
+
+def can_have_own_loopback():
+    done = subprocess.run(argv_of("own", ["/bin/true"]), capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return "?"
+
+
+class Marked:
+    """A program and all that it starts, at any depth and in any session: found by a variable."""
+
+    def __init__(self, argv, log, cwd, environment, loopback):
+        mark = uuid.uuid4().hex
+        self._entry = f"{MARK}={mark}".encode()
+        self._child = subprocess.Popen(
+            argv_of(loopback, argv), cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**environment, MARK: mark}, start_new_session=True)
+
+    def wait(self, patience_s):
+        """The exit code; None if the program had to be killed."""
+        try:
+            return self._child.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+            return None
+
+    def members(self):
+        found = []
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            try:
+                with open(f"/proc/{entry}/environ", "rb") as file:
+                    marked = self._entry in file.read().split(b"\0")
+            except OSError:
+                continue
+            if marked and alive(entry):
+                found.append(int(entry))
+        return found
+
+    def sweep(self):
+        """Waits for the end of what is left, then kills it; the names of what had to be killed."""
+        until = time.monotonic() + GRACE_S
+        while (left := self.members()) and time.monotonic() < until:
+            time.sleep(0.02)
+        names = sorted(f"{name_of(pid)} ({pid})" for pid in left)
+        while left:
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.02)
+            left = self.members()
+        return names
+
+    def end(self):
+        """At once, whatever state it is in."""
+        while left := self.members():
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.02)
+        self._child.wait()

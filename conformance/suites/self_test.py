@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shows that the runner sees what it is for, on shell scripts in the place of test programs."""
+
+import os
+import shutil
+import tempfile
+import unittest
+
+import process
+import runner
+from catalog import SUITES, Suite, select
+from exclusions import Exclusions
+from process import alive
+from report import SuiteRun, as_json
+from runner import Runner, Test
+
+SUITE = Suite("a-suite", "example/a", "scripts", test_s=30)
+
+
+class RunnerTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.results = []
+        process.GRACE_S = 0.2
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def run_script(self, body, name="TestA", suite=SUITE):
+        """Runs one test whose program is a script; its Result."""
+        program = f"{self.folder}/program"
+        with open(program, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\n{body}\n")
+        os.chmod(program, 0o755)
+        self.results.clear()
+        one = Runner({"PATH": os.environ["PATH"], "FOLDER": self.folder}, f"{self.folder}/results",
+                     f"{self.folder}/scratch", "shared", lambda test: None, self.results.append)
+        one.run([Test(suite, name, program, self.folder)], 1)
+        self.assertEqual(len(self.results), 1)
+        return self.results[0]
+
+    def test_a_passed_test(self):
+        result = self.run_script('echo "--- PASS: TestA (0.0s)"; echo "    --- PASS: TestA/b (0s)"')
+        self.assertEqual((result.status, result.subtests, result.retried), ("passed", 1, False))
+
+    def test_a_failed_test_is_run_twice(self):
+        result = self.run_script('echo x >>$FOLDER/count; echo "    a_test.go:7: not so"; exit 1')
+        self.assertEqual((result.status, result.retried), ("failed", True))
+        self.assertEqual(result.reason, "a_test.go:7: not so")
+        with open(f"{self.folder}/count", encoding="ascii") as file:
+            self.assertEqual(len(file.readlines()), 2)
+        self.assertTrue(os.path.exists(result.log) and os.path.exists(result.first_log))
+
+    def test_a_retried_test_is_told(self):
+        result = self.run_script('echo "--- PASS: TestA (0.0s)"\n'
+                                 '[ -e $FOLDER/once ] || { >$FOLDER/once; exit 1; }')
+        self.assertEqual((result.status, result.retried), ("passed", True))
+        run = SuiteRun(SUITE, 1, {}, [result])
+        self.assertEqual(as_json([run], {}, {}, {})["totals"]["retried"], 1)
+
+    def test_a_skipped_test_has_its_reason(self):
+        result = self.run_script('echo "    a_test.go:3: no such thing"\n'
+                                 'echo "--- SKIP: TestA (0.0s)"')
+        self.assertEqual((result.status, result.reason), ("skipped", "no such thing"))
+
+    def test_a_program_without_the_test_fails(self):
+        self.assertEqual(self.run_script('echo "--- PASS: TestAB (0.0s)"').status, "failed")
+        self.assertEqual(self.run_script("echo PASS", "TestB").status, "failed")
+
+    def test_a_test_that_hangs_is_killed(self):
+        runner.KILL_AFTER_S = 0.3
+        result = self.run_script("exec sleep 1000", suite=Suite("a", "b", "c", test_s=0))
+        self.assertEqual((result.status, result.reason),
+                         ("failed", "took too long and was killed"))
+
+    def test_a_process_left_behind_is_a_failure_and_is_killed(self):
+        # In a session of its own, as a server under a pseudo terminal is.
+        result = self.run_script('setsid sleep 1000 & echo $! >$FOLDER/pid\n'
+                                 'echo "--- PASS: TestA (0.0s)"')
+        self.assertEqual(result.status, "failed")
+        self.assertIn("sleep", result.reason)
+        with open(f"{self.folder}/pid", encoding="ascii") as file:
+            self.assertFalse(alive(int(file.read())))
+
+    def test_the_temporary_folder_goes(self):
+        result = self.run_script('mkdir $TMPDIR/x && echo "--- PASS: TestA (0.0s)"')
+        self.assertEqual(result.status, "passed")
+        self.assertEqual(os.listdir(f"{self.folder}/scratch"), [])
+
+
+class ExclusionsTest(unittest.TestCase):
+    def read(self, text):
+        with tempfile.NamedTemporaryFile("w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            return Exclusions(file.name)
+
+    def test_reasons(self):
+        found = self.read("[any] no peers # a remark\na TestB* TestD\n[jetd] not yet\na TestC\n")
+        tests = ["TestA", "TestB1", "TestB2", "TestC", "TestD"]
+        peers = {"TestB1": "no peers", "TestB2": "no peers", "TestD": "no peers"}
+        self.assertEqual(found.reasons("a", tests, "etcd"), peers)
+        self.assertEqual(found.reasons("a", tests, "jetd"), {**peers, "TestC": "not yet"})
+        self.assertEqual(found.reasons("b", tests, "jetd"), {})
+
+    def test_a_name_that_fits_nothing_is_an_error(self):
+        with self.assertRaisesRegex(ValueError, "a has no test TestX"):
+            self.read("[jetd] why\na TestX\n").reasons("a", ["TestA"], "etcd")
+
+    def test_a_line_without_reason_is_an_error(self):
+        for text in ("a TestA\n", "[jetd]\na TestA\n", "[nats] why\na TestA\n", "[any] why\na\n"):
+            with self.assertRaises(ValueError):
+                self.read(text)
+
+
+class SelectTest(unittest.TestCase):
+    def test_words(self):
+        self.assertEqual([s.suite for s in select(["full"])], SUITES)
+        quick = [s.suite.name for s in select([])]
+        self.assertIn("k8s-etcd3", quick)
+        self.assertNotIn("etcd-e2e", quick)
+        self.assertEqual(select(["etcd-lease/^TestLeaseGrant$"])[0].tests, "^TestLeaseGrant$")
+        for words in (["nonsense"], ["k8s-etcd3", "k8s-etcd3"]):
+            with self.assertRaises(ValueError):
+                select(words)
+
+
+if __name__ == "__main__":
+    unittest.main()
