@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "base/limits.h"
 #include "base/strings.h"
 #include "nlohmann/json.hpp"
@@ -49,6 +50,18 @@ template <typename Number>
 bool TakeNumber(std::string_view& line, char end, int base, Number& number) {
   const std::optional<std::string_view> field = TakeField(line, end);
   return field.has_value() && ParseNumber(*field, base, number);
+}
+
+// Takes a number of 7 bits a byte, lowest first, off the front of `bytes`.
+std::optional<uint64_t> TakeVarint(std::string_view& bytes) {
+  uint64_t value = 0;
+  for (unsigned shift = 0; shift < 63 && !bytes.empty(); shift += 7) {
+    const auto byte = static_cast<unsigned char>(bytes.front());
+    bytes.remove_prefix(1);
+    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return value;
+  }
+  return std::nullopt;
 }
 
 // JSON's strings are UTF-8; other bytes (from a flag, say) become U+FFFD instead of an exception.
@@ -100,6 +113,19 @@ class Fields {
   std::string Text(const char* name) {
     const json* field = Find(name);
     return field == nullptr ? std::string() : TextOf(*field, name);
+  }
+
+  // Bytes of any number.
+  std::string Base64(const char* name) {
+    const json* field = Find(name);
+    if (field == nullptr) return {};
+    std::string bytes;
+    if (!field->is_string() ||
+        !absl::Base64Unescape(field->get_ref<const std::string&>(), &bytes)) {
+      Fail(name);
+      return {};
+    }
+    return bytes;
   }
 
   // 64 bits in hex: JSON tools keep 53 bits of a number.
@@ -255,6 +281,44 @@ absl::StatusOr<CompactRecord> DecodeCompact(std::string_view payload) {
   compact.bound = StreamSeq(fields.Uint("bound"));
   if (!fields.ok()) return fields.status();
   return compact;
+}
+
+std::string EncodeLive(const LiveRecord& record) {
+  std::string deltas;
+  uint64_t before = record.range.first.value() - 1;
+  for (const StreamSeq seq : record.live) {
+    uint64_t delta = seq.value() - before - 1;
+    for (; delta >= 0x80; delta >>= 7) deltas.push_back(static_cast<char>(delta | 0x80));
+    deltas.push_back(static_cast<char>(delta));
+    before = seq.value();
+  }
+  return Dump({{"from", record.range.first.value()},
+               {"to", record.range.last.value()},
+               {"live", absl::Base64Escape(deltas)}});
+}
+
+absl::StatusOr<LiveRecord> DecodeLive(std::string_view payload) {
+  Fields fields("live record", payload);
+  LiveRecord record;
+  record.range = {StreamSeq(fields.Uint("from")), StreamSeq(fields.Uint("to"))};
+  const std::string deltas = fields.Base64("live");
+  if (record.range.first.value() == 0 || record.range.first > record.range.last) {
+    fields.Fail("from");
+  }
+  uint64_t before = record.range.first.value() - 1;
+  std::string_view rest = deltas;
+  while (fields.ok() && !rest.empty()) {
+    const std::optional<uint64_t> delta = TakeVarint(rest);
+    // No sum here overflows: what is left of the range is compared first.
+    if (!delta.has_value() || *delta >= record.range.last.value() - before) {
+      fields.Fail("live");
+      break;
+    }
+    before += *delta + 1;
+    record.live.emplace_back(before);
+  }
+  if (!fields.ok()) return fields.status();
+  return record;
 }
 
 std::string EncodeLease(const LeaseRecord& lease) {

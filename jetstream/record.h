@@ -82,6 +82,21 @@ struct CompactRecord {
 [[nodiscard]] std::string EncodeCompact(const CompactRecord& compact);
 [[nodiscard]] absl::StatusOr<CompactRecord> DecodeCompact(std::string_view payload);
 
+// `_jetd.live`: of the records of keys and leases at the sequences of `range`, those in `live`
+// count and no others, should any be there: whatever else is found was deleted, and nats-server
+// brought it back (docs/adr/0019). It stays true, since nothing new ever comes into `range`.
+// Example:
+//   {"from":1,"live":"AQEA","to":9}    2, 4 and 5: base64 of what each is above the one before it
+//                                      (the first: above from-1), less one, as varints
+struct LiveRecord {
+  SeqRange range;
+  std::vector<StreamSeq> live;  // ascending, within `range`
+};
+// At most this many, so that the payload stays within limits::kMaxOwnRecordBytes.
+inline constexpr size_t kMaxLivePerRecord = 48 * 1024;
+[[nodiscard]] std::string EncodeLive(const LiveRecord& record);
+[[nodiscard]] absl::StatusOr<LiveRecord> DecodeLive(std::string_view payload);
+
 // `_jetd.lease.<hex id>`: a lease granted; as a delete: gone.
 struct LeaseRecord {
   int64_t ttl_s = 0;       // 1 to limits::kMaxLeaseTtlSeconds

@@ -24,6 +24,7 @@ void Check(std::string_view payload, Decode decode, Encode encode) {
 void CheckAll(std::string_view payload) {
   Check(payload, DecodeTerm, EncodeTerm);
   Check(payload, DecodeCompact, EncodeCompact);
+  Check(payload, DecodeLive, EncodeLive);
   Check(payload, DecodeLease, EncodeLease);
 }
 

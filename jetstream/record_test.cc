@@ -213,6 +213,38 @@ TEST(CompactRecordTest, RoundTripAndBadPayloads) {
   }
 }
 
+TEST(LiveRecordTest, RoundTripAndBadPayloads) {
+  const LiveRecord record{.range = {StreamSeq(1), StreamSeq(9)},
+                          .live = {StreamSeq(2), StreamSeq(4), StreamSeq(5)}};
+  EXPECT_EQ(EncodeLive(record), R"({"from":1,"live":"AQEA","to":9})");
+  const LiveRecord none{.range = {StreamSeq(7), StreamSeq(7)}, .live = {}};
+  LiveRecord far{.range = {StreamSeq(5), StreamSeq(uint64_t{1} << 62)}, .live = {}};
+  far.live = {far.range.first, StreamSeq(300), StreamSeq(1'000'000), far.range.last};
+  for (const LiveRecord& good : {record, none, far}) {
+    const auto decoded = DecodeLive(EncodeLive(good));
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->range, good.range);
+    EXPECT_EQ(decoded->live, good.live);
+  }
+  for (const char* payload :
+       {"", "{}", R"({"from":1,"to":9})", R"({"from":0,"live":"","to":9})",
+        R"({"from":9,"live":"","to":8})", R"({"from":1,"live":"AQEA","to":4})",
+        R"({"from":1,"live":"A","to":9})", R"({"from":1,"live":7,"to":9})",
+        R"({"from":1,"live":"gA==","to":9})",             // a varint that does not end
+        R"({"from":1,"live":"////////////","to":9})",     // one of more than 63 bits
+        R"({"from":1,"live":"//////////9/","to":9})"}) {  // one beyond the range
+    EXPECT_FALSE(DecodeLive(payload).ok()) << payload;
+  }
+}
+
+// The largest is within what every reader takes, also when the listed ones lie far apart.
+TEST(LiveRecordTest, FullRecordsAreNotTooLarge) {
+  LiveRecord record{.range = {StreamSeq(1), StreamSeq(uint64_t{1} << 60)}, .live = {}};
+  const uint64_t apart = record.range.last.value() / kMaxLivePerRecord;
+  for (size_t i = 1; i <= kMaxLivePerRecord; ++i) record.live.emplace_back(i * apart);
+  EXPECT_TRUE(DecodeLive(EncodeLive(record)).ok());
+}
+
 TEST(LeaseRecordTest, RoundTripAndBadPayloads) {
   const LeaseRecord lease{.ttl_s = limits::kMaxLeaseTtlSeconds, .granted_ms = 1'700'000'000'123};
   EXPECT_EQ(EncodeLease(lease), R"({"granted_ms":1700000000123,"ttl":9000000000})");

@@ -35,11 +35,12 @@ class SubjectCodec {
   [[nodiscard]] std::string TermSubject() const { return prefix_ + "_jetd.term"; }
   [[nodiscard]] std::string CompactSubject() const { return prefix_ + "_jetd.compact"; }
   [[nodiscard]] std::string BarrierSubject() const { return prefix_ + "_jetd.barrier"; }
+  [[nodiscard]] std::string LiveSubject() const { return prefix_ + "_jetd.live"; }
   // The id's 64 bits in lower-case hex without leading zeros.
   [[nodiscard]] std::string LeaseSubject(LeaseId id) const;
   [[nodiscard]] std::string LeaseWildcard() const { return prefix_ + "_jetd.lease.*"; }
 
-  enum class Kind { kKey, kTerm, kCompact, kBarrier, kLease, kOther };
+  enum class Kind { kKey, kTerm, kCompact, kBarrier, kLive, kLease, kOther };
   struct Decoded {
     Kind kind = Kind::kOther;
     std::string key;  // kKey

@@ -22,6 +22,8 @@ Kind KindOf(const revision::Replay::Held& held) {
       return Kind::kTerm;
     case SubjectKind::kBarrier:
       return Kind::kBarrier;
+    case SubjectKind::kLive:
+      return Kind::kLive;
     case SubjectKind::kOther:
       break;
   }

@@ -18,7 +18,17 @@ namespace jetd::replication {
 
 // One transaction as it lies in a bucket's stream, its records together.
 struct StreamTransaction {
-  enum class Kind { kPut, kDelete, kLeaseGrant, kLeaseGone, kCompact, kTerm, kBarrier, kOther };
+  enum class Kind {
+    kPut,
+    kDelete,
+    kLeaseGrant,
+    kLeaseGone,
+    kCompact,
+    kTerm,
+    kBarrier,
+    kLive,
+    kOther
+  };
   struct Op {
     StreamSeq seq;
     Kind kind = Kind::kOther;

@@ -29,6 +29,8 @@ const char* NameOf(Kind kind) {
       return "term";
     case Kind::kBarrier:
       return "barrier";
+    case Kind::kLive:
+      return "live";
     case Kind::kOther:
       break;
   }

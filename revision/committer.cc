@@ -44,6 +44,7 @@ Committer::Impl::~Impl() {
   executor->Cancel(patience);
   executor->Cancel(retry);
   executor->Cancel(compact_timer);
+  EndSurvey();
 }
 
 // --- requests -----------------------------------------------------------------------------------
@@ -147,6 +148,10 @@ absl::Status Committer::Impl::RunEntry(Entry* entry, std::vector<PlannedRecord>*
     }
     case Entry::Kind::kBarrier:
       system_records->push_back(SystemRecord(codec->BarrierSubject(), {}, /*is_delete=*/false));
+      return absl::OkStatus();
+    case Entry::Kind::kLive:
+      system_records->push_back(
+          SystemRecord(codec->LiveSubject(), entry->payload, /*is_delete=*/false));
       return absl::OkStatus();
   }
   return absl::InternalError("unknown kind of entry");
@@ -296,6 +301,11 @@ void Committer::Impl::Commit(Entry* entry) {
     }
     return;
   }
+  if (entry->kind == Entry::Kind::kLive) {
+    system.live.push_back(outcome.last_seq);
+    entry->Answer(absl::OkStatus());
+    return;
+  }
   ++counters.txns_committed;
   if (outcome.granted) system.leases[outcome.granted->id] = outcome.last_seq;
   if (outcome.gone) {
@@ -333,7 +343,7 @@ void Committer::Impl::TakeGoneLeases(Collector::Batch* batch) {
   std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
     if (lease.revision > store->compacted()) return false;
     if (lease.grant != StreamSeq{}) batch->hidden.push_back(lease.grant);
-    batch->markers.push_back(lease.gone);
+    last_markers.push_back(lease.gone);
     return true;
   });
 }
@@ -348,7 +358,9 @@ void Committer::Impl::CompactMore() {
   Collector::Batch batch;
   batch.hidden = std::exchange(garbage.superseded, {});
   batch.markers = std::exchange(garbage.tombstones, {});
-  garbage.last_tombstones.clear();
+  for (const StreamSeq seq : std::exchange(garbage.last_tombstones, {})) {
+    last_markers.push_back(seq);
+  }
   batch.hidden.insert(batch.hidden.end(), system.superseded.begin(), system.superseded.end());
   system.superseded.clear();
   TakeGoneLeases(&batch);
@@ -362,6 +374,7 @@ void Committer::Impl::CompactMore() {
     };
   }
   collector.Add(std::move(batch));
+  SurveyIfWorthwhile();
 }
 
 // --- the public face ----------------------------------------------------------------------------
@@ -383,6 +396,7 @@ void Committer::Stop() {
   if (impl_->stopped) return;
   impl_->stopped = true;
   impl_->phase = Phase::kStopped;
+  impl_->EndSurvey();
   impl_->collector.Suspend();
   impl_->log->Close();
   impl_->FailAll(MakeError(Errc::kStopped), MakeError(Errc::kStopped));

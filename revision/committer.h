@@ -42,6 +42,9 @@ class Committer : public jetstream::Log::Observer {
     std::string member_name;
     std::vector<std::string> client_urls;
     std::string incarnation;  // 128 random bits in hex, new for every process
+    // Delete markers of keys that are gone go once a list of what lives is written, and that is
+    // done when at least this many wait for it (and an eighth of the versions held).
+    size_t min_markers_for_list = 1'000;
   };
 
   // Told on the engine thread, in order of revision, after the store shows it to readers.

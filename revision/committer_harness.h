@@ -53,6 +53,7 @@ class Member {
     committer_options.member_id = std::hash<std::string>()(name);
     committer_options.member_name = name;
     committer_options.incarnation = name + "-incarnation";
+    committer_options.min_markers_for_list = 4;
     committer.emplace(exec, &log, &store, committer_options);
     committer->AddListener(&recorder);
     committer->Start([this](const absl::Status& why) { fatal = why; });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit),
-// committer_reads.cc (barriers and ranges), committer_patience.cc (clients that wait) and
-// committer_recovery.cc (start, chain break, lost connection, taking over, stepping down).
+// committer_reads.cc (barriers and ranges), committer_patience.cc (clients that wait),
+// committer_survey.cc (lists of what lives) and committer_recovery.cc (start, chain break, lost
+// connection, taking over, stepping down).
 #ifndef JETD_REVISION_COMMITTER_IMPL_H_
 #define JETD_REVISION_COMMITTER_IMPL_H_
 
@@ -23,6 +24,7 @@
 #include "revision/committer.h"
 #include "revision/entry.h"
 #include "revision/evaluate.h"
+#include "revision/live_list.h"
 #include "revision/read_queue.h"
 #include "revision/replay.h"
 
@@ -76,6 +78,13 @@ struct Committer::Impl {
   void CompactMore();
   // Moves the records of leases that are gone, as far as compacted, into `batch`.
   void TakeGoneLeases(Collector::Batch* batch);
+  // Lists what lives, a step at a time, when enough markers wait for it (committer_survey.cc).
+  void SurveyIfWorthwhile();
+  void SurveyMore();
+  void WriteLive();
+  void OnLiveWritten(const absl::Status& status);
+  // Gives up a survey that is not done: what waited for it waits for the next one.
+  void EndSurvey();
   void RunRange(const RangeOp* op, RangeDone done);
   struct Scan;
   void StepRange(const std::shared_ptr<Scan>& scan);
@@ -160,6 +169,20 @@ struct Committer::Impl {
   std::vector<std::shared_ptr<Entry>> physical;  // wait for its removal to start
   std::vector<std::shared_ptr<Entry>> removing;  // and to end
   TimerId compact_timer = 0;
+  // Delete markers of keys and leases that are gone; they may go once a list leaves them out.
+  std::vector<StreamSeq> last_markers;
+  struct Survey {
+    explicit Survey(StreamSeq bound) : list(bound) {}
+
+    LiveSurvey list;
+    uint64_t number = 0;
+    std::string next_key;            // where the visit of the store goes on
+    std::vector<StreamSeq> markers;  // to be removed when all is written
+    size_t lists_before = 0;         // how many of system.live it replaces
+    TimerId timer = 0;
+  };
+  std::unique_ptr<Survey> survey;
+  uint64_t surveys = 0;             // begun
   std::vector<StreamSeq> barriers;  // acked barrier records, to be removed
 
   StreamSeq durable;

@@ -4,6 +4,7 @@
 //
 //   connecting -> replaying -> taking over -> leading <-> recovering -> taking over | superseded
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -166,6 +167,8 @@ void Committer::Impl::CollectAtStart() {
   batch.hidden = std::move(result.garbage.superseded);
   batch.hidden.insert(batch.hidden.end(), result.dead.begin(), result.dead.end());
   batch.markers = std::move(result.garbage.tombstones);
+  std::move(result.garbage.last_tombstones.begin(), result.garbage.last_tombstones.end(),
+            std::back_inserter(last_markers));
   TakeGoneLeases(&batch);
   if (!batch.hidden.empty() || !batch.markers.empty()) collector.Add(std::move(batch));
 }
@@ -214,6 +217,7 @@ void Committer::Impl::Lead() {
   term_record.reset();
   // What may still arrive carries an earlier term.
   ambiguous = StreamSeq{};
+  for (auto& entry : queue) entry->may_land = false;
   for (auto& entry : std::exchange(without_room, {})) entry->Answer(MakeError(Errc::kNoSpace));
   leader_id = options.member_id;
   log::Info("leading in term {} from sequence {}, revision {}", term.value(), term_seq.value(),
@@ -222,6 +226,7 @@ void Committer::Impl::Lead() {
   if (!std::exchange(led_before, true)) {
     CollectAtStart();
     replay.reset();
+    SurveyIfWorthwhile();
     for (Listener* listener : listeners) listener->OnLeading(term);
   }
 }
@@ -387,6 +392,7 @@ void Committer::Impl::Unevaluate() {
     for (auto& entry : *from) {
       // Nobody waits for it any more, and it did not happen: then it never will.
       if (entry->answered()) continue;
+      if (entry->writes() && ambiguous > chain.landed()) entry->may_land = true;
       entry->outcome = Outcome{};
       queue_bytes += entry->bytes;
       again.push_back(std::move(entry));
@@ -453,13 +459,21 @@ void Committer::Impl::StepDown(const absl::Status& why) {
   log::Warn("no longer leading: {}", MessageOf(why));
   waiting_for = std::string(MessageOf(why));
   phase = Phase::kSuperseded;
-  // Their places in the chain were taken: they did not happen.
+  // Copies from lost connections may have landed in front of the other's term record, and then
+  // count.
+  const absl::Status unknown = MakeError(Errc::kTimeout, waiting_for);
+  for (auto& entry : std::exchange(without_room, {})) entry->Answer(unknown);
+  for (auto& entry : queue) {
+    if (entry->may_land) entry->Answer(unknown);
+  }
+  // The places of the rest in the chain were taken: they did not happen.
   FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kUnavailable, waiting_for));
   pending.clear();
   pending_bytes = 0;
   compacting = false;
   chain.Reset(chain.landed());
   store->Rollback();
+  EndSurvey();
   for (Listener* listener : listeners) listener->OnStepDown(why);
 }
 

@@ -284,6 +284,33 @@ TEST_F(CommitterRecoveryTest, AFullStreamSaysSoAndLosesNothing) {
   EXPECT_EQ(again.Get("g/0"), "");
 }
 
+// A write that found no room when it was sent again may yet land by its first copy. Whoever takes
+// over then counts it, so the old leader must not say that it did not happen.
+TEST_F(CommitterRecoveryTest, AWriteWithoutRoomMayHaveHappenedWhenAnotherTakesOver) {
+  MemoryLog::Options options;
+  options.faults.fate = [](StreamSeq) { return jetstream::AppendFate::kLate; };
+  Member old(&exec_, &stream_, "old", options);
+  old.Put("k", "v");
+  Settle();
+  old.log.Hold(Leg::kRequest);
+  auto put = old.Put("k", "late");
+  Settle();
+  old.log.Disconnect();
+  old.log.Release(Leg::kRequest);
+  Settle();
+  stream_.set_max_messages(stream_.State().messages);
+  old.log.Reconnect();
+  Settle();
+  EXPECT_FALSE(put->answer.has_value()) << "its fate is not sealed";
+  stream_.set_max_messages(MemoryStream::kNoLimit);
+  ASSERT_TRUE(stream_.LandLate(1));
+  Member next(&exec_, &stream_, "next");
+  exec_.Advance(seconds(2));
+  EXPECT_EQ(old.committer->phase(), Committer::Phase::kSuperseded);
+  EXPECT_EQ(next.Get("k"), "late");
+  EXPECT_EQ(ErrcOf(put), Errc::kTimeout) << "nobody knows";
+}
+
 // There a read needs a record. Without room for it the reader is told so, and does not wait for
 // ever.
 TEST_F(CommitterRecoveryTest, AFullReplicatedStreamTellsReadersToo) {

@@ -61,6 +61,7 @@ class Sim {
     Member::PendingOp op;
     std::string key, value;
     int members = 1;  // values key/0 … in one group
+    bool is_delete = false;
     bool counted = false;
   };
 
@@ -100,6 +101,12 @@ class Sim {
     live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(which));
     dead_.back()->committer->Stop();
     if (embedded_ && Chance(70)) stream_.PowerCut();
+    // Deletions that were answered, of records that nobody can ask for any more, are forgotten.
+    if (live_.empty() && Chance(50)) {
+      stream_.ReviveDeleted([this](const auto& record) {
+        return !jetstream::SubjectMatches("$KV.B._jetd.>", record.subject) && Chance(60);
+      });
+    }
   }
 
   void Step() {
@@ -140,7 +147,20 @@ class Sim {
     }
   }
 
+  // Keys of their own, so that the others' revisions only grow.
+  void SendDelete() {
+    const std::string key = "d" + std::to_string(Pick(6));
+    Member& member = Some();
+    auto write = std::make_unique<Write>();
+    write->key = key;
+    write->value = "v" + std::to_string(writes_.size());
+    write->is_delete = Chance(60);
+    write->op = write->is_delete ? member.Delete(key) : member.Put(key, write->value);
+    writes_.push_back(std::move(write));
+  }
+
   void SendWrite() {
+    if (Chance(15)) return SendDelete();
     auto write = std::make_unique<Write>();
     write->key = "k" + std::to_string(Pick(8));
     write->value = "v" + std::to_string(writes_.size());
@@ -156,18 +176,21 @@ class Sim {
 
   // What has been answered so far must be visible to a read that is asked now.
   void Read() {
-    const std::string key = "k" + std::to_string(Pick(8));
+    const bool comes_and_goes = Chance(20);
+    const std::string key =
+        comes_and_goes ? "d" + std::to_string(Pick(6)) : "k" + std::to_string(Pick(8));
     auto kept = std::make_shared<std::pair<std::string, RangeOp>>();
     kept->first = key;
     kept->second.keys = {kept->first, {}};
     const Revision answered = newest_answered_[key];
-    Some().committer->Range(
-        &kept->second, [this, kept, answered](const absl::StatusOr<RangeResult>& result) {
-          if (!result.ok()) return;
-          ++reads_;
-          const Revision seen = result->kvs.empty() ? Revision{} : result->kvs[0]->mod_revision();
-          EXPECT_GE(seen, answered) << "a stale read of " << kept->first;
-        });
+    Some().committer->Range(&kept->second, [this, kept, answered, comes_and_goes](
+                                               const absl::StatusOr<RangeResult>& result) {
+      if (!result.ok()) return;
+      if (comes_and_goes && result->kvs.empty()) return;
+      ++reads_;
+      const Revision seen = result->kvs.empty() ? Revision{} : result->kvs[0]->mod_revision();
+      EXPECT_GE(seen, answered) << "a stale read of " << kept->first;
+    });
   }
 
   void Harvest() {
@@ -203,7 +226,14 @@ class Sim {
           ++times[std::string(change.kv->value())];
         });
     ASSERT_TRUE(status.ok()) << status.status();
+    for (const auto& [key, answered] : newest_answered_) {
+      const KvRef now = fresh.store.Get(key, Store::View::kCommitted);
+      if (now) {
+        EXPECT_GE(now->mod_revision(), answered) << key << " is what it was long before";
+      }
+    }
     for (const auto& write : writes_) {
+      if (write->is_delete) continue;
       const auto at = seen.find(write->value);
       const bool there = at != seen.end();
       if (there) {
@@ -231,7 +261,7 @@ class Sim {
   const bool embedded_;
   const bool replicated_;
   FakeExecutor exec_;
-  MemoryStream stream_;
+  MemoryStream stream_{{.remember_deleted = true}};
   std::vector<std::unique_ptr<Member>> live_;
   std::vector<std::unique_ptr<Member>> dead_;
   int members_ = 0;

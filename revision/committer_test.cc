@@ -332,6 +332,79 @@ TEST_F(CommitterTest, RecordsThatComeBackBringNoKeyBack) {
   EXPECT_EQ(again.store.stats().keys, 2U);
 }
 
+// Keys and leases that come and go leave nothing behind for ever: once a list of what lives is
+// written, the markers go too, and what comes back is known by the list.
+TEST_F(CommitterTest, MarkersGoOnceAListIsWritten) {
+  jetstream::MemoryStream stream({.remember_deleted = true});
+  auto compact = [&](Member& member) {
+    std::optional<absl::StatusOr<Revision>> done;
+    member.committer->Compact(member.store.committed(), Committer::Wait::kPhysical,
+                              [&](auto r) { done = std::move(r); });
+    exec_.Advance(seconds(2));
+    ASSERT_TRUE(done.has_value() && done->ok());
+  };
+  {
+    Member member(&exec_, &stream, "a");
+    member.Put("stays", "s");
+    for (int round = 0; round < 3; ++round) {
+      for (int i = 0; i < 50; ++i) {
+        const std::string name = std::to_string(round * 100 + i);
+        member.Put("event/" + name, "e");
+        member.committer->GrantLease(LeaseId(1 + round * 100 + i), 3600, [](const auto&) {});
+        Settle();
+        member.Delete("event/" + name);
+        member.committer->RevokeLease(LeaseId(1 + round * 100 + i), [](const auto&) {});
+        Settle();
+      }
+      member.Put("last", std::to_string(round));
+      Settle();
+      compact(member);
+      // The two keys, term, compaction, list, and what could still be asked for when it was made.
+      EXPECT_LE(stream.State().messages, 8U);
+    }
+  }
+  stream.ReviveDeleted([](const auto& record) { return !record.is_delete; });
+  EXPECT_GT(stream.State().messages, 300U);
+  Member again(&exec_, &stream, "b");
+  exec_.Advance(seconds(2));
+  EXPECT_EQ(again.store.stats().keys, 2U);
+  EXPECT_EQ(again.store.lease_count(), 0U);
+  EXPECT_EQ(again.Get("stays"), "s");
+  EXPECT_EQ(again.Get("last"), "2");
+  EXPECT_EQ(stream.State().messages, 10U) << "left of them: lists and compactions, 3 each";
+  // And lists by this one follow those before.
+  again.Put("event/7", "e");
+  again.Delete("event/7");
+  again.Put("last", "3");
+  Settle();
+  EXPECT_EQ(again.Get("event/7"), "");
+  compact(again);
+  EXPECT_LE(stream.State().messages, 8U);
+}
+
+// The chain breaks while a list is being written: the markers wait for the next one.
+TEST_F(CommitterTest, AListThatIsNotWrittenFreesNothing) {
+  Member member(&exec_, &stream_, "a");
+  for (int i = 0; i < 10; ++i) {
+    member.Put("k" + std::to_string(i), "v");
+    member.Delete("k" + std::to_string(i));
+  }
+  member.Put("last", "1");
+  Settle();
+  // The compaction is answered, and what is sent after it is lost.
+  member.committer->Compact(member.store.committed(), Committer::Wait::kLogical,
+                            [&](const auto&) { member.log.Disconnect(); });
+  exec_.Advance(seconds(1));
+  EXPECT_GE(stream_.State().messages, 12U) << "ten markers, a key, a term";
+  member.log.Reconnect();
+  member.Put("last", "2");
+  Settle();
+  member.committer->Compact(member.store.committed(), Committer::Wait::kLogical,
+                            [](const auto&) {});
+  exec_.Advance(seconds(2));
+  EXPECT_LE(stream_.State().messages, 6U);
+}
+
 TEST_F(CommitterTest, LeasesTakeTheirKeysAlongInOneRevision) {
   Member member(&exec_, &stream_, "a");
   std::optional<LeaseId> id;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,7 @@ struct Outcome {
 //
 // After a chain break it may go back to queued, and is evaluated anew; so it keeps the request.
 struct Entry {
-  enum class Kind { kApply, kGrant, kRevoke, kCompact, kBarrier };
+  enum class Kind { kApply, kGrant, kRevoke, kCompact, kBarrier, kLive };
   Kind kind = Kind::kApply;
   size_t bytes = 0;
 
@@ -50,6 +51,7 @@ struct Entry {
   int64_t ttl_s = 0;       // kGrant
   Revision revision;       // kCompact
   Committer::Wait wait = Committer::Wait::kLogical;
+  std::string payload;  // kLive
 
   // Exactly one of these is set until the answer is given.
   Committer::ApplyDone apply_done;
@@ -59,6 +61,9 @@ struct Entry {
   uint64_t evaluation = 0;  // number of the evaluation below, unique
   Outcome outcome;
   bool proven = false;  // the barrier after its arrival has come back
+  // Sent on a connection that was lost, and given up its place since: a copy may still land there.
+  // Until a new term seals that it does not count, nobody may be told that it did not happen.
+  bool may_land = false;
 
   [[nodiscard]] bool answered() const { return !apply_done && !lease_done && !revision_done; }
   [[nodiscard]] bool writes() const { return !outcome.records.empty(); }

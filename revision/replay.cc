@@ -13,6 +13,7 @@ namespace jetd::revision {
 using jetstream::DecodeCompact;
 using jetstream::DecodeHeader;
 using jetstream::DecodeLease;
+using jetstream::DecodeLive;
 using jetstream::DecodeTerm;
 using jetstream::Log;
 using jetstream::SeqRange;
@@ -23,14 +24,48 @@ Replay::Replay(Log* log, const jetstream::SubjectCodec* codec, Store* store)
 
 void Replay::Run(DoneFn done) {
   done_ = std::move(done);
+  ReadControl();
+}
+
+void Replay::Restart() {
+  store_->Clear();
+  result_ = Result{};
+  position_ = hole_ = StreamSeq{};
+  revision_ = Revision(1);
+  term_ = term_behind_hole_ = Term{};
+  group_.clear();
+  behind_hole_.clear();
+}
+
+void Replay::ReadControl() {
   known_voids_.clear();
+  compacts_.clear();
+  compacted_ = Revision{};
+  live_.Clear();
   Log::ReadOptions control;
-  control.subjects = {codec_->TermSubject(), codec_->CompactSubject()};
+  control.subjects = {codec_->TermSubject(), codec_->CompactSubject(), codec_->LiveSubject()};
   log_->Read(
       control, [this](const jetstream::Record& record) { OnControl(record); },
       [this](const absl::StatusOr<StreamSeq>& last) {
-        if (!last.ok() || !error_.ok()) {
-          std::exchange(done_, nullptr)(!error_.ok() ? error_ : last.status());
+        if (!last.ok()) {
+          std::exchange(done_, nullptr)(last.status());
+          return;
+        }
+        const absl::Status damage = std::exchange(damage_, absl::OkStatus());
+        if (tidied_now_ > tidied_ && position_ > StreamSeq{}) {
+          if (on_judged_) {
+            std::exchange(done_, nullptr)(MakeError(
+                Errc::kUnavailable, "the stream was compacted while it was read: read it again"));
+            return;
+          }
+          Restart();
+        } else if (!damage.ok()) {
+          std::exchange(done_, nullptr)(damage);
+          return;
+        }
+        tidied_ = tidied_now_;
+        if (!error_.ok()) {
+          std::exchange(done_, nullptr)(error_);
         } else {
           ReadAll();
         }
@@ -41,12 +76,20 @@ void Replay::OnControl(const jetstream::Record& record) {
   if (record.header.empty() || !error_.ok()) return;
   const auto subject = codec_->Decode(record.subject);
   if (!subject.ok()) return;
+  if (DecodeHeader(record.header).ok()) NoteTidying(record.seq, subject->kind);
   if (subject->kind == Kind::kCompact) {
     auto compact = DecodeCompact(record.payload);
     if (compact.ok()) {
       compacts_[record.seq] = compact->revision;
       compacted_ = std::max(compacted_, compact->revision);
     }
+    return;
+  }
+  if (subject->kind == Kind::kLive) {
+    // Whether it lies in a void makes no difference: what it says was true when it was sent, and
+    // stays true.
+    auto live = DecodeLive(record.payload);
+    if (live.ok() && DecodeHeader(record.header).ok()) live_.Add(*std::move(live));
     return;
   }
   auto term = DecodeTerm(record.payload);
@@ -74,6 +117,15 @@ bool Replay::IsVoid(StreamSeq seq) {
     if (it->second >= seq) return true;
   }
   return false;
+}
+
+void Replay::NoteTidying(StreamSeq seq, Kind kind) {
+  if (kind == Kind::kCompact || kind == Kind::kLive) tidied_now_ = std::max(tidied_now_, seq);
+}
+
+// R8. jetd's other records are not listed: each is superseded by a newer one of its kind.
+bool Replay::CameBack(const Held& held) const {
+  return (held.kind == Kind::kKey || held.kind == Kind::kLease) && live_.Dead(held.seq);
 }
 
 void Replay::ReadAll() {
@@ -117,6 +169,11 @@ void Replay::OnRecord(const jetstream::Record& record) {
   position_ = record.seq;
   ++result_.records;
   std::optional<Held> held = Decode(record);
+  if (held.has_value()) NoteTidying(held->seq, held->kind);
+  if (held.has_value() && CameBack(*held)) {
+    result_.dead.push_back(record.seq);
+    return;
+  }
   if (IsVoid(record.seq)) {
     if (held.has_value()) Judge(*held, Verdict::kVoid);
     result_.dead.push_back(record.seq);
@@ -161,7 +218,12 @@ void Replay::Broken(StreamSeq at, const std::string& what) {
 void Replay::CheckBehindHole(const Held& held) {
   if (!log_->exclusive()) return;
   const bool led = term_behind_hole_ != Term{} && held.header.term >= term_behind_hole_;
-  if (!led && held.kind != Kind::kCompact) return;
+  bool listed = false;  // a list speaks of what was safe when it was written
+  if (held.kind == Kind::kLive) {
+    const auto live = DecodeLive(held.payload);
+    listed = live.ok() && live->range.last >= hole_;
+  }
+  if (!led && !listed && held.kind != Kind::kCompact) return;
   error_ = MakeError(
       Errc::kCorrupt,
       Cat("records before sequence ", hole_.value(), " are missing, and the one at ",
@@ -284,6 +346,10 @@ void Replay::ApplySystem(const Held& held) {
     system.compact = held.seq;
     return;
   }
+  if (held.kind == Kind::kLive) {
+    system.live.push_back(held.seq);
+    return;
+  }
   if (held.kind != Kind::kLease) return;
   if (held.is_delete) {
     const auto grant = system.leases.find(held.lease);
@@ -304,8 +370,15 @@ void Replay::ApplySystem(const Held& held) {
 }
 
 void Replay::Finish(absl::StatusOr<StreamSeq> last) {
-  if (!error_.ok() || !last.ok()) {
-    std::exchange(done_, nullptr)(!error_.ok() ? error_ : last.status());
+  // Damage, or what looks like it because records were removed meanwhile: the first reading, once
+  // more, tells.
+  damage_ = std::exchange(error_, absl::OkStatus());
+  if (!last.ok()) {
+    std::exchange(done_, nullptr)(last.status());
+    return;
+  }
+  if (tidied_now_ > tidied_ || !damage_.ok()) {
+    ReadControl();
     return;
   }
   position_ = std::max(position_, *last);
@@ -324,6 +397,8 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
               std::back_inserter(result_.garbage.superseded));
     std::move(garbage.tombstones.begin(), garbage.tombstones.end(),
               std::back_inserter(result_.garbage.tombstones));
+    std::move(garbage.last_tombstones.begin(), garbage.last_tombstones.end(),
+              std::back_inserter(result_.garbage.last_tombstones));
   }
   Result result = result_;
   result.last = position_;

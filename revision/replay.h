@@ -14,6 +14,7 @@
 #include "jetstream/log.h"
 #include "jetstream/record.h"
 #include "jetstream/subject.h"
+#include "revision/live_list.h"
 #include "revision/store.h"
 
 namespace jetd::revision {
@@ -27,8 +28,9 @@ struct SystemRecords {
     StreamSeq gone;
   };
   std::vector<GoneLease> gone_leases;
-  StreamSeq compact;  // newest compaction record, 0: none
-  StreamSeq term;     // newest term record
+  StreamSeq compact;            // newest compaction record, 0: none
+  StreamSeq term;               // newest term record
+  std::vector<StreamSeq> live;  // lists of what counts
   // Term records that void nothing, except the newest; and compaction records but the newest.
   std::vector<StreamSeq> superseded;
 };
@@ -42,6 +44,7 @@ struct SystemRecords {
 //       group may be cut short: it is undecided, and the caller's term record voids it;
 //   R3  above the compact revision, groups are whole and revisions follow each other without a
 //       hole; at or below it parts may have been removed, and each record stands for itself;
+//   R8  what a list of live records leaves out was deleted before and is not there (live_list.h);
 //   R4  a record that is not ours (no header, an unknown spelling) is foreign;
 //   R5  so is one of an earlier term that lies behind a later term: it was on its way when its
 //       writer was superseded, and found the sequence it was meant for still free;
@@ -52,9 +55,15 @@ struct SystemRecords {
 // log), what lies behind a hole was never answered either: all from it to the end is voided.
 // Elsewhere it is kCorrupt.
 //   R7  So it is on an exclusive log when a record behind the hole proves that all before it was
-//       safe: a compaction record, or one of a leader whose term record lies behind the hole and
-//       does not void it (it led only after that record, and so all before it, was synced). Then
-//       it was no power cut: the disk lost what it had promised to hold.
+//       safe: a compaction record, a list of live records from beyond the hole, or one of a leader
+//       whose term record lies behind the hole and does not void it (it led only after that record,
+//       and so all before it, was synced). Then it was no power cut: the disk lost what it had
+//       promised to hold.
+//
+// A leader that is still there may compact while its successor reads: then a value may have been
+// read before it was removed, and what hid it was removed before it was read. Whoever removes wrote
+// a compaction record or a list before. So a reading counts only if none came since the first of
+// its two readings; otherwise all is read anew, into an empty store.
 //
 // Run may be called again, after an error of the connection or because the stream has grown before
 // its caller could take over: it goes on where it stopped.
@@ -66,7 +75,7 @@ class Replay {
     Term term;                               // highest seen; 0: a new stream
     jetstream::TermRecord leader;            // of the newest term record
     std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
-    std::vector<StreamSeq> dead;             // named before and still in the stream: delete
+    std::vector<StreamSeq> dead;             // R1 or R8, and still in the stream: delete
     uint64_t foreign = 0;
     uint64_t records = 0;
     Store::Garbage garbage;  // superseded below the compact revision
@@ -87,7 +96,8 @@ class Replay {
   };
   enum class Verdict { kCounts, kVoid };
   // Told of each record when the rules have judged it: those of a transaction one after the other
-  // when it is whole. One that is undecided at the end is not told.
+  // when it is whole. One that is undecided at the end is not told, nor is what came back (R8).
+  // With it, a reading that would have to begin anew is an error instead, kUnavailable.
   using JudgedFn = std::function<void(const Held& held, Verdict verdict)>;
 
   Replay(jetstream::Log* log, const jetstream::SubjectCodec* codec, Store* store);
@@ -98,9 +108,13 @@ class Replay {
   [[nodiscard]] uint64_t records() const { return result_.records; }
 
  private:
+  void ReadControl();
   void ReadAll();
+  // Forgets all that was read.
+  void Restart();
   void OnControl(const jetstream::Record& record);
   [[nodiscard]] std::optional<Held> Decode(const jetstream::Record& record) const;
+  void NoteTidying(StreamSeq seq, jetstream::SubjectCodec::Kind kind);
   void OnRecord(const jetstream::Record& record);
   void Judge(const Held& held, Verdict verdict) const;
   void OnForeign(StreamSeq seq);
@@ -113,6 +127,7 @@ class Replay {
   void Broken(StreamSeq at, const std::string& what);
   void AddVoid(StreamSeq first, StreamSeq last);
   [[nodiscard]] bool IsVoid(StreamSeq seq);
+  [[nodiscard]] bool CameBack(const Held& held) const;
   void Finish(absl::StatusOr<StreamSeq> last);
 
   jetstream::Log* const log_;
@@ -123,16 +138,20 @@ class Replay {
   JudgedFn on_judged_;
   Result result_;
   absl::Status error_;                          // what ends the replay
+  absl::Status damage_;                         // the same, to be confirmed
   std::map<StreamSeq, StreamSeq> known_voids_;  // first -> last
   std::map<StreamSeq, Revision> compacts_;      // by sequence
   Revision compacted_;                          // of the newest of them
-  StreamSeq position_;                          // all at or below was looked at
-  Revision revision_{1};                        // newest applied
-  Term term_;                                   // highest of all records so far
-  std::vector<Held> group_;                     // that is not whole yet
-  std::vector<StreamSeq> behind_hole_;          // records that hole_ makes void
-  StreamSeq hole_;                              // not 0: everything from here on counts as void
-  Term term_behind_hole_;  // first of a term record there that does not void it
+  LiveList live_;
+  StreamSeq tidied_;                    // newest compaction record or list, first reading
+  StreamSeq tidied_now_;                // the same as the reading under way finds it
+  StreamSeq position_;                  // all at or below was looked at
+  Revision revision_{1};                // newest applied
+  Term term_;                           // highest of all records so far
+  std::vector<Held> group_;             // that is not whole yet
+  std::vector<StreamSeq> behind_hole_;  // records that hole_ makes void
+  StreamSeq hole_;                      // not 0: everything from here on counts as void
+  Term term_behind_hole_;               // first of a term record there that does not void it
 };
 
 }  // namespace jetd::revision

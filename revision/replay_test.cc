@@ -3,8 +3,10 @@
 // Each rule of replay.h on a stream written by hand.
 #include "revision/replay.h"
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -29,6 +31,23 @@ class SilentObserver : public jetstream::Log::Observer {
   void OnRefused(StreamSeq /*seq*/, const absl::Status& /*why*/) override {}
   void OnDurable(StreamSeq /*seq*/) override {}
   void OnForeignTerm() override {}
+};
+
+// A log whose records may be told of before they are handed over: what happens elsewhere meanwhile.
+class WatchedLog : public MemoryLog {
+ public:
+  using MemoryLog::MemoryLog;
+  void Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) override {
+    const bool all = options.subjects.empty();
+    MemoryLog::Read(
+        options,
+        [this, all, on_record = std::move(on_record)](const jetstream::Record& record) {
+          if (all && before_record) before_record(record.seq);
+          on_record(record);
+        },
+        std::move(done));
+  }
+  std::function<void(StreamSeq)> before_record;
 };
 
 class ReplayTest : public ::testing::Test {
@@ -70,18 +89,37 @@ class ReplayTest : public ::testing::Test {
     return stream_.AppendForeign({.subject = subject, .header = header, .payload = payload});
   }
 
+  // A delete marker.
+  StreamSeq Gone(const std::string& key, int64_t rev) {
+    RecordHeader header{.revision = Revision(rev), .term = Term(1)};
+    return stream_.AppendForeign({.subject = codec_.EncodeKey(key),
+                                  .header = EncodeHeader(header),
+                                  .is_delete = true,
+                                  .payload = ""});
+  }
+  StreamSeq LiveAt(uint64_t last, std::vector<StreamSeq> live, int64_t rev) {
+    RecordHeader header{.revision = Revision(rev), .term = Term(1)};
+    return Append(
+        codec_.LiveSubject(), EncodeHeader(header),
+        jetstream::EncodeLive({.range = {StreamSeq(1), StreamSeq(last)}, .live = std::move(live)}));
+  }
+
   absl::StatusOr<Replay::Result> Run(bool exclusive = false) {
     MemoryLog::Options options;
     options.exclusive = exclusive;
-    MemoryLog log(&exec_, &stream_, options);
+    options.read_batch = 1;
+    WatchedLog log(&exec_, &stream_, options);
+    log.before_record = before_record_;
     SilentObserver observer;
     log.Open(&observer, [](const absl::Status&) {});
     exec_.RunDeferred();
     Replay replay(&log, &codec_, &store_);
-    replay.set_on_judged([this](const Replay::Held& held, Replay::Verdict verdict) {
-      judged_ += std::to_string(held.seq.value());
-      judged_ += verdict == Replay::Verdict::kVoid ? "v " : " ";
-    });
+    if (judge_) {
+      replay.set_on_judged([this](const Replay::Held& held, Replay::Verdict verdict) {
+        judged_ += std::to_string(held.seq.value());
+        judged_ += verdict == Replay::Verdict::kVoid ? "v " : " ";
+      });
+    }
     std::optional<absl::StatusOr<Replay::Result>> result;
     replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
     exec_.Advance(std::chrono::seconds(1));
@@ -94,6 +132,8 @@ class ReplayTest : public ::testing::Test {
   FakeExecutor exec_;
   std::string judged_;  // sequences in the order of judgement, "v" behind a void one
   MemoryStream stream_;
+  std::function<void(StreamSeq)> before_record_;
+  bool judge_ = true;
   jetstream::SubjectCodec codec_{"B"};
   Store store_;
 };
@@ -163,6 +203,87 @@ TEST_F(ReplayTest, R3AHoleInTheRevisionsIsLoss) {
   Key("a", 2);
   Key("b", 4);
   EXPECT_EQ(GetErrc(Run().status()), Errc::kCorrupt);
+}
+
+TEST_F(ReplayTest, R8WhatAListLeavesOutIsNotThere) {
+  TermAt(1, 1);
+  Key("back", 2);
+  const StreamSeq stays = Key("stays", 3);
+  const StreamSeq hides = Gone("back", 4);
+  CompactAt(4, 4);
+  LiveAt(5, {stays}, 4);
+  stream_.Delete(hides);  // and "back" came back
+  Key("later", 5);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(Has("back"));
+  EXPECT_TRUE(Has("stays") && Has("later"));
+  EXPECT_EQ(result->dead, (std::vector<StreamSeq>{StreamSeq(2)}));
+  EXPECT_EQ(result->system.live, (std::vector<StreamSeq>{StreamSeq(6)}));
+}
+
+// The old leader compacts, writes its list and removes a marker, between the moment when a value is
+// read and the moment when what hides it would be: at every moment of the reading.
+TEST_F(ReplayTest, RemovalWhileItReadsBringsNothingBack) {
+  for (uint64_t moment = 1; moment <= 6; ++moment) {
+    SCOPED_TRACE(moment);
+    stream_.Recreate(static_cast<int64_t>(moment));
+    store_.Clear();
+    TermAt(1, 1);
+    const StreamSeq value = Key("gone", 2);
+    const StreamSeq stays = Key("stays", 3);
+    const StreamSeq marker = Gone("gone", 4);
+    Key("more", 5);
+    Key("last", 6);
+    before_record_ = [&, once = false](StreamSeq seq) mutable {
+      if (seq != StreamSeq(moment) || std::exchange(once, true)) return;
+      CompactAt(6, 6);
+      LiveAt(6, {stays, StreamSeq(5), StreamSeq(6)}, 6);
+      stream_.Delete(value);
+      stream_.Delete(marker);
+    };
+    // As the committer does: what was appended meanwhile is read before it may take over.
+    MemoryLog::Options options;
+    options.read_batch = 1;
+    WatchedLog log(&exec_, &stream_, options);
+    log.before_record = before_record_;
+    SilentObserver observer;
+    log.Open(&observer, [](const absl::Status&) {});
+    exec_.RunDeferred();
+    Replay replay(&log, &codec_, &store_);
+    StreamSeq last;
+    while (last < stream_.last()) {
+      std::optional<absl::StatusOr<Replay::Result>> result;
+      replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
+      exec_.Advance(std::chrono::seconds(1));
+      ASSERT_TRUE(result.has_value() && result->ok()) << result->status();
+      last = (*result)->last;
+    }
+    log.Close();
+    EXPECT_FALSE(Has("gone"));
+    EXPECT_TRUE(Has("stays") && Has("more") && Has("last"));
+    EXPECT_EQ(store_.compacted(), Revision(6));
+  }
+}
+
+// A compaction removes a part of a group while it is read: no damage.
+TEST_F(ReplayTest, RemovalWhileItReadsIsNoDamage) {
+  TermAt(1, 1);
+  Key("a", 2, 1, 3);
+  Key("b", 2, 2, 3);
+  const StreamSeq last_of_group = Key("c", 2, 3, 3);
+  Key("a", 3, 1, 2);
+  Key("c", 3, 2, 2);
+  before_record_ = [&, once = false](StreamSeq seq) mutable {
+    if (seq != StreamSeq(3) || std::exchange(once, true)) return;
+    CompactAt(3, 3);
+    stream_.Delete(last_of_group);
+  };
+  judge_ = false;
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(Has("a") && Has("b") && Has("c"));
+  EXPECT_EQ(store_.compacted(), Revision(3));
 }
 
 TEST_F(ReplayTest, R3WithAServerOfOurOwnAHoleWasNeverAnswered) {

@@ -156,6 +156,8 @@ void Store::Impl::UndoLast(size_t n) {
 // ---- Replay
 // --------------------------------------------------------------------------------------
 
+void Store::Clear() { impl_ = std::make_unique<Impl>(); }
+
 void Store::RestoreCompacted(Revision revision) {
   Impl& s = *impl_;
   JETD_CHECK(!s.open && s.pending.empty()) << "transactions are pending";

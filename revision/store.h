@@ -84,6 +84,8 @@ class Store {
   // ---- Replay: the same by explicit numbers ------------------------------------------------
   // Nothing may be pending.
   //
+  // Back to an empty store. Nobody has been told of anything that was in it.
+  void Clear();
   // Says first what the newest compaction record says: then CompactStep, called now and then during
   // the replay, drops garbage as it comes by (and names it: it may still lie in the stream). Need
   // not be reached yet.
@@ -164,6 +166,13 @@ class Store {
   };
   // etcd 3.5's HashKV of the same history. revision 0: committed().
   [[nodiscard]] absl::StatusOr<HashResult> HashKv(Revision revision) const;
+
+  // Calls fn with where each version lies that the store holds, tombstones and pending ones too,
+  // from the key `*next_key` on (at first ""), whole keys until `max_versions` were visited. True:
+  // that was all; false: `*next_key` says where to go on. What comes and goes between two calls may
+  // be visited or not, and everything else is visited once.
+  bool VisitVersions(std::string* next_key, size_t max_versions,
+                     const std::function<void(StreamSeq)>& fn) const;
 
   // ---- Figures ---------------------------------------------------------------------------------
   struct Stats {

@@ -177,6 +177,28 @@ absl::StatusOr<Store::HashResult> Store::HashKv(Revision revision) const {
   return HashResult{ComputeHashKv(s.index, s.log, s.compacted, at), s.compacted, at};
 }
 
+bool Store::VisitVersions(std::string* next_key, size_t max_versions,
+                          const std::function<void(StreamSeq)>& fn) const {
+  constexpr std::string_view kToTheEnd("\0", 1);
+  size_t visited = 0;
+  bool all = true;
+  std::string next;
+  impl_->index.Visit({.key = *next_key, .end = kToTheEnd}, [&](const KeyIndex::Entry& entry) {
+    if (visited >= max_versions) {
+      next = entry.key();
+      all = false;
+      return false;
+    }
+    for (const KvBlock* v = entry.newest(); v != nullptr; v = KeyIndex::Older(v)) {
+      fn(v->seq());
+      ++visited;
+    }
+    return true;
+  });
+  *next_key = std::move(next);
+  return all;
+}
+
 Store::Stats Store::stats() const {
   const KeyIndex::Stats& stats = impl_->index.stats();
   return {stats.keys, stats.versions, stats.bytes, stats.live_bytes};
