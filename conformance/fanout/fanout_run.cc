@@ -59,6 +59,7 @@ class Run {
     report_.resident_bytes = ResidentBytes(server_->pid());
     if (options_.slow_client) CheckSlowClient(revisions);
     CheckSubscribers(revisions);
+    if (absl::Status ended = server_->Stop(options_.patience); !ended.ok()) return ended;
     return report_;
   }
 

@@ -272,6 +272,10 @@ absl::Status ServerProcess::Stop(milliseconds timeout) {
     }
     std::this_thread::sleep_for(kPollInterval);
   }
+  if (options_.kind == ServerKind::kJetd && exit_status_ != 0) {
+    return MakeStatus(absl::StatusCode::kInternal, options_.program, " ended: ", HowItEnded(), "\n",
+                      LogTail());
+  }
   return absl::OkStatus();
 }
 

@@ -66,6 +66,8 @@ class ServerProcess {
   // SIGKILL, and waits until the process is gone.
   void Kill(Scope scope);
   // SIGTERM, and waits for the end. DeadlineExceeded if it does not come; the process goes on.
+  // Internal, with the end of the log, if jetd ended with anything but exit code 0, as it also does
+  // by what a sanitizer finds at the end. (etcd ends itself by the signal it got.)
   [[nodiscard]] absl::Status Stop(std::chrono::milliseconds timeout);
   void Suspend(Scope scope);  // SIGSTOP
   void Resume(Scope scope);   // SIGCONT

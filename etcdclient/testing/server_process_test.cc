@@ -54,6 +54,18 @@ TEST_F(ServerProcessTest, KillTakesTheChildrenAlong) {
   } while (state != "gone" && state != "Z");
 }
 
+TEST_F(ServerProcessTest, StopTellsOfABadEnd) {
+  for (const int code : {0, 3}) {
+    auto server = ServerProcess::Start(
+        {.program = Script("trap 'exit " + std::to_string(code) + "' TERM; echo up\n" +
+                           "while :; do sleep 0.01; done")});
+    ASSERT_TRUE(server.ok());
+    while ((*server)->LogTail().find("up") == std::string::npos) ASSERT_TRUE((*server)->running());
+    EXPECT_EQ((*server)->Stop(seconds(30)).code(),
+              code == 0 ? absl::StatusCode::kOk : absl::StatusCode::kInternal);
+  }
+}
+
 TEST_F(ServerProcessTest, RemovesItsFolder) {
   std::string folder;
   {
