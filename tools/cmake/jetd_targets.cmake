@@ -4,6 +4,7 @@
 #   jetd_library(NAME revision SRCS store.cc HDRS store.h DEPS base jetstream)
 #   jetd_binary(NAME jetd SRCS main.cc DEPS etcdapi)
 #   jetd_test(NAME store_test SRCS store_test.cc DEPS revision LABELS nats [TIMEOUT 120])
+#   jetd_program_test(NAME crash_short PROGRAM crash TIMEOUT 600 LABELS nats ARGS --seed 2)
 #   jetd_benchmark(NAME store_benchmark SRCS store_benchmark.cc DEPS revision)
 #   jetd_fuzzer(NAME subject_fuzz SRCS subject_fuzz.cc DEPS jetstream)
 #   jetd_proto_library(NAME etcdpb GRPC_NAME etcdpb_grpc PROTOS kv.proto rpc.proto)
@@ -73,6 +74,28 @@ function(jetd_test)
   endif()
   set_tests_properties(${A_NAME} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${room};${A_LABELS}"
                        ENVIRONMENT "${environment}")
+endfunction()
+
+# A program that runs jetd or etcd as a test: JETD_BIN names jetd; exit code 77 says that something
+# it needs is not there. PROGRAM is a target or a script. All have the label `threads`: jetd starts
+# some, and so do the programs, to be many clients.
+function(jetd_program_test)
+  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME;PROGRAM;TIMEOUT" "ARGS;LABELS")
+  set(environment ${JETD_TEST_ENVIRONMENT})
+  if(JETD_SANITIZE MATCHES "thread")
+    list(APPEND environment "${JETD_TSAN_ENVIRONMENT}")
+  endif()
+  if(TARGET jetd)
+    list(APPEND environment "JETD_BIN=$<TARGET_FILE:jetd>")
+    add_dependencies(threads_tests jetd)
+  endif()
+  if(TARGET ${A_PROGRAM})
+    add_dependencies(threads_tests ${A_PROGRAM})
+  endif()
+  jetd_room_of_here(room)
+  add_test(NAME ${A_NAME} COMMAND ${A_PROGRAM} ${A_ARGS})
+  set_tests_properties(${A_NAME} PROPERTIES TIMEOUT ${A_TIMEOUT} SKIP_RETURN_CODE 77
+                       LABELS "${room};threads;${A_LABELS}" ENVIRONMENT "${environment}")
 endfunction()
 
 function(jetd_benchmark)
