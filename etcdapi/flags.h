@@ -29,10 +29,6 @@ struct ParsedFlags {
 // `arguments` without the program's name. Reads the environment.
 [[nodiscard]] ParsedFlags ParseFlags(const std::vector<std::string>& arguments);
 
-// The candidate most like `name`, or "" if none is alike.
-[[nodiscard]] std::string NearestName(const std::string& name,
-                                      const std::vector<std::string>& candidates);
-
 }  // namespace jetd::etcdapi
 
 #endif  // JETD_ETCDAPI_FLAGS_H_

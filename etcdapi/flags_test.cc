@@ -2,7 +2,11 @@
 #include "etcdapi/flags.h"
 
 #include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -11,7 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 Config Good(const std::vector<std::string>& arguments) {
@@ -60,11 +66,71 @@ TEST(FlagsTest, TakesFlagsInEverySpelling) {
   EXPECT_EQ(Good({"--experimental-watch-progress-notify-interval=7s"}).watch_progress_interval, 7s);
 }
 
+// A variable for as long as it lives.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Variable() { unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* const name_;
+};
+
 TEST(FlagsTest, TakesVariablesAndLetsFlagsOverrideThem) {
-  ASSERT_EQ(setenv("JETD_NAME", "from-variable", 1), 0);
-  EXPECT_EQ(Good({}).name, "from-variable");
-  EXPECT_EQ(Good({"--name", "from-flag"}).name, "from-flag");
-  ASSERT_EQ(unsetenv("JETD_NAME"), 0);
+  const Variable name("JETD_NAME", "from-variable");
+  const Variable auth("JETD_CLIENT_CERT_AUTH", "true");
+  const Variable empty("JETD_MAX_TXN_OPS", "");
+  EXPECT_EQ(Good({"--trusted-ca-file", "ca"}).name, "from-variable");
+  EXPECT_TRUE(Good({"--trusted-ca-file", "ca"}).tls.client_cert_auth);
+  EXPECT_EQ(Good({"--name", "from-flag", "--client-cert-auth=false"}).name, "from-flag");
+  EXPECT_FALSE(Good({"--client-cert-auth=false"}).tls.client_cert_auth);
+}
+
+// As Go's flags do it.
+TEST(FlagsTest, OfAFlagGivenTwiceTheLastCounts) {
+  EXPECT_EQ(Good({"--name", "a", "--name=b"}).name, "b");
+  EXPECT_EQ(Good({"--watch-progress-notify-interval=5s",
+                  "--experimental-watch-progress-notify-interval=7s"})
+                .watch_progress_interval,
+            7s);
+}
+
+TEST(FlagsTest, ComplaintsNameWhereTheValueCameFrom) {
+  const Variable ops("JETD_MAX_TXN_OPS", "many");
+  EXPECT_THAT(ErrorOf({}), StartsWith("JETD_MAX_TXN_OPS: \"many\""));
+  EXPECT_THAT(ErrorOf({"--max-txn-ops", "few"}), StartsWith("--max-txn-ops: \"few\""));
+  const Variable auth("JETD_CLIENT_CERT_AUTH", "perhaps");
+  EXPECT_THAT(ErrorOf({"--max-txn-ops=1"}), StartsWith("JETD_CLIENT_CERT_AUTH: \"perhaps\""));
+}
+
+TEST(FlagsTest, EtcdsOwnFlagsCountAsVariablesToo) {
+  {
+    const Variable ours("JETD_SNAPSHOT_COUNT", "100");
+    EXPECT_THAT(Good({}).warnings, ElementsAre("JETD_SNAPSHOT_COUNT has no effect: the records are "
+                                               "in JetStream"));
+  }
+  const Variable refused("JETD_CLIENT_CRL_FILE", "crl");
+  EXPECT_THAT(ErrorOf({}), StartsWith("JETD_CLIENT_CRL_FILE of etcd is not supported"));
+}
+
+TEST(FlagsTest, AMistypedVariableGetsAWarning) {
+  const Variable mistyped("JETD_LISTEN_CLIENT_URL", "http://127.0.0.1:1");
+  const Variable mistyped_too("JETD_NATS_CRED", "x");
+  // What tests and tools of this tree use, and what Kubernetes sets for a service named jetd.
+  std::vector<std::unique_ptr<Variable>> others;
+  for (const char* name :
+       {"JETD_BIN", "JETD_CACHE", "JETD_ETCD", "JETD_ETCDCTL", "JETD_NATS_SERVER_2_10",
+        "JETD_NATS_SERVER_2_9", "JETD_SIM_SEED", "JETD_SIM_SEEDS", "JETD_TEST_FOLDER",
+        "JETD_TEST_SCENARIO", "JETD_PROTOC", "JETD_SANITIZE", "JETD_PORT", "JETD_SERVICE_HOST",
+        "JETD_SERVICE_PORT", "JETD_PORT_2379_TCP_ADDR"}) {
+    others.push_back(std::make_unique<Variable>(name, "x"));
+  }
+  EXPECT_THAT(
+      Good({}).warnings,
+      ElementsAre("JETD_LISTEN_CLIENT_URL has no effect; did you mean JETD_LISTEN_CLIENT_URLS?",
+                  "JETD_NATS_CRED has no effect; did you mean JETD_NATS_CREDS?"));
 }
 
 TEST(FlagsTest, TakesWhatKubeadmWritesForEtcd) {
@@ -120,7 +186,15 @@ TEST(FlagsTest, ExplainsBadValues) {
   EXPECT_THAT(ErrorOf({"--cert-file", "x"}), HasSubstr("--key-file is missing"));
   EXPECT_THAT(ErrorOf({"--client-cert-auth"}), HasSubstr("--trusted-ca-file"));
   EXPECT_THAT(ErrorOf({"--max-txn-ops", "0"}), HasSubstr("at least 1"));
-  EXPECT_THAT(ErrorOf({"--max-txn-ops", "many"}), HasSubstr("max-txn-ops"));
+  EXPECT_EQ(ErrorOf({"--max-txn-ops", "many"}),
+            "--max-txn-ops: \"many\" is no number that it takes: a whole one, at least 1");
+  EXPECT_THAT(ErrorOf({"--max-txn-ops", "99999999999999999999"}), HasSubstr("at least 1"));
+  EXPECT_THAT(ErrorOf({"--max-request-bytes", "1.5MB"}), HasSubstr("from 1 to 67108864"));
+  EXPECT_THAT(ErrorOf({"--client-cert-auth=maybe"}), HasSubstr("write true or false"));
+  EXPECT_EQ(ErrorOf({"--name"}), "--name needs a value: --name=VALUE; see jetd --help");
+  EXPECT_EQ(ErrorOf({"--name", "--max-txn-ops", "1"}),
+            "--name needs a value: --name=VALUE; see jetd --help");
+  EXPECT_THAT(ErrorOf({"--name=", "a"}), StartsWith("--name needs a value"));
   EXPECT_THAT(ErrorOf({"--grpc-keepalive-timeout", "20"}), HasSubstr("write 500ms"));
   EXPECT_THAT(ErrorOf({"--log-level", "loud"}), HasSubstr("--log-level"));
   EXPECT_THAT(ErrorOf({"--nats-url", "http://x"}), HasSubstr("nats://"));
@@ -128,8 +202,62 @@ TEST(FlagsTest, ExplainsBadValues) {
   EXPECT_THAT(ErrorOf({"--bucket", "a.b"}), HasSubstr("letters, digits, - and _"));
   EXPECT_THAT(ErrorOf({"--bucket", ""}), HasSubstr("--bucket"));
   EXPECT_THAT(ErrorOf({"--nats-replicas", "3"}), HasSubstr("needs a NATS cluster"));
-  EXPECT_THAT(ErrorOf({"--nats-replicas", "2", "--nats-url", "nats://x:1"}),
-              HasSubstr("1, 3 or 5"));
+  for (const char* replicas : {"2", "three"}) {
+    EXPECT_THAT(ErrorOf({"--nats-replicas", replicas, "--nats-url", "nats://x:1"}),
+                HasSubstr("1, 3 or 5"));
+  }
+}
+
+// Otherwise the records would go where nobody looks for them.
+TEST(FlagsTest, WhatIsForAServerOutsideNeedsOne) {
+  for (const char* flag : {"--nats-creds", "--nats-nkey", "--nats-ca-file", "--nats-domain"}) {
+    EXPECT_EQ(ErrorOf({flag, "x"}), Cat(flag,
+                                        " is for a NATS server that runs already; give "
+                                        "--nats-url with its address, or leave it out"));
+    EXPECT_TRUE(ParseFlags({flag, "x", "--nats-url", "nats://x:1"}).config.has_value());
+  }
+  EXPECT_THAT(ErrorOf({"--nats-cert-file=x", "--nats-key-file=y"}), HasSubstr("--nats-url"));
+  const std::vector<std::string> both = {"--nats-url=nats://x:1", "--nats-server=/n"};
+  EXPECT_THAT(Good(both).warnings, ElementsAre(StartsWith("--nats-server has no effect")));
+  // tools/run always sets it.
+  const Variable program("JETD_NATS_SERVER", "/n");
+  EXPECT_THAT(Good({"--nats-url=nats://x:1"}).warnings, ElementsAre());
+}
+
+TEST(FlagsTest, SaysWhenTlsIsNotUsed) {
+  const std::vector<std::string> files = {"--cert-file=c", "--key-file=k"};
+  const auto with = [&files](std::vector<std::string> more) {
+    more.insert(more.end(), files.begin(), files.end());
+    return Good(more).warnings;
+  };
+  EXPECT_THAT(with({}), ElementsAre("--cert-file has no effect: http://127.0.0.1:2379 is without "
+                                    "TLS; write https://"));
+  EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1"}), ElementsAre());
+  EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2"}), ElementsAre());
+  EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2",
+                    "--client-cert-auth", "--trusted-ca-file=ca"}),
+              ElementsAre("--client-cert-auth has no effect on http://127.0.0.1:2: it is without "
+                          "TLS, and lets everybody in"));
+}
+
+// etcd wants --advertise-client-urls then. An address that means "all" is of no use to a client.
+TEST(FlagsTest, AWildcardIsNotAdvertised) {
+  const Config config =
+      Good({"--listen-client-urls=http://0.0.0.0:1,https://[::]:2,http://127.0.0.1:3",
+            "--cert-file=c", "--key-file=k"});
+  ASSERT_EQ(config.advertise_client_urls.size(), 3U);
+  EXPECT_THAT(config.advertise_client_urls[0], StartsWith("http://"));
+  EXPECT_THAT(config.advertise_client_urls[0], EndsWith(":1"));
+  EXPECT_THAT(config.advertise_client_urls[0], Not(HasSubstr("0.0.0.0")));
+  EXPECT_THAT(config.advertise_client_urls[1], StartsWith("https://"));
+  EXPECT_THAT(config.advertise_client_urls[1], EndsWith(":2"));
+  EXPECT_THAT(config.advertise_client_urls[1], Not(HasSubstr("[::]")));
+  EXPECT_EQ(config.advertise_client_urls[2], "http://127.0.0.1:3");
+  ASSERT_EQ(config.warnings.size(), 1U);
+  EXPECT_THAT(config.warnings[0], HasSubstr("--advertise-client-urls"));
+  EXPECT_THAT(Good({"--listen-client-urls=http://0.0.0.0:1", "--advertise-client-urls=http://a:1"})
+                  .advertise_client_urls,
+              ElementsAre("http://a:1"));
 }
 
 TEST(FlagsTest, ReadsAutoCompactionAsEtcdDoes) {

@@ -58,6 +58,30 @@ absl::Status ParseHostPort(std::string_view rest, ListenUrl* url) {
   return absl::OkStatus();
 }
 
+// The address of this machine from which it would send to `there`, a documentation address that
+// nobody has: nothing is sent. Empty if there is no way to it.
+std::string OwnAddressTowards(const char* there) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(there, "9", &hints, &found) != 0) return "";
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
+  const int fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return "";
+  sockaddr_storage own{};
+  socklen_t size = sizeof(own);
+  char text[NI_MAXHOST] = "";
+  if (connect(fd, found->ai_addr, found->ai_addrlen) != 0 ||
+      getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) != 0 ||
+      getnameinfo(reinterpret_cast<sockaddr*>(&own), size, text, sizeof(text), nullptr, 0,
+                  NI_NUMERICHOST) != 0) {
+    text[0] = '\0';
+  }
+  close(fd);
+  return text;
+}
+
 // 0 or an errno. A socket that nobody answers on is left over, and gRPC removes it.
 int TryUnixSocket(const std::string& path) {
   sockaddr_un address{};
@@ -155,6 +179,20 @@ absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text) {
   const absl::Status status = ParseHostPort(rest, &url);
   if (!status.ok()) return Invalid("\"", text, "\": ", MessageOf(status));
   return url;
+}
+
+std::string UrlForClients(const ListenUrl& url) {
+  in_addr v4{};
+  in6_addr v6{};
+  const bool any4 = inet_pton(AF_INET, url.host.c_str(), &v4) == 1 && v4.s_addr == INADDR_ANY;
+  const bool any6 = inet_pton(AF_INET6, url.host.c_str(), &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
+  if (!any4 && !any6) return url.text;
+  std::string host = OwnAddressTowards("192.0.2.1");
+  if (any6 && host.empty()) host = OwnAddressTowards("2001:db8::1");
+  if (host.empty()) host = any4 ? "127.0.0.1" : "::1";
+  const bool bracketed = host.find(':') != std::string::npos;
+  return Cat(url.tls ? "https://" : "http://", bracketed ? "[" : "", host, bracketed ? "]" : "",
+             ":", url.port);
 }
 
 absl::StatusOr<std::vector<Listener>> PrepareListeners(const std::vector<ListenUrl>& urls,

@@ -27,6 +27,11 @@ struct ListenUrl {
 // for listening; port 0 lets the system choose.
 [[nodiscard]] absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text);
 
+// The URL under which others reach a server that listens there: its text, but for an address that
+// stands for all of this machine (0.0.0.0, ::) the one that the machine uses towards others, or the
+// loopback's if there is none.
+[[nodiscard]] std::string UrlForClients(const ListenUrl& url);
+
 struct TlsFiles {
   std::string cert_file;        // PEM, leaf first
   std::string key_file;         // PEM

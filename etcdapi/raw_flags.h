@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_ETCDAPI_RAW_FLAGS_H_
+#define JETD_ETCDAPI_RAW_FLAGS_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "etcdapi/config.h"
+
+namespace jetd::etcdapi {
+
+// What stands on the command line, as text where there is something to be checked: the words for
+// what is wrong are ours and not the parser's. The values here are the defaults.
+struct RawFlags {
+  Config config;
+  std::string listen_client_urls = "http://127.0.0.1:2379";
+  std::string advertise_client_urls, listen_metrics_urls, nats_urls;
+  std::string client_cert_auth = "false";
+  std::string max_request_bytes, max_txn_ops, nats_replicas;  // set by the constructor
+  std::string keepalive_min_time = "5s", keepalive_interval = "2h", keepalive_timeout = "20s";
+  std::string progress_interval = "10m";
+  std::string compaction_mode = "periodic", compaction_retention = "0";
+  std::string log_level = "info", log_format = "text";
+
+  RawFlags();
+};
+
+// The configuration, checked, with its warnings. InvalidArgument with one line that begins with the
+// flag, "--max-txn-ops: …".
+[[nodiscard]] absl::StatusOr<Config> ReadConfig(const RawFlags& raw);
+
+}  // namespace jetd::etcdapi
+
+#endif  // JETD_ETCDAPI_RAW_FLAGS_H_
