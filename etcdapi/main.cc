@@ -26,6 +26,7 @@
 #include "base/strings.h"
 #include "etcdapi/auto_compactor.h"
 #include "etcdapi/engine.h"
+#include "etcdapi/first_steps.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/grpc_log.h"
 #include "etcdapi/health_service.h"
@@ -293,10 +294,11 @@ void Program::TellReady() const {
     CatTo(urls, urls.empty() ? "" : ", ", url.text);
   }
   log::Info("ready to serve client requests on {}", urls);
-  if (isatty(STDERR_FILENO) != 0) {
-    std::fprintf(stderr,
-                 "\nTry, in another terminal:  etcdctl --endpoints=%s put greeting hello\n\n",
-                 config_.advertise_client_urls.front().c_str());
+  // tools/run names the etcdctl that it has put aside.
+  const char* etcdctl = std::getenv("JETD_ETCDCTL");
+  const std::string command = FirstCommand(config_, etcdctl != nullptr ? etcdctl : "");
+  if (isatty(STDERR_FILENO) != 0 && !command.empty()) {
+    std::fprintf(stderr, "\nTry, in another terminal:\n  %s\n\n", command.c_str());
   }
 }
 
