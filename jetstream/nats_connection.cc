@@ -228,6 +228,7 @@ NatsConnection::~NatsConnection() {
   for (int reads = 0; reads < kMaxLastReads && !natsConnection_IsClosed(nc_); ++reads) {
     natsConnection_ProcessReadEvent(nc_);
   }
+  bin_.Empty();
   subscriptions_.clear();
   natsConnection_Destroy(nc_);
 }
@@ -295,7 +296,7 @@ void NatsConnection::Publish(const std::string& subject, const std::string& repl
     if (status == NATS_OK) status = natsMsgHeader_Set(msg, line.name, line.value);
   }
   if (status == NATS_OK) natsConnection_PublishMsg(nc_, msg);
-  natsMsg_Destroy(msg);
+  if (msg != nullptr) bin_.Put(msg);
 }
 
 void NatsConnection::Flush() {
@@ -337,7 +338,7 @@ void NatsConnection::Drain() {
         continue;
       }
       if (status != NATS_OK) break;
-      NatsMessage message(msg);
+      NatsMessage message(msg, &bin_);
       subscription->on_message(message);
     }
   }

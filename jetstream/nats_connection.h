@@ -110,6 +110,7 @@ class NatsConnection {
   bool watching_writes_ = false;
   ClosedFn on_closed_;
   uint64_t next_subscription_ = 1;
+  MessageBin bin_;  // of what was sent and what was delivered
   std::vector<std::unique_ptr<Subscription>> subscriptions_;
 };
 

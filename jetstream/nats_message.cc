@@ -12,8 +12,17 @@ std::string_view OrEmpty(const char* text) { return text == nullptr ? "" : text;
 
 }  // namespace
 
-NatsMessage::~NatsMessage() {
-  if (msg_ != nullptr) natsMsg_Destroy(msg_);
+void MessageBin::Put(natsMsg* msg) {
+  // What the message takes beside its payload is a few hundred bytes.
+  bytes_ += static_cast<size_t>(natsMsg_GetDataLength(msg));
+  messages_.push_back(msg);
+  if (messages_.size() >= kMaxMessages || bytes_ >= kMaxBytes) Empty();
+}
+
+void MessageBin::Empty() {
+  for (natsMsg* msg : messages_) natsMsg_Destroy(msg);
+  messages_.clear();
+  bytes_ = 0;
 }
 
 std::string_view NatsMessage::subject() const { return OrEmpty(natsMsg_GetSubject(msg_)); }
