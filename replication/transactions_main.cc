@@ -3,7 +3,6 @@
 // could not be read, or breaks a rule that it must never break.
 #include <cstdio>
 #include <cstdlib>
-#include <iostream>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -48,14 +47,18 @@ int Main(int argc, char** argv) {
     const bool of_keys =
         kind == StreamTransaction::Kind::kPut || kind == StreamTransaction::Kind::kDelete;
     if (keys_only && !of_keys) return;
-    std::cout << (json ? ToJson(transaction, show) : ToText(transaction, show)) << "\n";
+    const std::string line = json ? ToJson(transaction, show) : ToText(transaction, show);
+    std::fwrite(line.data(), 1, line.size(), stdout);
+    std::fputc('\n', stdout);
   });
   if (!result.ok()) {
-    std::cerr << MessageOf(result.status()) << "\n";
+    std::fprintf(stderr, "%s\n", std::string(MessageOf(result.status())).c_str());
     return 1;
   }
-  std::cerr << "read up to sequence " << result->last << ": revision " << result->revision
-            << ", compacted " << result->compacted << ", term " << result->term << "\n";
+  const std::string end =
+      Cat("read up to sequence ", result->last.value(), ": revision ", result->revision.value(),
+          ", compacted ", result->compacted.value(), ", term ", result->term.value(), "\n");
+  std::fputs(end.c_str(), stderr);
   return 0;
 }
 
