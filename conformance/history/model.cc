@@ -92,6 +92,12 @@ void Apply(const std::vector<Change>& changes, State& state) {
   }
 }
 
+bool CanChange(const Request& request) {
+  const auto writes = [](const Action& action) { return action.kind != Action::Kind::kGet; };
+  return std::any_of(request.success.begin(), request.success.end(), writes) ||
+         std::any_of(request.failure.begin(), request.failure.end(), writes);
+}
+
 const std::vector<Action>& Taken(const Operation& operation) {
   return operation.succeeded ? operation.request.success : operation.request.failure;
 }

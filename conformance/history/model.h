@@ -24,6 +24,8 @@ struct Effect {
 
 void Apply(const std::vector<Change>& changes, State& state);
 
+// Whether there is a state in which it changes something.
+[[nodiscard]] bool CanChange(const Request& request);
 // Whether the answer of an answered operation says that it changed something.
 [[nodiscard]] bool SaysItChanged(const Operation& operation);
 // The actions that an answered operation says were taken.

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conformance/history/stream_truth.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/strings.h"
+
+namespace jetd::conformance::history {
+namespace {
+
+using Kind = replication::StreamTransaction::Kind;
+
+}  // namespace
+
+absl::StatusOr<std::vector<Transaction>> ReadStream(const replication::StreamSource& source,
+                                                    const KeySpace& keys, int64_t first,
+                                                    int64_t last) {
+  std::vector<Transaction> transactions;
+  absl::Status strange;
+  const auto on_transaction = [&](const replication::StreamTransaction& read) {
+    const int64_t revision = read.revision.value();
+    if (!read.counts || revision < first || revision > last) return;
+    Transaction transaction{.revision = revision};
+    for (const replication::StreamTransaction::Op& op : read.ops) {
+      if (op.kind != Kind::kPut && op.kind != Kind::kDelete) continue;
+      const auto key = keys.Find(op.key);
+      if (!key.has_value()) {
+        strange =
+            MakeStatus(absl::StatusCode::kInternal, "a key of nobody in the stream: ", op.key);
+        return;
+      }
+      Change change{.key = *key, .state = {.mod = revision}};
+      if (op.kind == Kind::kPut) {
+        change.state.value = ValueOf(op.payload);
+        change.state.create = op.create_revision.value();
+        change.state.version = op.version;
+      }
+      transaction.changes.push_back(change);
+    }
+    if (!transaction.changes.empty()) transactions.push_back(std::move(transaction));
+  };
+  const auto result = replication::DumpStream(source, on_transaction);
+  if (!result.ok()) return result.status();
+  if (!strange.ok()) return strange;
+  return transactions;
+}
+
+void CompareTransactions(const std::vector<Transaction>& stream,
+                         const std::vector<Transaction>& told, Violations& violations) {
+  const auto [in_stream, was_told] =
+      std::mismatch(stream.begin(), stream.end(), told.begin(), told.end());
+  if (in_stream == stream.end() && was_told == told.end()) return;
+  const auto text = [](auto it, const std::vector<Transaction>& transactions) {
+    return it == transactions.end() ? std::string("nothing") : Text(*it);
+  };
+  violations.Add("stream", Cat("a watch of the past tells ", text(was_told, told),
+                               "; the stream has ", text(in_stream, stream)));
+}
+
+}  // namespace jetd::conformance::history

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_CONFORMANCE_HISTORY_STREAM_TRUTH_H_
+#define JETD_CONFORMANCE_HISTORY_STREAM_TRUTH_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "conformance/history/key_space.h"
+#include "conformance/history/operation.h"
+#include "conformance/history/violations.h"
+#include "replication/stream_dump.h"
+
+namespace jetd::conformance::history {
+
+// The transactions first..last of a run, from the stream itself: what counts there, whatever the
+// server says. An error if the stream cannot be read, breaks its rules, or holds a key that is not
+// of the run.
+[[nodiscard]] absl::StatusOr<std::vector<Transaction>> ReadStream(
+    const replication::StreamSource& source, const KeySpace& keys, int64_t first, int64_t last);
+
+// Says where what the server told of its past differs from its stream.
+void CompareTransactions(const std::vector<Transaction>& stream,
+                         const std::vector<Transaction>& told, Violations& violations);
+
+}  // namespace jetd::conformance::history
+
+#endif  // JETD_CONFORMANCE_HISTORY_STREAM_TRUTH_H_
