@@ -36,6 +36,17 @@ std::vector<SeqRange> Join(std::vector<SeqRange> ranges) {
   return joined;
 }
 
+// For whoever runs both. The member id is no help where the names are equal: it comes from them.
+std::string TookOver(const TermRecord& term, const std::string& own_name) {
+  std::string text = Cat("member ", term.member_name);
+  for (const std::string& url : term.client_urls) {
+    CatTo(text, &url == &term.client_urls.front() ? " at " : ", ", url);
+  }
+  CatTo(text, " took over in term ", term.term.value());
+  if (term.member_name == own_name) text += "; give each member a --name of its own";
+  return text;
+}
+
 }  // namespace
 
 // --- events of the log --------------------------------------------------------------------------
@@ -325,9 +336,8 @@ void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
   for (const Foreign& record : foreign) {
     if (record.term && record.term->incarnation != options.incarnation) {
       leader_id = record.term->member_id;
-      AfterDrain([this, name = record.term->member_name, number = record.term->term] {
-        StepDown(MakeError(Errc::kNoLeader,
-                           Cat("member ", name, " took over in term ", number.value())));
+      AfterDrain([this, why = TookOver(*record.term, options.member_name)] {
+        StepDown(MakeError(Errc::kNoLeader, why));
       });
       return;
     }
