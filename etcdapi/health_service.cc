@@ -15,20 +15,30 @@ namespace {
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
-void Check(SimpleCall<HealthCheckRequest>* call) {
+HealthCheckResponse::ServingStatus StatusOf(bool has_leader) {
+  return has_leader ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
+}
+
+void Check(bool has_leader, SimpleCall<HealthCheckRequest>* call) {
   if (!call->request().service().empty()) {
     call->Fail(ToGrpc(Refusal::kUnknownService));
     return;
   }
   HealthCheckResponse response;
-  response.set_status(HealthCheckResponse::SERVING);
+  response.set_status(StatusOf(has_leader));
   call->Reply(EncodeMessage(response));
 }
 
-// Says the state once and keeps the stream open: it does not change while the server is there.
+// Says the state, and again when it has changed. A client that reads slowly misses what was over
+// before it could be told.
 class HealthWatch final : public StreamCall {
  public:
   explicit HealthWatch(CallHost* host) : StreamCall(host) {}
+
+  void OnLeader(bool has_leader) override {
+    StreamCall::OnLeader(has_leader);
+    Tell();
+  }
 
  private:
   void OnOpen() override { Read(); }
@@ -38,13 +48,29 @@ class HealthWatch final : public StreamCall {
       Finish(status);
       return;
     }
+    if (request.service().empty()) {
+      asked_ = true;
+      Tell();
+      return;
+    }
     HealthCheckResponse response;
-    response.set_status(request.service().empty() ? HealthCheckResponse::SERVING
-                                                  : HealthCheckResponse::SERVICE_UNKNOWN);
+    response.set_status(HealthCheckResponse::SERVICE_UNKNOWN);
     Write(EncodeMessage(response));
   }
   void OnHalfClosed() override {}
-  void OnWritten() override {}
+  void OnWritten() override { Tell(); }
+
+  void Tell() {
+    const auto now = StatusOf(host()->has_leader());
+    if (!asked_ || closed() || writing() || now == told_) return;
+    told_ = now;
+    HealthCheckResponse response;
+    response.set_status(now);
+    Write(EncodeMessage(response));
+  }
+
+  bool asked_ = false;  // for the server as a whole
+  HealthCheckResponse::ServingStatus told_ = HealthCheckResponse::UNKNOWN;
 };
 
 }  // namespace
@@ -52,7 +78,10 @@ class HealthWatch final : public StreamCall {
 void BindHealth(Server* server) {
   const auto* service = HealthCheckRequest::descriptor()->file()->FindServiceByName("Health");
   server->AddService(service);
-  server->BindUnary(service, "Check", 1, SimpleCallFactory<HealthCheckRequest>(Check));
+  server->BindUnary(service, "Check", 1, [](UnaryPool* pool) {
+    return std::make_unique<SimpleCall<HealthCheckRequest>>(
+        pool, [host = pool->host()](auto* call) { Check(host->has_leader(), call); });
+  });
   server->BindStream(service, "Watch", 1,
                      [](CallHost* host) { return std::make_unique<HealthWatch>(host); });
 }

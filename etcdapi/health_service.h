@@ -6,8 +6,8 @@
 
 namespace jetd::etcdapi {
 
-// grpc.health.v1.Health: as etcd's, it knows the server as a whole (service "") and nothing else,
-// and serves from the moment it can be asked.
+// grpc.health.v1.Health: as etcd's, it knows the server as a whole (service "") and nothing else.
+// NOT_SERVING while there is no leader here: see LeaderGuard.
 void BindHealth(Server* server);
 
 }  // namespace jetd::etcdapi

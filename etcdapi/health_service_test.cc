@@ -40,6 +40,31 @@ TEST(HealthServiceTest, KnowsTheServerAsAWhole) {
   EXPECT_EQ(status.error_message(), "unknown service");
 }
 
+// The loss is told when LeaderGuard has lost its patience.
+TEST(HealthServiceTest, SaysWhetherTheMemberCanServe) {
+  TestServer server({.wait_until_leading = false, .connect_on_open = false});
+  auto health = Health::NewStub(server.channel());
+  HealthCheckResponse response;
+  grpc::ClientContext watch_context;
+  auto reader = health->Watch(&watch_context, HealthCheckRequest());
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  {
+    grpc::ClientContext context;
+    ASSERT_TRUE(health->Check(&context, {}, &response).ok());
+    EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  }
+  server.OnEngine([&] { server.log()->Reconnect(); });
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  server.OnEngine([&] { server.log()->Disconnect(); });
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  grpc::ClientContext context;
+  ASSERT_TRUE(health->Check(&context, {}, &response).ok());
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+}
+
 TEST(HealthServiceTest, WatchStaysOpen) {
   TestServer server;
   auto health = Health::NewStub(server.channel());

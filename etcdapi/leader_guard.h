@@ -19,9 +19,11 @@ class LeaderGuard {
  public:
   static constexpr std::chrono::seconds kPatience{3};
 
-  // `leading` says whether this member leads now; `on_lost` is called when the patience is over.
-  LeaderGuard(Executor* executor, std::function<bool()> leading, std::function<void()> on_lost)
-      : executor_(executor), leading_(std::move(leading)), on_lost_(std::move(on_lost)) {}
+  // `leading` says whether this member leads now; `on_change` is told when
+  // has_leader becomes true, and when the patience is over.
+  LeaderGuard(Executor* executor, std::function<bool()> leading,
+              std::function<void(bool has_leader)> on_change)
+      : executor_(executor), leading_(std::move(leading)), on_change_(std::move(on_change)) {}
   ~LeaderGuard() { executor_->Cancel(timer_); }
   LeaderGuard(const LeaderGuard&) = delete;
   LeaderGuard& operator=(const LeaderGuard&) = delete;
@@ -33,7 +35,7 @@ class LeaderGuard {
  private:
   Executor* const executor_;
   const std::function<bool()> leading_;
-  const std::function<void()> on_lost_;
+  const std::function<void(bool)> on_change_;
   bool has_leader_ = false;  // until it led for the first time
   TimerId timer_ = 0;
 };

@@ -18,8 +18,10 @@ class LeaderGuardTest : public ::testing::Test {
 
   FakeExecutor exec_;
   bool leading_ = false;
+  int found_ = 0;
   int lost_ = 0;
-  LeaderGuard guard_{&exec_, [this] { return leading_; }, [this] { ++lost_; }};
+  LeaderGuard guard_{&exec_, [this] { return leading_; },
+                     [this](bool has_leader) { ++(has_leader ? found_ : lost_); }};
 };
 
 TEST_F(LeaderGuardTest, HasNoneBeforeTheFirst) {
@@ -53,8 +55,10 @@ TEST_F(LeaderGuardTest, TellsALongOneOnce) {
   Lead(false);
   exec_.Advance(1min);
   EXPECT_EQ(lost_, 1);
+  EXPECT_EQ(found_, 1);
   Lead(true);
   EXPECT_TRUE(guard_.has_leader());
+  EXPECT_EQ(found_, 2);
 }
 
 }  // namespace

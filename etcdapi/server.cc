@@ -193,12 +193,10 @@ void Server::ServeQueue() {
   while (queue_->Next(&tag, &ok)) static_cast<Tag*>(tag)->Fire(ok);
 }
 
-void Server::EndLeaderless() {
+void Server::TellLeader(bool has_leader) {
   CallHost* host = serving_host_.load(std::memory_order_acquire);
   if (host == nullptr) return;
-  host->ForEachStream([](StreamCall* stream) {
-    if (stream->requires_leader()) stream->Finish(ToGrpc(Refusal::kNoLeader));
-  });
+  host->ForEachStream([has_leader](StreamCall* stream) { stream->OnLeader(has_leader); });
 }
 
 void Server::Stop() {

@@ -72,8 +72,9 @@ class Server {
   // Returns when no call is left.
   void Stop();
 
-  // Engine thread: ends the streams of clients that asked for a leader.
-  void EndLeaderless();
+  // Engine thread: tells all streams whether there is a leader. Without one, those of clients that
+  // asked for a leader end.
+  void TellLeader(bool has_leader);
 
  private:
   [[nodiscard]] RawService* ServiceOf(const google::protobuf::ServiceDescriptor* service);

@@ -94,6 +94,10 @@ void StreamCall::DoneEvent(bool /*ok*/) {
   FreeIfOver();
 }
 
+void StreamCall::OnLeader(bool has_leader) {
+  if (!has_leader && requires_leader_) Finish(ToGrpc(Refusal::kNoLeader));
+}
+
 void StreamCall::Finish(const grpc::Status& status) {
   if (finishing_) return;
   finishing_ = true;

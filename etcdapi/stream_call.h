@@ -32,7 +32,8 @@ class StreamCall {
   // Engine thread. Ends the stream, behind the write that is under way; later calls do nothing.
   // OnClosed is called before it returns.
   void Finish(const grpc::Status& status);
-  [[nodiscard]] bool requires_leader() const { return requires_leader_; }
+  // Engine thread. There is a leader now, or none any more.
+  virtual void OnLeader(bool has_leader);
 
  protected:
   explicit StreamCall(CallHost* host);

@@ -151,7 +151,7 @@ TEST_F(WatchServiceTest, EndsForThoseWhoAskedForALeader) {
   ASSERT_TRUE(asking->Read(&response));
   Send(Create("a"));
   EXPECT_TRUE(Next().created());
-  server_.OnEngine([&] { server_.server()->EndLeaderless(); });
+  server_.OnEngine([&] { server_.server()->TellLeader(false); });
   EXPECT_FALSE(asking->Read(&response));
   const grpc::Status status = asking->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);

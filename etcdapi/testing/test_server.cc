@@ -68,6 +68,7 @@ TestServer::~TestServer() {
 void TestServer::MakeEngine(const Options& options) {
   jetstream::MemoryLog::Options log_options;
   log_options.connect_on_open = options.connect_on_open;
+  log_options.exclusive = options.exclusive;
   log_ = std::make_unique<jetstream::MemoryLog>(&loop_, &stream_, std::move(log_options));
   revision::Committer::Options committer_options;
   committer_options.member_id = StableId("member");
@@ -83,7 +84,8 @@ void TestServer::MakeEngine(const Options& options) {
   committer_->AddListener(lessor_.get());
   engine_.lessor = lessor_.get();
   leader_guard_ = std::make_unique<LeaderGuard>(
-      &loop_, [this] { return committer_->leading(); }, [this] { server_->EndLeaderless(); });
+      &loop_, [this] { return committer_->leading(); },
+      [this](bool has_leader) { server_->TellLeader(has_leader); });
   loop_.AddRoundHook([this] { leader_guard_->Look(); });
   engine_.loop = &loop_;
   engine_.log = log_.get();

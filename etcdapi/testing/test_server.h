@@ -39,6 +39,8 @@ class TestServer {
     // Waits until the engine leads before the constructor returns.
     bool wait_until_leading = true;
     bool connect_on_open = true;
+    // As with an embedded nats-server: see Log::exclusive.
+    bool exclusive = false;
   };
   TestServer() : TestServer(Options()) {}
   explicit TestServer(Options options);
