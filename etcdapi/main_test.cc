@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // jetd as its operator meets it: what it says and does at start and at its end.
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -105,6 +110,16 @@ TEST_F(MainOutsideTest, AWrongCertificateTakesNobodysLead) {
   EXPECT_THAT(first.output(), Not(HasSubstr("no longer leading")));
 }
 
+TEST_F(MainOutsideTest, SaysWhoTookTheLead) {
+  JetdProcess first(Member("same"));
+  ASSERT_TRUE(first.WaitFor("ready to serve client requests")) << first.output();
+  const std::vector<std::string> flags = Member("same");
+  JetdProcess second(flags);
+  ASSERT_TRUE(first.WaitFor("no longer leading")) << first.output();
+  EXPECT_TRUE(first.WaitFor(Cat("member same at ", flags.back(), " took over in term 2")));
+  EXPECT_TRUE(first.WaitFor("give each member a --name of its own"));
+}
+
 // No patience mends a file that is not there or holds something else.
 TEST_F(MainTest, NatsFilesThatAreOfNoUseEndIt) {
   const TestCertificate good = MakeTestCertificate("client");
@@ -150,6 +165,45 @@ TEST_F(MainTest, AnEmbeddedStartSaysNothingOfItsOwnWaiting) {
   JetdProcess jetd({"--data-dir", Path("data"), "--listen-client-urls", FreeUrl("http")});
   ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
   EXPECT_THAT(jetd.output(), Not(HasSubstr("trying again")));
+}
+
+std::vector<pid_t> ChildrenOf(pid_t parent) {
+  std::vector<pid_t> children;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "stat");
+    std::string stat;
+    std::getline(file, stat);
+    // "pid (name) state ppid"
+    const size_t name_end = stat.rfind(") ");
+    if (name_end == std::string::npos) continue;
+    if (std::atoi(stat.c_str() + name_end + 4) == parent)
+      children.push_back(std::atoi(stat.c_str()));
+  }
+  return children;
+}
+
+// By the state of its process, not by what it does.
+TEST_F(MainTest, TheEmbeddedServerIsGoneWithIt) {
+  if (std::getenv("JETD_NATS_SERVER") == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER is not set";
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    JetdProcess jetd({"--data-dir", Path("data"), "--listen-client-urls", FreeUrl("http")});
+    ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+    const std::vector<pid_t> children = ChildrenOf(jetd.pid());
+    ASSERT_EQ(children.size(), 1U);
+    pollfd ended{.fd = static_cast<int>(syscall(SYS_pidfd_open, children[0], 0)), .events = POLLIN};
+    ASSERT_GE(ended.fd, 0);
+    EXPECT_EQ(poll(&ended, 1, 0), 0);
+    jetd.Signal(signal);
+    EXPECT_EQ(jetd.WaitForEnd(), signal == SIGTERM ? kExitOk : -SIGKILL);
+    const auto begin = std::chrono::steady_clock::now();
+    // After an end in order it has gone before. The kernel's word takes a moment: a second is what
+    // is promised, and a minute what a machine under load gets here.
+    constexpr int kFarTooLongMs = 60'000;
+    EXPECT_EQ(poll(&ended, 1, signal == SIGTERM ? 0 : kFarTooLongMs), 1);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+    std::cout << "gone " << took.count() << " ms after jetd's end by signal " << signal << "\n";
+    close(ended.fd);
+  }
 }
 
 }  // namespace

@@ -183,9 +183,12 @@ void BindMaintenance(const Engine* engine, Server* server) {
   server->BindUnary(service, "HashKV", 1, SimpleCallFactory<HashKVRequest>([engine](auto* call) {
                       HashKv(engine, call);
                     }));
-  server->BindUnimplemented(service, "Snapshot",
-                            "the store is a JetStream stream; mirror it, or back it up with "
-                            "`nats stream backup`");
+  server->BindUnimplemented(
+      service, "Snapshot",
+      engine->log->exclusive()
+          ? "the store is the folder of --data-dir; stop jetd and copy it, or take an atomic "
+            "snapshot of its file system"
+          : "the store is a JetStream stream; mirror it, or back it up with `nats stream backup`");
   server->BindUnimplemented(service, "MoveLeader", "one member serves a bucket");
   server->BindUnimplemented(service, "Downgrade", "there is no cluster version");
 }

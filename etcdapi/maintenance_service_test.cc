@@ -95,6 +95,14 @@ TEST_F(MaintenanceServiceTest, MembersAreListedWithoutARevision) {
   EXPECT_EQ(response.header().member_id(), response.members(0).id());
 }
 
+// Nobody else gets at the embedded server's stream.
+std::string EmbeddedSnapshotText() {
+  TestServer server({.exclusive = true});
+  grpc::ClientContext context;
+  auto reader = etcdserverpb::Maintenance::NewStub(server.channel())->Snapshot(&context, {});
+  return reader->Finish().error_message();
+}
+
 TEST_F(MaintenanceServiceTest, SaysWhatIsNotThere) {
   auto reader = maintenance_->Snapshot(&context_, {});
   etcdserverpb::SnapshotResponse snapshot;
@@ -102,6 +110,8 @@ TEST_F(MaintenanceServiceTest, SaysWhatIsNotThere) {
   const grpc::Status status = reader->Finish();
   EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
   EXPECT_THAT(status.error_message(), HasSubstr("Snapshot is not supported: "));
+  EXPECT_THAT(status.error_message(), HasSubstr("nats stream backup"));
+  EXPECT_THAT(EmbeddedSnapshotText(), HasSubstr("--data-dir"));
 
   auto auth = etcdserverpb::Auth::NewStub(server_.channel());
   {
