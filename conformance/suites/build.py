@@ -39,8 +39,14 @@ class Builder:
         with open(f"{packages}/versions", encoding="utf-8") as file:
             self.versions = dict(line.split() for line in file)
 
-    def folder_of(self, suite):
-        return f"{self._gopath}/src/{suite.package}"
+    def root_of(self, suite):
+        """The folder below which a test of the suite looks for files."""
+        return f"{self._gopath}/src/{suite.root}"
+
+    def certificate_flags(self):
+        """etcd's flags for the certificate that its tests come with."""
+        fixtures = f"{self._gopath}/src/go.etcd.io/etcd/tests/fixtures"
+        return f"--cert-file={fixtures}/server.crt --key-file={fixtures}/server.key.insecure"
 
     def build(self, suites):
         """{suite name: program}. Nothing is done for what is there already."""

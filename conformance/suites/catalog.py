@@ -19,6 +19,11 @@ class Suite:
     etcdctl: bool = False  # wants a folder with programs named etcd, etcdctl and etcdutl
 
     @property
+    def root(self):
+        """The folder of packages whose files its tests use, by relative paths."""
+        return ETCD_TESTS.rstrip("/") if self.package.startswith(ETCD_TESTS) else self.package
+
+    @property
     def binary(self):
         return self.package.rsplit("/", 1)[1] + ".test"
 
@@ -45,14 +50,14 @@ SUITES = [
           "etcd's client: leases, and its leasing cache",
           quick="^TestLease(Grant|Revoke|NotFound|TimeToLive|Keep|WithNewLeaderRetry)"),
     Suite("etcd-connectivity", CLIENTV3 + "/connectivity",
-          "etcd's client: lost connections, dead and silent endpoints", test_s=300),
+          "etcd's client: lost connections, dead and silent endpoints"),
     Suite("etcd-examples", CLIENTV3 + "/examples",
           "etcd's client: the examples of its documentation"),
     Suite("etcd-integration", ETCD_TESTS + "integration",
           "etcd's server by its gRPC API: KV, watch, lease, elections, TLS, limits",
           quick="^TestV3(Txn|Put|Range|DeleteRange|Lease(Grant|Revoke|Keep|Exists|Leases|Switch)"
                 "|Watch(From|Future|Wrong|Cancel|Current|Empty|WithFilter|WithPrevKV))",
-          test_s=300),
+          test_s=120),
     Suite("etcd-e2e", ETCD_TESTS + "e2e",
           "etcd's server as a process, by etcdctl and curl",
           test_s=300, fixed_ports=True, etcdctl=True),
@@ -71,7 +76,7 @@ class Selection:
 def select(words):
     """What the words of the command line ask for: quick, full, SUITE or SUITE/REGEX."""
     chosen = []
-    for word in words or ["quick"]:
+    for word in words:
         if word == "quick":
             chosen += [Selection(suite, suite.quick) for suite in SUITES if suite.quick]
         elif word == "full":

@@ -27,8 +27,9 @@ class Exclusions:
                 if text.startswith("["):
                     server, _, reason = text[1:].partition("]")
                     reason = reason.strip()
-                    if server not in ("any", "jetd") or not reason:
-                        raise ValueError(f"{path}:{number}: wants [any] or [jetd], and a reason")
+                    if server not in ("any", "etcd", "jetd") or not reason:
+                        raise ValueError(f"{path}:{number}: wants [any], [etcd] or [jetd], and a "
+                                         "reason")
                     continue
                 suite, *patterns = text.split()
                 if not reason or not patterns:

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import report
+import score
 from build import Builder, BuildFailed
 from catalog import SUITES, select
 from exclusions import Exclusions
@@ -32,6 +33,7 @@ def arguments():
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--json")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--score", help="the file to write")
     parser.add_argument("--fetch-s", type=float, default=0)
     return parser.parse_args()
 
@@ -50,9 +52,9 @@ def describe(server):
     return {"path": server, "kind": name, "version": version}
 
 
-def all_tests(program, cwd):
+def all_tests(program):
     """The top-level tests and examples of a test program."""
-    done = subprocess.run([program, "-test.list=."], cwd=cwd, capture_output=True, check=True)
+    done = subprocess.run([program, "-test.list=."], capture_output=True, check=True)
     return [line for line in done.stdout.decode().splitlines()
             if re.fullmatch(r"(Test|Example)\w*", line)]
 
@@ -63,14 +65,14 @@ def plan(selections, programs, builder, kind, bin_dir):
     runs, tests = [], []
     for selection in selections:
         suite = selection.suite
-        program, cwd = programs[suite.name], builder.folder_of(suite)
-        names = all_tests(program, cwd)
+        program, root = programs[suite.name], builder.root_of(suite)
+        names = all_tests(program)
         excluded = exclusions.reasons(suite.name, names, kind)
         wanted = [name for name in names if re.search(selection.tests, name)]
         if not wanted:
             raise ValueError(f"{suite.name} has no test that fits {selection.tests}")
         options = [f"-bin-dir={bin_dir}"] if suite.etcdctl else []
-        chosen = [Test(suite, name, program, cwd, options) for name in wanted
+        chosen = [Test(suite, name, program, root, options) for name in wanted
                   if name not in excluded]
         runs.append(report.SuiteRun(suite, len(chosen), {
             name: excluded[name] for name in wanted if name in excluded}))
@@ -78,18 +80,33 @@ def plan(selections, programs, builder, kind, bin_dir):
     return runs, tests
 
 
-def make_bin_dir(folder, etcdctl):
-    """What etcd's e2e suite starts, under the names that it knows."""
+# Starts the program under test. One that makes no certificate of its own gets one; the clients of
+# those tests take any.
+ADAPTER = """#!/bin/sh
+: >"$CONFORMANCE_LOGS/server-started"
+for argument; do
+  shift
+  case $argument in
+    --auto-tls*) set -- "$@" {tls} ;;
+    *) set -- "$@" "$argument" ;;
+  esac
+done
+exec "$CONFORMANCE_SERVER" "$@"
+"""
+
+
+def make_bin_dir(folder, etcdctl, tls):
+    """What etcd's e2e suite starts, under the names that it knows; `tls` for --auto-tls."""
     os.makedirs(folder)
     with open(f"{folder}/etcd", "w", encoding="ascii") as file:
-        file.write('#!/bin/sh\nexec "$CONFORMANCE_SERVER" "$@"\n')
+        file.write(ADAPTER.format(tls=tls))
     os.chmod(f"{folder}/etcd", 0o755)
     for name in ("etcdctl", "etcdutl"):
         os.symlink(f"{os.path.dirname(etcdctl)}/{name}", f"{folder}/{name}")
     return folder
 
 
-def execute(options, runs, tests, scratch):
+def execute(options, runs, tests, logs, scratch):
     """Runs the tests; every suite is reported once its last test has ended."""
     screen = report.Screen(len(tests))
     by_suite = {run.suite.name: run for run in runs}
@@ -107,7 +124,7 @@ def execute(options, runs, tests, scratch):
     if "JETD_NATS_SERVER" in os.environ:
         environment["JETD_NATS_SERVER"] = os.environ["JETD_NATS_SERVER"]
     own = can_have_own_loopback()
-    runner = Runner(environment, options.results, scratch, "own" if own else "shared",
+    runner = Runner(environment, logs, scratch, "own" if own else "shared",
                     screen.started, on_result)
     together = [test for test in tests if own or not test.suite.fixed_ports]
     alone = [test for test in tests if not own and test.suite.fixed_ports]
@@ -135,28 +152,46 @@ def run(options, scratch):
     say("building the test programs")
     programs = builder.build([selection.suite for selection in selections])
     seconds["build"] = time.monotonic() - start
+    tls = "--auto-tls" if server["kind"] == "etcd" else builder.certificate_flags()
     runs, tests = plan(selections, programs, builder, server["kind"],
-                       make_bin_dir(f"{scratch}/bin", options.etcdctl))
-    options.results = os.path.join(options.results, server["kind"])
+                       make_bin_dir(f"{scratch}/bin", options.etcdctl, tls))
+    logs = os.path.join(options.results, server["kind"])
     for suite_run in runs:
-        shutil.rmtree(f"{options.results}/{suite_run.suite.name}", ignore_errors=True)
+        shutil.rmtree(f"{logs}/{suite_run.suite.name}", ignore_errors=True)
     say(f"{len(tests)} tests on {server['kind']} {server['version']} ({options.server}), "
         f"{options.jobs} at once")
     start = time.monotonic()
-    execute(options, runs, tests, scratch)
+    load = round(os.getloadavg()[0], 1)
+    execute(options, runs, tests, logs, scratch)
     seconds["run"] = time.monotonic() - start
 
     report.print_skipped(runs)
     report.print_exclusions(runs)
     result = report.as_json(runs, server, builder.versions, seconds)
-    if options.json:
-        report.write_json(options.json, result)
+    result.update(jobs=options.jobs, processors=os.cpu_count(), load=load)
+    keep(result, selections, options)
     totals = result["totals"]
     print(f"{totals['excluded']} excluded, {totals['retried']} retried; "
           + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
-          + f"; logs: {options.results}")
+          + f"; logs: {logs}")
     print(f"{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped")
     return 1 if totals["failed"] or not totals["passed"] else 0
+
+
+def keep(result, selections, options):
+    """Leaves the results behind: where they were asked for, and per suite that was run whole."""
+    if options.json:
+        report.write_json(options.json, result)
+    common = {name: result[name] for name in ("time", "server", "versions")}
+    for selection, suite in zip(selections, result["suites"]):
+        if selection.tests == ".":
+            report.write_json(score.result_path(options.results, result["server"]["kind"],
+                                                suite["name"]), {**common, "suite": suite})
+    if len(options.words) == 1 and options.words[0] in ("quick", "full"):
+        report.write_json(f"{options.results}/{result['server']['kind']}/{options.words[0]}.json",
+                          result)
+    if options.score:
+        score.write(options.results, options.score)
 
 
 def interrupted(number, _frame):
@@ -168,6 +203,7 @@ def main():
     if options.list:
         show_list()
         return 0
+    options.words = options.words or ["quick"]
     options.jobs = options.jobs or 2 * os.cpu_count()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, interrupted)

@@ -24,6 +24,12 @@ class SuiteRun:
         return [result for result in self.results if result.retried and result.status == "passed"]
 
     @property
+    def unserved(self):
+        """Passed tests that never started the program under test."""
+        return [result for result in self.results
+                if result.status == "passed" and not result.served]
+
+    @property
     def seconds(self):
         """Of all tests together, as if each had run alone."""
         return sum(result.seconds for result in self.results)
@@ -61,6 +67,7 @@ class Screen:
     def suite(self, run, width):
         self.line(f"{run.suite.name:{width}}  {counts(run)}, "
                   f"{len(run.excluded)} excluded, {len(run.retried)} retried, "
+                  f"{len(run.unserved)} without a server, "
                   f"{sum(result.subtests for result in run.results)} subtests, "
                   f"{run.seconds:.0f} s of tests")
 
@@ -107,6 +114,26 @@ def print_exclusions(runs):
             print(f"    {suite}: {' '.join(tests)}")
 
 
+def suite_json(run):
+    return {
+        "name": run.suite.name,
+        "package": run.suite.package,
+        "about": run.suite.about,
+        "seconds": round(run.seconds, 1),
+        "excluded": run.excluded,
+        "tests": [{
+            "name": result.test.name,
+            "status": result.status,
+            "seconds": round(result.seconds, 2),
+            "subtests": result.subtests,
+            "served": result.served,
+            "retried": result.retried,
+            "reason": result.reason,
+            "log": result.log,
+        } for result in sorted(run.results, key=lambda result: result.test.name)],
+    }
+
+
 def as_json(runs, server, versions, seconds):
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -118,23 +145,9 @@ def as_json(runs, server, versions, seconds):
                for status in ("passed", "failed", "skipped")},
             "excluded": sum(len(run.excluded) for run in runs),
             "retried": sum(len(run.retried) for run in runs),
+            "unserved": sum(len(run.unserved) for run in runs),
         },
-        "suites": [{
-            "name": run.suite.name,
-            "package": run.suite.package,
-            "about": run.suite.about,
-            "seconds": round(run.seconds, 1),
-            "excluded": run.excluded,
-            "tests": [{
-                "name": result.test.name,
-                "status": result.status,
-                "seconds": round(result.seconds, 2),
-                "subtests": result.subtests,
-                "retried": result.retried,
-                "reason": result.reason,
-                "log": result.log,
-            } for result in sorted(run.results, key=lambda result: result.test.name)],
-        } for run in runs],
+        "suites": [suite_json(run) for run in runs],
     }
 
 

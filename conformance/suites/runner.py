@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs tests, each in a process of its own, several at once, and says how each ended."""
 
+import glob
 import os
 import queue
 import re
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from process import Marked
 
 KILL_AFTER_S = 20  # a test program ends itself at its limit; one that does not is killed so late
-SKIP_REASON = re.compile(r"^\s*(?:\S+: )?\S+\.go:\d+: (.*)$")
+SAID = re.compile(r"^\s*(?!logger\.go)\w+\.go:\d+: (.*)$")  # not what servers and clients log
 SUBTEST = re.compile(r"^\s+--- (PASS|FAIL|SKIP): ", re.MULTILINE)
 
 
@@ -21,7 +22,7 @@ class Test:
     suite: object  # catalog.Suite
     name: str
     program: str  # the test binary
-    cwd: str  # the folder of its package
+    root: str  # the folder whose files it uses; the package's own is at or below it
     arguments: list = field(default_factory=list)
 
 
@@ -32,6 +33,7 @@ class Result:
     seconds: float  # of all attempts
     subtests: int
     reason: str = ""  # why it failed or was skipped
+    served: bool = False  # whether the program under test was started at all
     retried: bool = False
     log: str = ""  # of the last attempt
     first_log: str = ""  # of the failed attempt, if it was retried
@@ -47,8 +49,8 @@ def judge(name, code, text, left):
         return "failed", f"left {', '.join(left)} behind"
     if f"--- SKIP: {name} (" in text:
         before = text.split(f"--- SKIP: {name} (")[0].splitlines()
-        said = [match.group(1) for line in before if (match := SKIP_REASON.match(line))]
-        return "skipped", said[-1] if said else "the test says so"
+        said = [match.group(1) for line in before if (match := SAID.match(line))]
+        return "skipped", (said[-1] if said else "") or "without a word"
     if f"--- PASS: {name} (" in text:
         return "passed", ""
     return "failed", "the test did not run"
@@ -63,6 +65,20 @@ def failure_line(text):
                 return line
     said = [line.strip() for line in lines if re.match(r"^\s+\w+_test\.go:\d+: ", line)]
     return said[-1] if said else ""
+
+
+def mirror(root, inner, copy):
+    """A folder that looks like `root`, where the folder root/inner can be written to: its path.
+
+    Everything on the way there is a link; tests that put files and sockets into their folder leave
+    the original alone, and each other.
+    """
+    os.makedirs(copy)
+    first, _, rest = ("" if inner == "." else inner).partition("/")
+    for entry in os.listdir(root):
+        if entry != first:
+            os.symlink(f"{root}/{entry}", f"{copy}/{entry}")
+    return mirror(f"{root}/{first}", rest or ".", f"{copy}/{first}") if first else copy
 
 
 class Runner:
@@ -137,6 +153,8 @@ class Runner:
         os.makedirs(logs)
         log_path = f"{logs}/test.log"
         scratch = self._make_scratch()
+        cwd = mirror(test.root, os.path.relpath(test.suite.package, test.suite.root),
+                     f"{scratch}/tree")
         environment = {**self._environment, "TMPDIR": scratch, "HOME": scratch,
                        "CONFORMANCE_LOGS": logs}
         argv = [test.program, f"-test.run=^{test.name}$", "-test.v", "-test.count=1",
@@ -145,7 +163,7 @@ class Runner:
         with open(log_path, "wb") as log, self._lock:
             if self._stopped:
                 return Result(test, "failed", 0, 0, "was not started")
-            marked = Marked(argv, log, test.cwd, environment, self._loopback)
+            marked = Marked(argv, log, cwd, environment, self._loopback)
             self._running.add(marked)
         code = marked.wait(test.suite.test_s + KILL_AFTER_S)
         left = marked.sweep()
@@ -156,7 +174,9 @@ class Runner:
         with open(log_path, encoding="utf-8", errors="replace") as log:
             text = log.read()
         status, reason = judge(test.name, code, text, left)
-        return Result(test, status, seconds, len(SUBTEST.findall(text)), reason, log=log_path)
+        reason = reason.replace(self._scratch, "")
+        return Result(test, status, seconds, len(SUBTEST.findall(text)), reason,
+                      served=bool(glob.glob(f"{logs}/server-*")), log=log_path)
 
     def _make_scratch(self):
         with self._lock:

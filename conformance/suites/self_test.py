@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import unittest
+import unittest.mock
 
 import process
 import runner
@@ -21,6 +22,7 @@ class RunnerTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp()
         self.results = []
+        os.makedirs(f"{self.folder}/origin/fixtures")
         process.GRACE_S = 0.2
 
     def tearDown(self):
@@ -33,15 +35,18 @@ class RunnerTest(unittest.TestCase):
             file.write(f"#!/bin/sh\n{body}\n")
         os.chmod(program, 0o755)
         self.results.clear()
+        shutil.rmtree(f"{self.folder}/results", ignore_errors=True)
         one = Runner({"PATH": os.environ["PATH"], "FOLDER": self.folder}, f"{self.folder}/results",
                      f"{self.folder}/scratch", "shared", lambda test: None, self.results.append)
-        one.run([Test(suite, name, program, self.folder)], 1)
+        one.run([Test(suite, name, program, f"{self.folder}/origin")], 1)
         self.assertEqual(len(self.results), 1)
         return self.results[0]
 
     def test_a_passed_test(self):
         result = self.run_script('echo "--- PASS: TestA (0.0s)"; echo "    --- PASS: TestA/b (0s)"')
         self.assertEqual((result.status, result.subtests, result.retried), ("passed", 1, False))
+        self.assertFalse(result.served)
+        self.assertTrue(self.run_script('>$CONFORMANCE_LOGS/server-1.log').served)
 
     def test_a_failed_test_is_run_twice(self):
         result = self.run_script('echo x >>$FOLDER/count; echo "    a_test.go:7: not so"; exit 1')
@@ -82,6 +87,16 @@ class RunnerTest(unittest.TestCase):
         with open(f"{self.folder}/pid", encoding="ascii") as file:
             self.assertFalse(alive(int(file.read())))
 
+    def test_a_test_may_write_into_its_folder(self):
+        package = "example/a/in/side"
+        os.makedirs(f"{self.folder}/origin/in/side/testdata")
+        suite = Suite("a", package, "c", test_s=30)
+        with unittest.mock.patch.object(Suite, "root", "example/a"):
+            result = self.run_script("[ -d ../../fixtures -a -d testdata ] && >new || exit 1\n"
+                                     'echo "--- PASS: TestA (0.0s)"', suite=suite)
+        self.assertEqual((result.status, result.retried), ("passed", False))
+        self.assertEqual(os.listdir(f"{self.folder}/origin/in/side"), ["testdata"])
+
     def test_the_temporary_folder_goes(self):
         result = self.run_script('mkdir $TMPDIR/x && echo "--- PASS: TestA (0.0s)"')
         self.assertEqual(result.status, "passed")
@@ -116,7 +131,7 @@ class ExclusionsTest(unittest.TestCase):
 class SelectTest(unittest.TestCase):
     def test_words(self):
         self.assertEqual([s.suite for s in select(["full"])], SUITES)
-        quick = [s.suite.name for s in select([])]
+        quick = [s.suite.name for s in select(["quick"])]
         self.assertIn("k8s-etcd3", quick)
         self.assertNotIn("etcd-e2e", quick)
         self.assertEqual(select(["etcd-lease/^TestLeaseGrant$"])[0].tests, "^TestLeaseGrant$")

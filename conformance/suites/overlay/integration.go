@@ -3,14 +3,18 @@
 package integration
 
 import (
+	crypto "crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"jetd/conformance/server"
+
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
 )
 
 // Each test cluster has one program under test. Its members, which the framework keeps for its
@@ -104,9 +108,13 @@ func flagsOf(m *member) []string {
 	if m.TokenTTL != 0 {
 		list = append(list, fmt.Sprintf("--auth-token-ttl=%d", m.TokenTTL))
 	}
-	if interval := m.WatchProgressNotifyInterval; interval != 0 {
-		list = append(list, fmt.Sprintf("--experimental-watch-progress-notify-interval=%s", interval))
+	// Some tests set a variable of the server that they expect in their process; it comes with up
+	// to a tenth on top.
+	interval := v3rpc.GetProgressReportInterval().Truncate(time.Second)
+	if m.WatchProgressNotifyInterval != 0 {
+		interval = m.WatchProgressNotifyInterval
 	}
+	list = append(list, fmt.Sprintf("--experimental-watch-progress-notify-interval=%s", interval))
 	if tls := m.ClientTLSInfo; tls != nil {
 		list = append(list, "--cert-file="+tls.CertFile, "--key-file="+tls.KeyFile)
 		if tls.TrustedCAFile != "" {
@@ -114,6 +122,20 @@ func flagsOf(m *member) []string {
 		}
 		if tls.ClientCertAuth {
 			list = append(list, "--client-cert-auth")
+		}
+		if len(tls.CipherSuites) > 0 {
+			var names []string
+			for _, id := range tls.CipherSuites {
+				names = append(names, crypto.CipherSuiteName(id))
+			}
+			list = append(list, "--cipher-suites="+strings.Join(names, ","))
+		}
+		for flag, version := range map[string]uint16{
+			"--tls-min-version": tls.MinVersion, "--tls-max-version": tls.MaxVersion,
+		} {
+			if version != 0 {
+				list = append(list, flag+"="+strings.ReplaceAll(crypto.VersionName(version), " ", ""))
+			}
 		}
 	}
 	return list

@@ -21,6 +21,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -40,7 +42,7 @@ type Options struct {
 	ClientTLS *tls.Config // what a client needs; nil where the server speaks plain text
 }
 
-// Server is a running program that has answered a linearizable read.
+// Server is a running program that serves linearizable reads.
 type Server struct {
 	address string
 	log     string
@@ -163,7 +165,7 @@ func (s *Server) waitReady(scheme string, clientTLS *tls.Config) error {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			_, err = client.Get(ctx, "ready")
 			cancel()
-			if err == nil {
+			if err == nil || refused(err) {
 				return nil
 			}
 		}
@@ -177,6 +179,15 @@ func (s *Server) waitReady(scheme string, clientTLS *tls.Config) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// refused says whether a server that serves has turned a read down: one that wants a password does.
+func refused(err error) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated:
+		return true
+	}
+	return false
 }
 
 func (s *Server) listens() error {
