@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "jetstream/embedded_server.h"
 #include "jetstream/nats_log.h"
+#include "jetstream/silent_observer.h"
 #include "jetstream/subject.h"
 
 namespace jetd::replication {
@@ -18,7 +19,7 @@ using jetstream::NatsLog;
 using jetstream::NatsLogOptions;
 
 // Reads once, as soon as there is a connection; an error of the connection ends it.
-class Dump : public jetstream::Log::Observer {
+class Dump : public jetstream::SilentObserver {
  public:
   Dump(NatsLogOptions options, const StreamSource& source,
        const TransactionReader::TransactionFn& on_transaction)
@@ -42,11 +43,6 @@ class Dump : public jetstream::Log::Observer {
     reader_.Run(on_transaction_,
                 [this](absl::StatusOr<TransactionReader::Result> result) { End(result); });
   }
-  void OnDisconnected(const absl::Status& /*why*/) override {}
-  void OnAppended(StreamSeq /*seq*/) override {}
-  void OnRefused(StreamSeq /*seq*/, const absl::Status& /*why*/) override {}
-  void OnDurable(StreamSeq /*seq*/) override {}
-  void OnForeignTerm() override {}
 
  private:
   void End(absl::StatusOr<TransactionReader::Result> result) {

@@ -10,20 +10,11 @@
 #include "jetstream/memory_log.h"
 #include "jetstream/memory_stream.h"
 #include "jetstream/record.h"
+#include "jetstream/silent_observer.h"
 #include "replication/transaction_text.h"
 
 namespace jetd::replication {
 namespace {
-
-class SilentObserver : public jetstream::Log::Observer {
- public:
-  void OnConnected(const jetstream::LogInfo& /*info*/) override {}
-  void OnDisconnected(const absl::Status& /*why*/) override {}
-  void OnAppended(StreamSeq /*seq*/) override {}
-  void OnRefused(StreamSeq /*seq*/, const absl::Status& /*why*/) override {}
-  void OnDurable(StreamSeq /*seq*/) override {}
-  void OnForeignTerm() override {}
-};
 
 class TransactionReaderTest : public ::testing::Test {
  protected:
@@ -57,7 +48,7 @@ class TransactionReaderTest : public ::testing::Test {
   // All transactions as text without their times, one a line, then how it ended.
   std::string Read() {
     jetstream::MemoryLog log(&exec_, &stream_, {});
-    SilentObserver observer;
+    jetstream::SilentObserver observer;
     log.Open(&observer, [](const absl::Status&) {});
     exec_.RunDeferred();
     TransactionReader reader(&log, &codec_);

@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "jetstream/memory_log.h"
 #include "jetstream/memory_stream.h"
+#include "jetstream/silent_observer.h"
 
 namespace jetd::revision {
 namespace {
@@ -22,16 +23,7 @@ using jetstream::MemoryLog;
 using jetstream::MemoryStream;
 using jetstream::RecordHeader;
 using jetstream::SeqRange;
-
-class SilentObserver : public jetstream::Log::Observer {
- public:
-  void OnConnected(const jetstream::LogInfo& /*info*/) override {}
-  void OnDisconnected(const absl::Status& /*why*/) override {}
-  void OnAppended(StreamSeq /*seq*/) override {}
-  void OnRefused(StreamSeq /*seq*/, const absl::Status& /*why*/) override {}
-  void OnDurable(StreamSeq /*seq*/) override {}
-  void OnForeignTerm() override {}
-};
+using jetstream::SilentObserver;
 
 // A log whose records may be told of before they are handed over: what happens elsewhere meanwhile.
 class WatchedLog : public MemoryLog {

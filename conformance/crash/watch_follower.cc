@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/crash/watch_follower.h"
 
-#include <chrono>
 #include <memory>
 #include <utility>
 
 #include "base/check.h"
 #include "base/strings.h"
 #include "conformance/range_end.h"
+#include "conformance/watch_reader.h"
 
 namespace jetd::conformance {
 namespace {
 
-using std::chrono::milliseconds;
 namespace pb = etcdclient::pb;
 
 }  // namespace
@@ -42,25 +41,8 @@ void WatchFollower::Run() {
     create.set_range_end(PrefixEnd(options_.prefix));
     create.set_start_revision(seen_ + 1);
     stream->Send(std::move(request));
-    Follow(*stream);
-  }
-}
-
-void WatchFollower::Follow(etcdclient::WatchStream& stream) {
-  for (int responses = 0; !stop_; ++responses) {
-    if (options_.reopen_after > 0 && responses > options_.reopen_after) return;
-    const auto response = stream.Next(milliseconds(300));
-    if (response.ok()) {
-      if (!Take(*response)) return;
-    } else if (response.status().code() == absl::StatusCode::kDeadlineExceeded) {
-      pb::WatchRequest request;
-      request.mutable_progress_request();
-      stream.Send(std::move(request));
-    } else {
-      // The server is away. Nothing but a pause between two attempts hangs on this sleep.
-      std::this_thread::sleep_for(milliseconds(50));
-      return;
-    }
+    ReadWatch(*stream, stop_, options_.reopen_after,
+              [this](const pb::WatchResponse& response) { return Take(response); });
   }
 }
 

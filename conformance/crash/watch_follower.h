@@ -51,8 +51,6 @@ class WatchFollower {
 
  private:
   void Run();
-  // Reads one stream to its end, or to Stop.
-  void Follow(etcdclient::WatchStream& stream);
   void Note(const std::string& wrong);
   // False: this stream is of no more use.
   bool Take(const etcdclient::pb::WatchResponse& response);

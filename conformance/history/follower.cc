@@ -2,17 +2,16 @@
 #include "conformance/history/follower.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "base/check.h"
 #include "base/strings.h"
 #include "conformance/history/load.h"
+#include "conformance/watch_reader.h"
 
 namespace jetd::conformance::history {
 namespace {
 
-using std::chrono::milliseconds;
 namespace pb = etcdclient::pb;
 
 }  // namespace
@@ -71,7 +70,8 @@ void Follower::Run() {
     const auto stream = (*client)->OpenWatch();
     ++streams_;
     Create(*stream);
-    Follow(*stream);
+    ReadWatch(*stream, stop_, options_.reopen_after,
+              [this](const pb::WatchResponse& response) { return Take(response); });
   }
 }
 
@@ -84,30 +84,6 @@ void Follower::Create(etcdclient::WatchStream& stream) {
     create = ToCreate(*keys_, options_.watches[i], orders_[i].complete() + 1);
     create.set_watch_id(static_cast<int64_t>(i) + 1);
     stream.Send(std::move(request));
-  }
-}
-
-void Follower::Follow(etcdclient::WatchStream& stream) {
-  for (int responses = 0; !stop_; ++responses) {
-    if (options_.reopen_after > 0 && responses > options_.reopen_after) return;
-    // Asked for while events come too.
-    if (responses % 16 == 15) {
-      pb::WatchRequest request;
-      request.mutable_progress_request();
-      stream.Send(std::move(request));
-    }
-    const auto response = stream.Next(milliseconds(100));
-    if (response.ok()) {
-      if (!Take(*response)) return;
-    } else if (response.status().code() == absl::StatusCode::kDeadlineExceeded) {
-      pb::WatchRequest request;
-      request.mutable_progress_request();
-      stream.Send(std::move(request));
-    } else {
-      // The server is away. Nothing but a pause between two attempts hangs on this sleep.
-      std::this_thread::sleep_for(milliseconds(50));
-      return;
-    }
   }
 }
 

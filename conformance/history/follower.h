@@ -61,8 +61,6 @@ class Follower {
 
  private:
   void Run();
-  // Reads one stream to its end, or to Stop.
-  void Follow(etcdclient::WatchStream& stream);
   void Create(etcdclient::WatchStream& stream);
   // False: this stream is of no more use.
   bool Take(const etcdserverpb::WatchResponse& response);
