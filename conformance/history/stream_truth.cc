@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/history/stream_truth.h"
 
-#include <algorithm>
 #include <string>
 
 #include "base/strings.h"
@@ -44,18 +43,6 @@ absl::StatusOr<std::vector<Transaction>> ReadStream(const replication::StreamSou
   if (!result.ok()) return result.status();
   if (!strange.ok()) return strange;
   return transactions;
-}
-
-void CompareTransactions(const std::vector<Transaction>& stream,
-                         const std::vector<Transaction>& told, Violations& violations) {
-  const auto [in_stream, was_told] =
-      std::mismatch(stream.begin(), stream.end(), told.begin(), told.end());
-  if (in_stream == stream.end() && was_told == told.end()) return;
-  const auto text = [](auto it, const std::vector<Transaction>& transactions) {
-    return it == transactions.end() ? std::string("nothing") : Text(*it);
-  };
-  violations.Add("stream", Cat("a watch of the past tells ", text(was_told, told),
-                               "; the stream has ", text(in_stream, stream)));
 }
 
 }  // namespace jetd::conformance::history

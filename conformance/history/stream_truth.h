@@ -8,7 +8,6 @@
 #include "absl/status/statusor.h"
 #include "conformance/history/key_space.h"
 #include "conformance/history/operation.h"
-#include "conformance/history/violations.h"
 #include "replication/stream_dump.h"
 
 namespace jetd::conformance::history {
@@ -18,10 +17,6 @@ namespace jetd::conformance::history {
 // of the run.
 [[nodiscard]] absl::StatusOr<std::vector<Transaction>> ReadStream(
     const replication::StreamSource& source, const KeySpace& keys, int64_t first, int64_t last);
-
-// Says where what the server told of its past differs from its stream.
-void CompareTransactions(const std::vector<Transaction>& stream,
-                         const std::vector<Transaction>& told, Violations& violations);
 
 }  // namespace jetd::conformance::history
 

@@ -80,8 +80,9 @@ endfunction()
 # it needs is not there. PROGRAM is a target or a script. All have the label `threads`: jetd starts
 # some, and so do the programs, to be many clients.
 function(jetd_program_test)
-  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME;PROGRAM;TIMEOUT" "ARGS;LABELS")
-  set(environment ${JETD_TEST_ENVIRONMENT})
+  cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME;PROGRAM;TIMEOUT"
+                        "ARGS;ENVIRONMENT;LABELS")
+  set(environment ${JETD_TEST_ENVIRONMENT} ${A_ENVIRONMENT})
   if(JETD_SANITIZE MATCHES "thread")
     list(APPEND environment "${JETD_TSAN_ENVIRONMENT}")
   endif()
