@@ -28,7 +28,8 @@ int64_t SteadyNowNs() {
       .count();
 }
 
-// One client. Runs on one thread at a time: its connection's, or after an error the ticking one.
+// One client: begins on one thread, is answered on its connection's, goes on there or, after an
+// error, on the ticking one.
 class Load::Worker {
  public:
   Worker(Load* load, uint32_t number, uint64_t seed, etcdclient::Client* connection)
@@ -37,6 +38,17 @@ class Load::Worker {
   }
 
   void Begin() {
+    MutexLock lock(mutex_);
+    Next();
+  }
+
+  [[nodiscard]] std::vector<Operation> Take() {
+    MutexLock lock(mutex_);
+    return std::exchange(done_, {});
+  }
+
+ private:
+  void Next() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (!load_->TakeOne()) {
       --load_->under_way_;
       return;
@@ -53,10 +65,7 @@ class Load::Worker {
     Send();
   }
 
-  [[nodiscard]] std::vector<Operation> Take() { return std::exchange(done_, {}); }
-
- private:
-  void Send() {
+  void Send() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const Request& request = operation_.request;
     const Action& first = request.success[0];
     if (request.txn) {
@@ -71,7 +80,7 @@ class Load::Worker {
   }
 
   template <typename Message>
-  void Call(const Message& message) {
+  void Call(const Message& message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     operation_.call_ns = SteadyNowNs();
     connection_->CallAsync<Message>(
         message, [this](const auto& response) { OnAnswer(response); }, options_);
@@ -79,7 +88,9 @@ class Load::Worker {
 
   template <typename Response>
   void OnAnswer(const absl::StatusOr<Response>& response) {
-    operation_.return_ns = SteadyNowNs();
+    const int64_t now_ns = SteadyNowNs();
+    MutexLock lock(mutex_);
+    operation_.return_ns = now_ns;
     if (response.ok()) {
       operation_.fate = Fate::kAnswered;
       TakeAnswer(*load_->keys_, *response, operation_);
@@ -97,7 +108,7 @@ class Load::Worker {
     operation_.client = done_.back().client;
     ++load_->ended_;
     if (answered) {
-      Begin();
+      Next();
     } else {
       load_->PutOff(this);
     }
@@ -105,11 +116,13 @@ class Load::Worker {
 
   Load* const load_;
   etcdclient::Client* const connection_;
-  Planner planner_;
-  std::mt19937_64 random_;
-  etcdclient::CallOptions options_{.unreachable = etcdclient::CallOptions::Unreachable::kWait};
-  Operation operation_;
-  std::vector<Operation> done_;
+  Mutex mutex_;
+  Planner planner_ ABSL_GUARDED_BY(mutex_);
+  std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
+  etcdclient::CallOptions options_ ABSL_GUARDED_BY(mutex_){
+      .unreachable = etcdclient::CallOptions::Unreachable::kWait};
+  Operation operation_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Operation> done_ ABSL_GUARDED_BY(mutex_);
 };
 
 Load::Load(const Options& options, const KeySpace* keys) : keys_(keys) {
