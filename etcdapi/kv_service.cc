@@ -184,7 +184,7 @@ class RangeStreamCall final : public StreamCall {
 
   void SizeNextPiece(const revision::RangeResult& piece) {
     size_t bytes = 0;
-    for (const revision::KvRef& kv : piece.kvs) bytes += kv->encoded().size();
+    for (const revision::KvRef& kv : piece.kvs) bytes += kv->encoded_size();
     if (bytes == 0) return;
     const size_t per_key = 1 + bytes / piece.kvs.size();
     piece_keys_ = std::clamp<size_t>(kPieceBytes / per_key, 1, kMaxPieceKeys);

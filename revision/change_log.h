@@ -24,13 +24,20 @@ class ChangeLog {
   // REQUIRES: change->mod() is above that of all others.
   void PushBack(const KvBlock* change);
   void PopBack() { changes_.pop_back(); }
-  void PopFront() { changes_.pop_front(); }
+  void PopFront() {
+    changes_.pop_front();
+    if (hint_ > 0) --hint_;
+  }
+  // Lists `now`, the same version, for `old`, if that is listed. Fast if called in the order of the
+  // list. REQUIRES: old is alive.
+  void Replace(const KvBlock* old, const KvBlock* now);
 
   // Number of the first change of revision `from` or later; size() if there is none. O(log n).
   [[nodiscard]] size_t LowerBound(Revision from) const;
 
  private:
   std::deque<const KvBlock*> changes_;
+  size_t hint_ = 0;  // where the next Replace is likely to be
 };
 
 }  // namespace jetd::revision

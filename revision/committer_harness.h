@@ -15,6 +15,7 @@
 #include "jetstream/memory_stream.h"
 #include "revision/committer.h"
 #include "revision/store.h"
+#include "revision/value_harness.h"
 
 namespace jetd::revision {
 
@@ -46,9 +47,13 @@ class Recorder : public Committer::Listener {
 // One member on a stream that outlives it: destroying and making another is a restart.
 class Member {
  public:
+  // With `value_budget_bytes`, values beyond it are in files.
   Member(FakeExecutor* exec, jetstream::MemoryStream* stream, std::string name,
-         jetstream::MemoryLog::Options options = {})
+         jetstream::MemoryLog::Options options = {}, std::optional<size_t> value_budget_bytes = {})
       : exec_(exec), log(exec, stream, std::move(options)) {
+    if (value_budget_bytes.has_value()) {
+      UseTinyValueFiles(&store, folder_.emplace().path(), *value_budget_bytes);
+    }
     Committer::Options committer_options;
     committer_options.member_id = std::hash<std::string>()(name);
     committer_options.member_name = name;
@@ -147,6 +152,7 @@ class Member {
  private:
   FakeExecutor* const exec_;
   std::vector<std::vector<std::unique_ptr<std::string>>> many_;
+  std::optional<ScratchFolder> folder_;  // outlives the store
 
  public:
   jetstream::MemoryLog log;

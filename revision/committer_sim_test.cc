@@ -8,11 +8,13 @@
 //   answered kUnavailable, kNoLeader, kNoSpace …   did not happen
 //   kTimeout, kStopped, no answer                  either way, but whole
 // Members that were superseded live on for a while beside the new leader.
-// A linearizable read, through any of them, must show every write that was answered before it was
-// asked. A failing seed repeats exactly: JETD_SIM_SEED=<seed>.
+// Half of the runs keep most values in files. A linearizable read, through any of them, must show
+// every write that was answered before it was asked. A failing seed repeats exactly:
+// JETD_SIM_SEED=<seed>.
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -38,7 +40,10 @@ class Sim {
   // which take back whatever was not synced; an outside one the other way round.
   enum class Server { kOutside, kEmbedded };
   Sim(uint64_t seed, Server server)
-      : rng_(seed), embedded_(server == Server::kEmbedded), replicated_(seed % 3 == 0) {}
+      : rng_(seed),
+        embedded_(server == Server::kEmbedded),
+        replicated_(seed % 3 == 0),
+        values_in_files_(seed % 2 == 0) {}
 
   void Run(int steps) {
     Start();
@@ -86,8 +91,12 @@ class Sim {
     options.faults.refuse = [this](StreamSeq) {
       return Chance(1) && Chance(20) ? MakeError(Errc::kTooManyRequests) : absl::OkStatus();
     };
-    live_.push_back(
-        std::make_unique<Member>(&exec_, &stream_, "m" + std::to_string(++members_), options));
+    live_.push_back(std::make_unique<Member>(&exec_, &stream_, "m" + std::to_string(++members_),
+                                             options, ValueBudget()));
+  }
+
+  std::optional<size_t> ValueBudget() {
+    return values_in_files_ ? std::optional<size_t>(Pick(2000)) : std::nullopt;
   }
 
   // Most often the newest one; sometimes one that was superseded and may not know.
@@ -213,7 +222,7 @@ class Sim {
 
   void Verify() {
     Harvest();
-    Member fresh(&exec_, &stream_, "fresh");
+    Member fresh(&exec_, &stream_, "fresh", {}, ValueBudget());
     exec_.Advance(std::chrono::seconds(1));
     ASSERT_TRUE(fresh.committer->leading()) << fresh.committer->waiting_for();
     std::map<std::string, std::set<Revision>> seen;  // value -> revisions
@@ -222,8 +231,9 @@ class Sim {
     auto status =
         fresh.store.History(std::max(compacted, Revision(1)), 1'000'000, [&](const Change& change) {
           if (change.kv->tombstone()) return;
-          seen[std::string(change.kv->value())].insert(change.kv->mod_revision());
-          ++times[std::string(change.kv->value())];
+          const std::string value(fresh.store.Load(change.kv)->value());
+          seen[value].insert(change.kv->mod_revision());
+          ++times[value];
         });
     ASSERT_TRUE(status.ok()) << status.status();
     for (const auto& [key, answered] : newest_answered_) {
@@ -260,6 +270,7 @@ class Sim {
   std::mt19937_64 rng_;
   const bool embedded_;
   const bool replicated_;
+  const bool values_in_files_;
   FakeExecutor exec_;
   MemoryStream stream_{{.remember_deleted = true}};
   std::vector<std::unique_ptr<Member>> live_;

@@ -136,7 +136,9 @@ class Runner {
     result.revision = changes.empty() ? write_->txn_revision().Prev() : write_->txn_revision();
     if (op.prev_kv) {
       result.prev_kvs.reserve(changes.size() - before);
-      for (size_t i = before; i < changes.size(); ++i) result.prev_kvs.push_back(changes[i].prev);
+      for (size_t i = before; i < changes.size(); ++i) {
+        result.prev_kvs.push_back(read_.Load(changes[i].prev));
+      }
     }
     return OpResult{std::move(result)};
   }

@@ -17,14 +17,15 @@ void PutBigEndian(char* out, uint64_t v) {
   for (int i = 7; i >= 0; --i, v >>= 8) out[i] = static_cast<char>(v & 0xff);
 }
 
-uint32_t Extend(uint32_t crc, const KvBlock* kv) {
+uint32_t Extend(uint32_t crc, const KvBlock* kv, const ValueCache& values) {
   std::array<char, 18> revision;
   PutBigEndian(revision.data(), static_cast<uint64_t>(kv->mod_revision().value()));
   revision[8] = '_';
   PutBigEndian(revision.data() + 9, kv->mod().sub);
   revision[17] = 't';
   crc = ExtendCrc32c(crc, std::string_view(revision.data(), kv->tombstone() ? 18 : 17));
-  return ExtendCrc32c(crc, kv->tombstone() ? kv->encoded_key() : kv->encoded());
+  if (kv->tombstone()) return ExtendCrc32c(crc, kv->encoded_key());
+  return ExtendCrc32c(crc, values.Load(kv)->encoded());
 }
 
 // True if etcd's index, asked what to keep at `at`, names `now`, the newest version up to there:
@@ -59,16 +60,16 @@ std::vector<const KvBlock*> KeptBelow(const KeyIndex& index, Revision compacted,
 
 }  // namespace
 
-uint32_t ComputeHashKv(const KeyIndex& index, const ChangeLog& log, Revision compacted,
-                       Revision at) {
+uint32_t ComputeHashKv(const KeyIndex& index, const ChangeLog& log, const ValueCache& values,
+                       Revision compacted, Revision at) {
   uint32_t crc = ExtendCrc32c(0, "key");
   if (at < compacted) return crc;
   if (compacted > Revision()) {
-    for (const KvBlock* kv : KeptBelow(index, compacted, at)) crc = Extend(crc, kv);
+    for (const KvBlock* kv : KeptBelow(index, compacted, at)) crc = Extend(crc, kv, values);
   }
   for (size_t i = log.LowerBound(compacted.Next()); i < log.size(); ++i) {
     if (log[i]->mod_revision() > at) break;
-    crc = Extend(crc, log[i]);
+    crc = Extend(crc, log[i], values);
   }
   return crc;
 }

@@ -7,6 +7,7 @@
 #include "base/types.h"
 #include "revision/change_log.h"
 #include "revision/key_index.h"
+#include "revision/value_cache.h"
 
 namespace jetd::revision {
 
@@ -20,9 +21,10 @@ namespace jetd::revision {
 // The number does not depend on how far the compactor has come.
 //
 // Cost: a walk over all keys, a sort of those last changed at or below `compacted`, and the CRC of
-// all bytes: about 0.3 s for a million keys of 1 KiB. Below `compacted` nothing is taken.
+// all bytes: about 0.3 s for a million keys of 1 KiB, and 1.5 µs for each cold version. Below
+// `compacted` nothing is taken.
 [[nodiscard]] uint32_t ComputeHashKv(const KeyIndex& index, const ChangeLog& log,
-                                     Revision compacted, Revision at);
+                                     const ValueCache& values, Revision compacted, Revision at);
 
 }  // namespace jetd::revision
 

@@ -49,11 +49,11 @@ absl::Status CheckChain(const KvBlock* newest, KeyIndex::Stats* sum) {
     absl::Status status = CheckNumbers(v, KeyIndex::Older(v));
     if (!status.ok()) return status;
     ++sum->versions;
-    sum->bytes += v->footprint();
+    sum->bytes += v->hot_footprint();
   }
   if (!newest->tombstone()) {
     ++sum->keys;
-    sum->live_bytes += newest->footprint();
+    sum->live_bytes += newest->hot_footprint();
   }
   return absl::OkStatus();
 }
@@ -112,6 +112,26 @@ absl::Status CheckLog(const ChangeLog& log, std::vector<const KvBlock*> all, Rev
   return absl::OkStatus();
 }
 
+// I4, by the sums.
+absl::Status CheckValues(const ValueCache& values, const std::vector<const KvBlock*>& all) {
+  if (values.files() == nullptr) return absl::OkStatus();
+  size_t hot = 0;
+  size_t cold = 0;
+  for (const KvBlock* v : all) {
+    if (v->cold()) cold += ValueFiles::kHeadBytes + v->encoded_size();
+    if (values.Queues(v)) hot += v->footprint();
+    if (v->cold() && !values.files()->Has(v->location().segment)) {
+      return Broken("I4: ", Name(v), " lies in segment ", v->location().segment);
+    }
+  }
+  const ValueFiles::Stats& stats = values.files()->stats();
+  if (hot != values.hot_bytes() || cold != stats.live_bytes) {
+    return Broken("I4: ", values.hot_bytes(), " bytes hot, ", stats.live_bytes, " in use; found ",
+                  hot, ", ", cold);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckInvariants(const Store& store) {
@@ -125,6 +145,8 @@ absl::Status CheckInvariants(const Store& store) {
   absl::Status status = CheckIndex(s.index, &all);
   if (!status.ok()) return status;
   status = CheckLog(s.log, all, s.compacted, s.newest);
+  if (!status.ok()) return status;
+  status = CheckValues(s.values, all);
   if (!status.ok()) return status;
 
   for (const LeaseId id : s.leases.Ids()) {

@@ -8,6 +8,7 @@
 namespace jetd::revision {
 
 KeyIndex::~KeyIndex() {
+  observer_ = nullptr;
   for (const Entry& entry : entries_) {
     const KvBlock* v = entry.newest_;
     while (v != nullptr) {
@@ -39,7 +40,7 @@ const KvBlock* KeyIndex::Push(const Entry* entry, KvRef kv) {
   }
   CountNewest(v);
   ++stats_.versions;
-  stats_.bytes += v->footprint();
+  stats_.bytes += v->hot_footprint();
   return v;
 }
 
@@ -73,22 +74,52 @@ void KeyIndex::DropOldest(const KvBlock* v) {
   Release(v);
 }
 
+void KeyIndex::Replace(const KvBlock* old, KvRef now) {
+  JETD_CHECK(old->mod() == now->mod() && old->encoded_size() == now->encoded_size())
+      << "version " << now->mod_revision() << " for " << old->mod_revision();
+  if (old->newer_ == nullptr) {
+    const auto it = entries_.find(old->key());
+    JETD_CHECK(it != entries_.end() && it->newest_ == old) << "not a version held";
+    it->newest_ = now.get();
+  } else {
+    old->newer_->older_ = now.get();
+  }
+  if (old->older_ != nullptr) old->older_->newer_ = now.get();
+  now->older_ = std::exchange(old->older_, nullptr);
+  now->newer_ = std::exchange(old->newer_, nullptr);
+  (void)now.release();
+  old->Unref();
+}
+
+const KvBlock* KeyIndex::FindVersion(std::string_view key, ModRevision mod) const {
+  const Entry* entry = Find(key);
+  const KvBlock* v = entry == nullptr ? nullptr : entry->newest();
+  while (v != nullptr && v->mod() > mod) v = v->older_;
+  return v != nullptr && v->mod() == mod ? v : nullptr;
+}
+
+bool KeyIndex::IsNewest(const KvBlock* v) const {
+  const Entry* entry = Find(v->key());
+  return entry != nullptr && entry->newest() == v;
+}
+
 void KeyIndex::CountNewest(const KvBlock* v) {
   if (v->tombstone()) return;
   ++stats_.keys;
-  stats_.live_bytes += v->footprint();
+  stats_.live_bytes += v->hot_footprint();
 }
 
 void KeyIndex::UncountNewest(const KvBlock* v) {
   if (v->tombstone()) return;
   --stats_.keys;
-  stats_.live_bytes -= v->footprint();
+  stats_.live_bytes -= v->hot_footprint();
 }
 
 // The block may live on in somebody's hands, without its neighbours.
 void KeyIndex::Release(const KvBlock* v) {
+  if (observer_ != nullptr) observer_->OnDrop(v);
   --stats_.versions;
-  stats_.bytes -= v->footprint();
+  stats_.bytes -= v->hot_footprint();
   v->older_ = nullptr;
   v->newer_ = nullptr;
   v->Unref();

@@ -24,7 +24,8 @@ namespace jetd::revision {
 // and numbers); a key is one pointer in a B-tree leaf, about 11 bytes at its usual fill; a change
 // not yet compacted is one pointer in the ChangeLog. With what the allocator adds, 100,000 keys of
 // 1 KiB with 190,000 versions take 89 bytes a version beside key and value, 221 MB in all (glibc;
-// mimalloc's size classes make it 242 MB). BM_Memory of store_benchmark measures it.
+// mimalloc's size classes make it 242 MB). BM_Memory of store_benchmark measures it. A version
+// whose value is in a file has 16 bytes instead of the value.
 //
 // Thread rules: the engine thread only.
 class KeyIndex {
@@ -45,7 +46,7 @@ class KeyIndex {
   struct Stats {
     size_t keys = 0;        // live
     size_t versions = 0;    // tombstones included
-    size_t bytes = 0;       // footprint of all versions
+    size_t bytes = 0;       // hot_footprint of all versions
     size_t live_bytes = 0;  // of the newest versions of live keys
   };
 
@@ -82,6 +83,22 @@ class KeyIndex {
   void DropOlder(const KvBlock* v);
   // Drops `v`, which must be the oldest of its key; with its last version the key goes.
   void DropOldest(const KvBlock* v);
+  // Puts `now`, the same version, in the place of `old`.
+  void Replace(const KvBlock* old, KvRef now);
+  // The version of exactly `mod`; null if it is not there.
+  [[nodiscard]] const KvBlock* FindVersion(std::string_view key, ModRevision mod) const;
+  // True if `v` is one of the versions held.
+  [[nodiscard]] bool Holds(const KvBlock* v) const {
+    return v->older_ != nullptr || v->newer_ != nullptr || IsNewest(v);
+  }
+
+  // Is told of each version that leaves, not of what is left when the index ends.
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    virtual void OnDrop(const KvBlock* v) = 0;
+  };
+  void set_observer(Observer* observer) { observer_ = observer; }
 
   [[nodiscard]] const Stats& stats() const { return stats_; }
 
@@ -99,7 +116,9 @@ class KeyIndex {
   void CountNewest(const KvBlock* v);
   void UncountNewest(const KvBlock* v);
   void Release(const KvBlock* v);
+  [[nodiscard]] bool IsNewest(const KvBlock* v) const;
 
+  Observer* observer_ = nullptr;
   absl::btree_set<Entry, Less> entries_;
   Stats stats_;
 };

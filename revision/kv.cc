@@ -81,7 +81,7 @@ KvRef KvBlock::Make(const Fields& fields) {
   auto* block = new (::operator new(sizeof(KvBlock) + size)) KvBlock;
   block->size_ = static_cast<uint32_t>(size);
   block->key_size_ = static_cast<uint32_t>(f.key.size()) & 0xffffff;
-  block->numbers_size_ = numbers_size & 0x7f;
+  block->numbers_size_ = numbers_size & 0x3f;
   block->tombstone_ = f.tombstone ? 1 : 0;
   block->mod_main_ = f.mod.main;
   block->mod_sub_ = f.mod.sub;
@@ -96,6 +96,50 @@ KvRef KvBlock::Make(const Fields& fields) {
   out = PutNumber(out, kLeaseTag, f.lease.value());
   JETD_CHECK(out == begin + size) << "encoded " << (out - begin) << " of " << size << " bytes";
   return KvRef(block);
+}
+
+KvBlock* KvBlock::MakeLike(const KvBlock& other, size_t size) {
+  auto* block = new (::operator new(sizeof(KvBlock) + size)) KvBlock;
+  block->size_ = static_cast<uint32_t>(size);
+  block->key_size_ = other.key_size_;
+  block->numbers_size_ = other.numbers_size_;
+  block->tombstone_ = other.tombstone_;
+  block->mod_main_ = other.mod_main_;
+  block->mod_sub_ = other.mod_sub_;
+  block->seq_ = other.seq_;
+  return block;
+}
+
+KvRef KvBlock::MakeCold(const KvBlock& hot, const ValueLocation& location) {
+  const std::string_view before = hot.encoded_before_value();
+  const std::string_view after = hot.encoded_after_value();
+  JETD_CHECK(location.size == hot.encoded().size() && before.size() + after.size() < location.size)
+      << "a location of " << location.size << " bytes for " << hot.encoded().size();
+  KvBlock* const cold = MakeLike(hot, before.size() + after.size() + sizeof(location));
+  cold->cold_ = 1;
+  char* const out = reinterpret_cast<char*>(cold + 1);
+  std::memcpy(out, before.data(), before.size());
+  if (!after.empty()) std::memcpy(out + before.size(), after.data(), after.size());
+  cold->set_location(location);
+  return KvRef(cold);
+}
+
+KvRef KvBlock::MakeHot(const KvBlock& cold, char** encoding) {
+  KvBlock* const hot = MakeLike(cold, cold.location().size);
+  *encoding = reinterpret_cast<char*>(hot + 1);
+  return KvRef(hot);
+}
+
+ValueLocation KvBlock::location() const {
+  JETD_CHECK(cold_ != 0) << "the location of a hot version";
+  ValueLocation location;
+  std::memcpy(&location, bytes() + kept_size(), sizeof(location));
+  return location;
+}
+
+void KvBlock::set_location(const ValueLocation& location) const {
+  JETD_CHECK(cold_ != 0) << "the location of a hot version";
+  std::memcpy(const_cast<char*>(bytes()) + kept_size(), &location, sizeof(location));
 }
 
 void KvBlock::Destroy() const {
@@ -117,6 +161,7 @@ int64_t KvBlock::Number(unsigned char tag) const {
 }
 
 std::string_view KvBlock::value() const {
+  JETD_CHECK(cold_ == 0) << "the value of a cold version";
   const size_t at = value_field();
   if (at == size_ || static_cast<unsigned char>(bytes()[at]) != kValueTag) return {};
   uint64_t size = 0;
@@ -125,9 +170,14 @@ std::string_view KvBlock::value() const {
 }
 
 std::string_view KvBlock::encoded_after_value() const {
+  const size_t at = value_end();
+  return {bytes() + at, kept_size() - at};
+}
+
+size_t KvBlock::value_end() const {
+  if (cold_ != 0) return value_field();
   const std::string_view v = value();
-  const size_t at = v.empty() ? value_field() : static_cast<size_t>(v.data() + v.size() - bytes());
-  return {bytes() + at, size_ - at};
+  return v.empty() ? value_field() : static_cast<size_t>(v.data() + v.size() - bytes());
 }
 
 LeaseId KvBlock::lease() const {

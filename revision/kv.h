@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/check.h"
 #include "base/types.h"
 
 namespace jetd::revision {
@@ -21,14 +22,29 @@ struct ModRevision {
 
 class KvRef;
 
+// Where the encoding of a version lies whose value is not in memory: in the files that ValueFiles
+// keeps. 16 bytes.
+struct ValueLocation {
+  uint32_t segment = 0;  // number of the file
+  uint32_t offset = 0;   // of the encoding in it
+  uint32_t size = 0;     // of the whole encoding
+  uint32_t crc = 0;      // CRC-32C of it
+  friend bool operator==(const ValueLocation&, const ValueLocation&) = default;
+};
+
 // KvBlock is one version of one key, held once: its numbers, and its bytes already encoded as
 // mvccpb.KeyValue (fields in order of their numbers, zero ones left out), to be spliced into
 // answers and events as they are. A tombstone's encoding has only the key and mod_revision, as etcd
 // sends it in a delete event.
 //
-// Its fields never change once made. Ref-counted by KvRef; the count is atomic because gRPC drops
-// its references on its own threads. The bytes follow the object in the same allocation: 48 bytes
-// and the encoding, nothing else; numbers that are rarely asked for are read from the encoding.
+// A block is hot or cold. A cold one has no value: its bytes are the encoding without the value
+// field, and where the whole of it lies. Cold blocks belong to the store; what it hands out is hot,
+// except where it says otherwise.
+//
+// Its fields never change once made, but for a cold one's location, which is the engine thread's.
+// Ref-counted by KvRef; the count is atomic because gRPC drops its references on its own threads.
+// The bytes follow the object in the same allocation: 48 bytes and the encoding (cold: without the
+// value, and 16 bytes), nothing else; numbers that are rarely asked for are read from the encoding.
 // Keys are shorter than 16 MiB, an encoding than 4 GiB.
 class KvBlock {
  public:
@@ -43,10 +59,16 @@ class KvBlock {
     bool tombstone = false;
   };
   [[nodiscard]] static KvRef Make(const Fields& fields);
+  // The same version without its value. REQUIRES: `hot` is hot and has a value.
+  [[nodiscard]] static KvRef MakeCold(const KvBlock& hot, const ValueLocation& location);
+  // The same version with room for its encoding, encoded_size() bytes, which the caller writes to
+  // *encoding before anybody looks. REQUIRES: cold.cold().
+  [[nodiscard]] static KvRef MakeHot(const KvBlock& cold, char** encoding);
 
   [[nodiscard]] std::string_view key() const {
     return {bytes() + key_field_size() - key_size_, key_size_};
   }
+  // REQUIRES: !cold().
   [[nodiscard]] std::string_view value() const;
   [[nodiscard]] ModRevision mod() const { return {mod_main_, mod_sub_}; }
   [[nodiscard]] Revision mod_revision() const { return mod_main_; }
@@ -56,15 +78,26 @@ class KvBlock {
   [[nodiscard]] StreamSeq seq() const { return seq_; }
   [[nodiscard]] bool tombstone() const { return tombstone_ != 0; }
 
-  // The whole mvccpb.KeyValue.
-  [[nodiscard]] std::string_view encoded() const { return {bytes(), size_}; }
+  [[nodiscard]] bool cold() const { return cold_ != 0; }
+  // REQUIRES: cold().
+  [[nodiscard]] ValueLocation location() const;
+  void set_location(const ValueLocation& location) const;
+
+  // The whole mvccpb.KeyValue. REQUIRES: !cold().
+  [[nodiscard]] std::string_view encoded() const {
+    JETD_CHECK(cold_ == 0) << "the value of a cold version";
+    return {bytes(), size_};
+  }
+  // Its size, of a cold version too.
+  [[nodiscard]] size_t encoded_size() const { return cold_ == 0 ? size_ : location().size; }
   // The key field alone, which is the whole of what etcd stores for a tombstone.
   [[nodiscard]] std::string_view encoded_key() const { return {bytes(), key_field_size()}; }
   // The same without the value field, which protobuf puts before the lease: two pieces.
   [[nodiscard]] std::string_view encoded_before_value() const { return {bytes(), value_field()}; }
   [[nodiscard]] std::string_view encoded_after_value() const;
-  // Memory that this block holds, for budgets.
+  // Memory that this block holds, for budgets; and what it would if it were hot.
   [[nodiscard]] size_t footprint() const { return sizeof(KvBlock) + size_; }
+  [[nodiscard]] size_t hot_footprint() const { return sizeof(KvBlock) + encoded_size(); }
 
   void Ref() const { refs_.fetch_add(1, std::memory_order_relaxed); }
   void Unref() const {
@@ -92,14 +125,23 @@ class KvBlock {
   }
   // Offset of the value field's tag, or of what follows if the value is empty.
   [[nodiscard]] size_t value_field() const { return key_field_size() + numbers_size_; }
+  // Of what is kept of the encoding.
+  [[nodiscard]] size_t kept_size() const {
+    return cold_ == 0 ? size_ : size_ - sizeof(ValueLocation);
+  }
+  // Value field and all before it.
+  [[nodiscard]] size_t value_end() const;
+  // A block of the same version and `size` bytes that are not written yet.
+  [[nodiscard]] static KvBlock* MakeLike(const KvBlock& other, size_t size);
   // The number under `tag` between key and value; 0 if it was left out.
   [[nodiscard]] int64_t Number(unsigned char tag) const;
 
   mutable std::atomic<uint32_t> refs_{1};
-  uint32_t size_ = 0;              // of the encoding
+  uint32_t size_ = 0;              // of the bytes that follow
   uint32_t key_size_ : 24 = 0;     //
-  uint32_t numbers_size_ : 7 = 0;  // create_revision, mod_revision and version, encoded: <= 33
+  uint32_t numbers_size_ : 6 = 0;  // create_revision, mod_revision and version, encoded: <= 33
   uint32_t tombstone_ : 1 = 0;
+  uint32_t cold_ : 1 = 0;
   uint32_t mod_sub_ = 0;
   Revision mod_main_;
   StreamSeq seq_;
@@ -143,7 +185,8 @@ class KvRef {
   const KvBlock* block_ = nullptr;
 };
 
-// One change of a committed transaction, as watchers see it.
+// One change of a committed transaction, as watchers see it. Either may be cold where the Store
+// says so.
 struct Change {
   KvRef kv;    // the new version, or the tombstone
   KvRef prev;  // what was there before; null if nothing

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,47 @@ std::string Generated(const KvBlock::Fields& f) {
     kv.set_lease(f.lease.value());
   }
   return kv.SerializeAsString();
+}
+
+// Cold and hot again.
+void ExpectSameWhenCold(const KvBlock& hot) {
+  const ValueLocation location{
+      .segment = 4, .offset = 5, .size = static_cast<uint32_t>(hot.encoded().size()), .crc = 6};
+  const KvRef cold = KvBlock::MakeCold(hot, location);
+  ASSERT_TRUE(cold->cold());
+  ASSERT_EQ(cold->location(), location);
+  ASSERT_EQ(cold->key(), hot.key());
+  ASSERT_EQ(cold->mod(), hot.mod());
+  ASSERT_EQ(cold->create_revision(), hot.create_revision());
+  ASSERT_EQ(cold->version(), hot.version());
+  ASSERT_EQ(cold->lease(), hot.lease());
+  ASSERT_EQ(cold->seq(), hot.seq());
+  ASSERT_FALSE(cold->tombstone());
+  ASSERT_EQ(cold->encoded_key(), hot.encoded_key());
+  ASSERT_EQ(cold->encoded_before_value(), hot.encoded_before_value());
+  ASSERT_EQ(cold->encoded_after_value(), hot.encoded_after_value());
+  ASSERT_EQ(cold->encoded_size(), hot.encoded_size());
+  ASSERT_EQ(cold->hot_footprint(), hot.footprint());
+  // A length and its tag at least are saved.
+  ASSERT_LE(cold->footprint() + hot.value().size() + 2, hot.footprint() + sizeof(location));
+
+  char* encoding = nullptr;
+  const KvRef again = KvBlock::MakeHot(*cold, &encoding);
+  std::memcpy(encoding, hot.encoded().data(), hot.encoded().size());
+  ASSERT_FALSE(again->cold());
+  ASSERT_EQ(again->encoded(), hot.encoded());
+  ASSERT_EQ(again->value(), hot.value());
+  ASSERT_EQ(again->lease(), hot.lease());
+  ASSERT_EQ(again->seq(), hot.seq());
+}
+
+TEST(KvBlockDeathTest, AColdVersionHasNoValue) {
+  const KvRef hot = KvBlock::Make({.key = "a", .value = "b", .mod = {Revision(2), 0}});
+  const KvRef cold =
+      KvBlock::MakeCold(*hot, {.segment = 1, .size = static_cast<uint32_t>(hot->encoded().size())});
+  EXPECT_DEATH((void)cold->value(), "the value of a cold version");
+  EXPECT_DEATH((void)cold->encoded(), "the value of a cold version");
+  EXPECT_DEATH((void)hot->location(), "the location of a hot version");
 }
 
 // Every length and number at which a varint grows, each with each other.
@@ -55,6 +97,7 @@ TEST(KvBlockTest, EncodesAsProtobufDoes) {
         ASSERT_EQ(kv->version(), number(2));
         ASSERT_EQ(kv->lease(), LeaseId(number(3)));
         ASSERT_EQ(kv->seq(), StreamSeq(9));
+        if (value_size > 0) ExpectSameWhenCold(*kv);
         f.value = {};
         ASSERT_EQ(std::string(kv->encoded_before_value()) + std::string(kv->encoded_after_value()),
                   Generated(f));

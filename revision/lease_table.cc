@@ -32,6 +32,13 @@ void LeaseTable::Detach(const KvBlock* newest) {
   if (const auto it = leases_.find(id); it != leases_.end()) it->second.attached.erase(newest);
 }
 
+void LeaseTable::Replace(const KvBlock* old, const KvBlock* now) {
+  const LeaseId id = old->lease();
+  if (id == LeaseId()) return;
+  const auto it = leases_.find(id);
+  if (it != leases_.end() && it->second.attached.erase(old) > 0) it->second.attached.insert(now);
+}
+
 std::optional<int64_t> LeaseTable::TtlSeconds(LeaseId id) const {
   const auto it = leases_.find(id);
   if (it == leases_.end()) return std::nullopt;

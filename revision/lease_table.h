@@ -32,6 +32,8 @@ class LeaseTable {
   // Both take any version, and do nothing for a tombstone or one without a lease.
   void Attach(const KvBlock* newest);
   void Detach(const KvBlock* newest);
+  // `now` is the same version in another block.
+  void Replace(const KvBlock* old, const KvBlock* now);
 
   [[nodiscard]] std::optional<int64_t> TtlSeconds(LeaseId id) const;
   [[nodiscard]] size_t KeyCount(LeaseId id) const;

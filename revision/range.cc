@@ -124,11 +124,13 @@ RangeCollector::RangeCollector(const RangeOp& op)
             : limit_ < kNoLimit && op.sort_order == SortOrder::kNone && !filter_ ? limit_ + 1
                                                                                  : kNoLimit) {}
 
-void RangeCollector::Offer(const KvBlock* kv) {
+bool RangeCollector::Offer(const KvBlock* kv) {
   ++count_;
-  if (op_.count_only || (filter_ && !Passes(kv))) return;
+  if (op_.count_only || (filter_ && !Passes(kv))) return false;
   ++passed_;
-  if (passed_ <= keep_) kvs_.push_back(kv);
+  if (passed_ > keep_) return false;
+  kvs_.push_back(kv);
+  return true;
 }
 
 bool RangeCollector::Passes(const KvBlock* kv) const {
@@ -146,18 +148,21 @@ void SortAndCut(const RangeOp& op, std::vector<const KvBlock*>* kvs) {
   if (limit > 0 && kvs->size() > limit) kvs->resize(limit);
 }
 
-bool Compares(const KeyIndex& index, const Compare& compare, Revision at) {
+bool Compares(const KeyIndex& index, const ValueCache& values, const Compare& compare,
+              Revision at) {
+  const bool by_value = compare.target == Compare::Target::kValue;
   bool any = false;
   bool all = true;
   index.Visit(compare.keys, [&](const KeyIndex::Entry& entry) {
     const KvBlock* kv = KeyIndex::VersionAt(entry.newest(), at);
     if (kv == nullptr) return true;
     any = true;
-    all = Holds(kv, compare);
+    const KvRef loaded = by_value ? values.Load(kv) : KvRef();
+    all = Holds(by_value ? loaded.get() : kv, compare);
     return all;
   });
   if (any) return all;
-  return compare.target != Compare::Target::kValue && Holds(nullptr, compare);
+  return !by_value && Holds(nullptr, compare);
 }
 
 }  // namespace jetd::revision

@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "revision/key_index.h"
 #include "revision/request.h"
+#include "revision/value_cache.h"
 
 namespace jetd::revision {
 
@@ -30,7 +31,8 @@ class RangeCollector {
  public:
   explicit RangeCollector(const RangeOp& op);
 
-  void Offer(const KvBlock* kv);
+  // True if it is among kvs.
+  bool Offer(const KvBlock* kv);
   [[nodiscard]] int64_t count() const { return count_; }
   [[nodiscard]] int64_t passed() const { return passed_; }
   [[nodiscard]] bool more() const { return passed_ > limit_; }
@@ -57,13 +59,14 @@ class RangeCollector {
 };
 
 // Puts a sorted range's versions, as RangeCollector left them, into its order and cuts them at its
-// limit. Equal ones stay in key order.
+// limit. Equal ones stay in key order. REQUIRES: all hot, if sorted by value.
 void SortAndCut(const RangeOp& op, std::vector<const KvBlock*>* kvs);
 
 // etcd's rule for a compare at `at`: every key of the range must compare so. An empty range
 // compares as one key with all numbers 0, except that a value never compares with what is not
 // there.
-[[nodiscard]] bool Compares(const KeyIndex& index, const Compare& compare, Revision at);
+[[nodiscard]] bool Compares(const KeyIndex& index, const ValueCache& values, const Compare& compare,
+                            Revision at);
 
 }  // namespace jetd::revision
 

@@ -85,7 +85,7 @@ struct Op {
 // `revision` of each result is what etcd puts into that answer's own header.
 struct RangeResult {
   Revision revision;
-  std::vector<KvRef> kvs;  // whole blocks; keys_only is the encoder's matter
+  std::vector<KvRef> kvs;  // keys_only: any may be cold, and the encoder leaves out the values
   int64_t count = 0;       // keys in the range, limit or not
   bool more = false;       // limit cut the answer
   bool keys_only = false;

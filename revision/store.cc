@@ -14,6 +14,12 @@ namespace jetd::revision {
 Store::Store() : impl_(std::make_unique<Impl>()) {}
 Store::~Store() = default;
 
+void Store::UseValueFiles(std::unique_ptr<ValueFiles> files, const ValueCache::Options& options) {
+  impl_->values.Use(std::move(files), options);
+}
+
+KvRef Store::Load(const KvRef& kv) const { return impl_->values.Load(kv.get()); }
+
 Revision Store::newest() const { return impl_->newest; }
 Revision Store::committed() const { return impl_->committed; }
 Revision Store::compacted() const { return impl_->compacted; }
@@ -46,6 +52,7 @@ const Change& Store::Impl::Apply(const KeyIndex::Entry* entry, KvBlock::Fields f
   fields.version = before == nullptr ? 1 : before->version() + 1;
 
   const KvBlock* v = index.Push(entry, KvBlock::Make(fields));
+  values.Add(v);
   log.PushBack(v);
   if (before != nullptr) leases.Detach(before);
   leases.Attach(v);
@@ -97,6 +104,7 @@ bool Store::End() {
     change.prev =
         KvRef::Share(KeyIndex::VersionAt(KeyIndex::Older(change.kv.get()), s.newest.Prev()));
   }
+  s.values.Balance();
   if (s.open_undos == 0) return false;
   s.pending.push_back({s.newest, s.open_undos});
   return true;
@@ -156,7 +164,14 @@ void Store::Impl::UndoLast(size_t n) {
 // ---- Replay
 // --------------------------------------------------------------------------------------
 
-void Store::Clear() { impl_ = std::make_unique<Impl>(); }
+void Store::Clear() {
+  const ValueCache::Options options = impl_->values.options();
+  std::unique_ptr<ValueFiles> files = impl_->values.TakeFiles();
+  impl_ = std::make_unique<Impl>();
+  if (files == nullptr) return;
+  files->Clear();
+  UseValueFiles(std::move(files), options);
+}
 
 void Store::RestoreCompacted(Revision revision) {
   Impl& s = *impl_;
@@ -172,10 +187,12 @@ void Store::Restore(KvRef kv) {
   const KeyIndex::Entry* entry = s.index.Find(kv->key());
   const KvBlock* before = entry == nullptr ? nullptr : entry->newest();
   const KvBlock* v = s.index.Push(entry, std::move(kv));
+  s.values.Add(v);
   s.log.PushBack(v);
   if (before != nullptr) s.leases.Detach(before);
   s.leases.Attach(v);
   RestoreRevision(v->mod_revision());
+  s.values.Balance();
 }
 
 void Store::RestoreRevision(Revision at_least) {
@@ -230,7 +247,7 @@ void Store::StartCompact(Revision revision) {
 
 bool Store::CompactStep(size_t max_changes, Garbage* garbage) {
   JETD_CHECK(!impl_->open) << "a transaction is open";
-  return impl_->compactor.Step(max_changes, garbage);
+  return impl_->compactor.Step(max_changes, garbage) && impl_->values.Clean();
 }
 
 Store::Garbage Store::Compact(Revision revision) {

@@ -16,6 +16,7 @@
 #include "revision/garbage.h"
 #include "revision/kv.h"
 #include "revision/request.h"
+#include "revision/value_cache.h"
 
 namespace jetd::revision {
 
@@ -37,12 +38,22 @@ namespace jetd::revision {
 //   I2  a key's versions ascend by mod; between two tombstones versions count 1, 2, 3 … and share
 //       one create_revision, which is the mod_revision of version 1.
 //   I3  a lease's keys are exactly the keys whose newest version carries it.
+//   I4  a version is hot (its value is in memory) or its record in the value files is in use; hot
+//       ones whose value could be there queue for it.
 class Store {
  public:
+  // With all values in memory.
   Store();
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
+
+  // Values beyond the budget go to `files` from now on. REQUIRES: nothing is in the store yet.
+  void UseValueFiles(std::unique_ptr<ValueFiles> files, const ValueCache::Options& options);
+  // The version with its value: what Range, Get, Scan and Step give is hot but for keys_only, what
+  // changes and histories name may be cold.
+  // REQUIRES: the store holds the version, as it does those that the change just told names.
+  [[nodiscard]] KvRef Load(const KvRef& kv) const;
 
   [[nodiscard]] Revision newest() const;
   [[nodiscard]] Revision committed() const;
@@ -55,7 +66,8 @@ class Store {
   [[nodiscard]] Revision txn_revision() const;
   [[nodiscard]] bool txn_changed() const;
   // Changes so far of the open transaction, in order: number i has sub revision i. Kept until the
-  // next Begin; from End on `prev` is what was there before the transaction, as watchers see it.
+  // next Begin; from End on `prev` is what was there before the transaction, as watchers see it,
+  // and may be cold; it can be loaded until the next change after the commit.
   [[nodiscard]] const std::vector<Change>& txn_changes() const;
   // `seq` is where the record of this change will lie. The lease, if any, exists (the caller
   // checked). Returns the change made.
@@ -105,7 +117,7 @@ class Store {
   [[nodiscard]] absl::StatusOr<RangeResult> Range(const RangeOp& op, View view) const;
   // The newest version of a key, null if deleted or never there.
   [[nodiscard]] KvRef Get(std::string_view key, View view) const;
-  // Visits live keys of `keys` at `at` in key order, until fn says false.
+  // Visits live keys of `keys` at `at` in key order, until fn says false. fn changes nothing.
   void Scan(const KeyRange& keys, Revision at, const std::function<bool(const KvRef&)>& fn) const;
   [[nodiscard]] bool EvaluateCompare(const Compare& compare, View view) const;
 
@@ -121,8 +133,9 @@ class Store {
     bool done = false;
   };
   [[nodiscard]] absl::StatusOr<Cursor> OpenCursor(const RangeOp& op) const;
-  // Appends to out->kvs what the next `max_keys` keys give (deleted ones count), sets the rest of
-  // *out when cursor->done. kCompacted if the revision was compacted in between.
+  // Appends to out->kvs what the next `max_keys` keys give (deleted ones count; fewer if many
+  // values have to be loaded), sets the rest of *out when cursor->done. kCompacted if the revision
+  // was compacted in between.
   [[nodiscard]] absl::Status Step(const RangeOp& op, size_t max_keys, Cursor* cursor,
                                   RangeResult* out) const;
 
@@ -130,7 +143,8 @@ class Store {
   // Calls fn for committed changes of revision >= from, in order, whole revisions at a time, until
   // `max_revisions` were visited or committed() is reached; returns the first revision not
   // visited. kCompacted if from < compacted(). `prev` is what the key was one revision before, as
-  // etcd says it: null if there was nothing, or if that revision is compacted.
+  // etcd says it: null if there was nothing, or if that revision is compacted. Both may be cold:
+  // within the call fn may Load those that it wants.
   [[nodiscard]] absl::StatusOr<Revision> History(
       Revision from, size_t max_revisions, const std::function<void(const Change&)>& fn) const;
 
@@ -154,7 +168,7 @@ class Store {
   // ask for any more are dropped by CompactStep, as etcd keeps and drops them (compactor.h).
   void StartCompact(Revision revision);
   // Visits at most `max_changes` changes and appends what went away to `garbage`. True when nothing
-  // is left to do. About 0.1 ms for 1,000.
+  // is left to do; value files that are mostly waste are something. About 0.1 ms for 1,000.
   bool CompactStep(size_t max_changes, Garbage* garbage);
   // Both, to the end.
   Garbage Compact(Revision revision);
@@ -178,8 +192,10 @@ class Store {
   struct Stats {
     size_t keys = 0;        // live, pending ones included
     size_t versions = 0;    // held, tombstones included
-    size_t bytes = 0;       // footprint of all blocks
+    size_t bytes = 0;       // footprint of all blocks, were they all hot
     size_t live_bytes = 0;  // of those that are the newest of a live key
+    size_t cold_bytes = 0;  // in the value files and in use
+    size_t file_bytes = 0;  // of the value files
   };
   [[nodiscard]] Stats stats() const;
 

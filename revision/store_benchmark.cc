@@ -6,11 +6,13 @@
 #include <malloc.h>
 
 #include <cstdio>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "revision/store.h"
+#include "revision/value_harness.h"
 
 namespace jetd::revision {
 namespace {
@@ -32,9 +34,18 @@ void CommittedPut(Store& store, std::string_view key, std::string_view value) {
   store.CommitOldest();
 }
 
+// Values beyond 16 MiB in files, or all in memory.
+enum Values : int64_t { kInMemory, kInFiles };
+constexpr size_t kBudgetBytes = 16UL << 20;
+
 // `keys` keys, the first `overwrites` of them written twice.
 struct Filled {
-  explicit Filled(int64_t key_count, int64_t overwrites = 0) : value(1024, 'v') {
+  explicit Filled(int64_t key_count, int64_t overwrites = 0, int64_t values = kInMemory)
+      : value(1024, 'v') {
+    if (values == kInFiles) {
+      store.UseValueFiles(OpenValueFiles({.folder = folder.emplace(ScratchFolder::kOnDisk).path()}),
+                          {.budget_bytes = kBudgetBytes});
+    }
     for (int64_t i = 0; i < key_count; ++i) keys.push_back(KeyOf(i));
     for (const std::string& key : keys) CommittedPut(store, key, value);
     for (int64_t i = 0; i < overwrites; ++i) {
@@ -43,13 +54,14 @@ struct Filled {
   }
   std::vector<std::string> keys;
   std::string value;
+  std::optional<ScratchFolder> folder;
   Store store;
 };
 
 size_t HeapBytes() { return mallinfo2().uordblks + mallinfo2().hblkhd; }
 
 void BM_Put(benchmark::State& state) {
-  Filled filled(state.range(0));
+  Filled filled(state.range(0), 0, state.range(1));
   std::minstd_rand random(1);
   int64_t n = 0;
   for (auto _ : state) {
@@ -61,7 +73,7 @@ void BM_Put(benchmark::State& state) {
     }
   }
 }
-BENCHMARK(BM_Put)->Arg(1000)->Arg(100000);
+BENCHMARK(BM_Put)->Args({1000, kInMemory})->Args({100000, kInMemory})->Args({100000, kInFiles});
 
 void BM_PutAndRollback(benchmark::State& state) {
   Filled filled(100000);
@@ -77,18 +89,18 @@ void BM_PutAndRollback(benchmark::State& state) {
 BENCHMARK(BM_PutAndRollback);
 
 void BM_Get(benchmark::State& state) {
-  Filled filled(state.range(0));
+  Filled filled(state.range(0), 0, state.range(1));
   std::minstd_rand random(1);
   for (auto _ : state) {
     const std::string& key = filled.keys[random() % filled.keys.size()];
     benchmark::DoNotOptimize(filled.store.Get(key, Store::View::kCommitted));
   }
 }
-BENCHMARK(BM_Get)->Arg(1000)->Arg(100000);
+BENCHMARK(BM_Get)->Args({1000, kInMemory})->Args({100000, kInMemory})->Args({100000, kInFiles});
 
 // Per key of the answer.
 void BM_RangeAll(benchmark::State& state) {
-  Filled filled(state.range(0));
+  Filled filled(state.range(0), 0, state.range(1));
   for (auto _ : state) {
     const auto result =
         filled.store.Range({.keys = {"/registry/", "/registry0"}}, Store::View::kCommitted);
@@ -96,11 +108,14 @@ void BM_RangeAll(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(BM_RangeAll)->Arg(1000)->Arg(100000);
+BENCHMARK(BM_RangeAll)
+    ->Args({1000, kInMemory})
+    ->Args({100000, kInMemory})
+    ->Args({100000, kInFiles});
 
 // The pages of a big list, 500 keys of 100,000: etcd's answer has the count of all that follow.
 void BM_RangePage(benchmark::State& state) {
-  Filled filled(100000);
+  Filled filled(100000, 0, state.range(0));
   std::minstd_rand random(1);
   for (auto _ : state) {
     const std::string& key = filled.keys[random() % filled.keys.size()];
@@ -109,7 +124,7 @@ void BM_RangePage(benchmark::State& state) {
     benchmark::DoNotOptimize(result->count);
   }
 }
-BENCHMARK(BM_RangePage);
+BENCHMARK(BM_RangePage)->Arg(kInMemory)->Arg(kInFiles);
 
 // Per key counted.
 void BM_Count(benchmark::State& state) {
@@ -168,18 +183,20 @@ void BM_Memory(benchmark::State& state) {
     size_t keys_bytes = 0;
     size_t own_bytes = 0;
     {
-      const Filled filled(100000, 90000);
+      const Filled filled(100000, 90000, state.range(0));
       for (const std::string& key : filled.keys) keys_bytes += key.size();
       // The benchmark's own list of keys, each on the heap.
       own_bytes = filled.keys.capacity() * sizeof(std::string) + filled.keys.size() * 64;
       const size_t taken = HeapBytes() - before - own_bytes;
-      const size_t payload = 190000 * 1024 + keys_bytes * 19 / 10;
       state.counters["heap_MB"] = static_cast<double>(taken) / 1e6;
+      state.counters["files_MB"] = static_cast<double>(filled.store.stats().file_bytes) / 1e6;
+      if (state.range(0) == kInFiles) continue;
+      const size_t payload = 190000 * 1024 + keys_bytes * 19 / 10;
       state.counters["overhead_per_version"] = static_cast<double>(taken - payload) / 190000;
     }
   }
 }
-BENCHMARK(BM_Memory)->Iterations(1);
+BENCHMARK(BM_Memory)->Arg(kInMemory)->Arg(kInFiles)->Iterations(1);
 
 }  // namespace
 }  // namespace jetd::revision

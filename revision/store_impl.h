@@ -14,6 +14,7 @@
 #include "revision/key_index.h"
 #include "revision/lease_table.h"
 #include "revision/store.h"
+#include "revision/value_cache.h"
 
 namespace jetd::revision {
 
@@ -35,6 +36,7 @@ struct Store::Impl {
   LeaseTable leases;
   ChangeLog log;
   Compactor compactor{&index, &log};
+  ValueCache values{&index, &log, &leases};
 
   Revision newest{1};
   Revision committed{1};

@@ -2,6 +2,7 @@
 // The reading half of the Store.
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <set>
 #include <string>
 #include <utility>
@@ -17,9 +18,36 @@
 namespace jetd::revision {
 namespace {
 
+// Cold versions that a step of a long range loads before other work gets its turn; about 1.5 ms for
+// values of 1 KiB.
+constexpr size_t kStepLoads = 500;
+
 void AppendShared(const std::vector<const KvBlock*>& kvs, std::vector<KvRef>* out) {
   out->reserve(out->size() + kvs.size());
   for (const KvBlock* kv : kvs) out->push_back(KvRef::Share(kv));
+}
+
+void LoadAll(const ValueCache& values, std::vector<KvRef>* kvs) {
+  for (KvRef& kv : *kvs) {
+    if (kv->cold()) kv = values.Load(kv.get());
+  }
+}
+
+// Puts a range's versions into its order and cuts them.
+void SortAndCut(const RangeOp& op, std::vector<KvRef>* kvs) {
+  std::vector<const KvBlock*> blocks;
+  blocks.reserve(kvs->size());
+  for (const KvRef& kv : *kvs) blocks.push_back(kv.get());
+  SortAndCut(op, &blocks);
+  std::vector<KvRef> sorted;
+  AppendShared(blocks, &sorted);
+  *kvs = std::move(sorted);
+}
+
+// Whether values are needed before the range is sorted and cut.
+bool LoadsFirst(const RangeOp& op) {
+  if (NeedsSort(op) && op.sort_target == SortTarget::kValue) return true;
+  return !op.keys_only && (!NeedsSort(op) || op.limit <= 0);
 }
 
 // The version that a reader one revision before `v` sees.
@@ -56,28 +84,29 @@ absl::StatusOr<RangeResult> Store::Range(const RangeOp& op, View view) const {
   result.count = collector.count();
   result.more = collector.more();
   result.keys_only = op.keys_only;
-  std::vector<const KvBlock*> kvs = collector.TakeKvs();
-  if (NeedsSort(op)) SortAndCut(op, &kvs);
-  AppendShared(kvs, &result.kvs);
+  AppendShared(collector.TakeKvs(), &result.kvs);
+  if (LoadsFirst(op)) LoadAll(impl_->values, &result.kvs);
+  if (NeedsSort(op)) SortAndCut(op, &result.kvs);
+  if (!op.keys_only) LoadAll(impl_->values, &result.kvs);
   return result;
 }
 
 KvRef Store::Get(std::string_view key, View view) const {
   const KeyIndex::Entry* entry = impl_->index.Find(key);
   if (entry == nullptr) return KvRef();
-  return KvRef::Share(KeyIndex::VersionAt(entry->newest(), impl_->Current(view)));
+  return impl_->values.Load(KeyIndex::VersionAt(entry->newest(), impl_->Current(view)));
 }
 
 void Store::Scan(const KeyRange& keys, Revision at,
                  const std::function<bool(const KvRef&)>& fn) const {
   impl_->index.Visit(keys, [&](const KeyIndex::Entry& entry) {
     const KvBlock* v = KeyIndex::VersionAt(entry.newest(), at);
-    return v == nullptr || fn(KvRef::Share(v));
+    return v == nullptr || fn(impl_->values.Load(v));
   });
 }
 
 bool Store::EvaluateCompare(const Compare& compare, View view) const {
-  return Compares(impl_->index, compare, impl_->Current(view));
+  return Compares(impl_->index, impl_->values, compare, impl_->Current(view));
 }
 
 absl::StatusOr<Store::Cursor> Store::OpenCursor(const RangeOp& op) const {
@@ -95,23 +124,29 @@ absl::Status Store::Step(const RangeOp& op, size_t max_keys, Cursor* cursor,
   RangeCollector collector(op);
   collector.Resume(cursor->count, cursor->passed);
   size_t visited = 0;
+  size_t loads = 0;
+  const bool loads_first = LoadsFirst(op);
   cursor->done = true;
   std::string next_key;
   impl_->index.Visit({.key = cursor->next_key, .end = op.keys.end},
                      [&](const KeyIndex::Entry& entry) {
-                       if (visited++ == max_keys) {
+                       if (visited++ == max_keys || loads == kStepLoads) {
                          next_key = entry.key();
                          cursor->done = false;
                          return false;
                        }
                        const KvBlock* v = KeyIndex::VersionAt(entry.newest(), cursor->at);
-                       if (v != nullptr) collector.Offer(v);
+                       if (v != nullptr && collector.Offer(v) && loads_first && v->cold()) ++loads;
                        return true;
                      });
   cursor->next_key = std::move(next_key);
   cursor->count = collector.count();
   cursor->passed = collector.passed();
-  AppendShared(collector.TakeKvs(), &out->kvs);
+  std::vector<KvRef> kvs;
+  AppendShared(collector.TakeKvs(), &kvs);
+  if (loads_first) LoadAll(impl_->values, &kvs);
+  out->kvs.insert(out->kvs.end(), std::make_move_iterator(kvs.begin()),
+                  std::make_move_iterator(kvs.end()));
   if (!cursor->done) return absl::OkStatus();
 
   out->revision = cursor->committed;
@@ -119,13 +154,8 @@ absl::Status Store::Step(const RangeOp& op, size_t max_keys, Cursor* cursor,
   out->more = collector.more();
   out->keys_only = op.keys_only;
   if (NeedsSort(op)) {
-    std::vector<const KvBlock*> kvs;
-    kvs.reserve(out->kvs.size());
-    for (const KvRef& kv : out->kvs) kvs.push_back(kv.get());
-    SortAndCut(op, &kvs);
-    std::vector<KvRef> sorted;
-    AppendShared(kvs, &sorted);
-    out->kvs = std::move(sorted);
+    SortAndCut(op, &out->kvs);
+    if (!op.keys_only) LoadAll(impl_->values, &out->kvs);
   }
   return absl::OkStatus();
 }
@@ -174,7 +204,7 @@ absl::StatusOr<Store::HashResult> Store::HashKv(Revision revision) const {
   if (revision > Revision() && revision < s.compacted) return MakeError(Errc::kCompacted);
   if (revision > s.committed) return MakeError(Errc::kFutureRevision);
   const Revision at = revision == Revision() ? s.committed : revision;
-  return HashResult{ComputeHashKv(s.index, s.log, s.compacted, at), s.compacted, at};
+  return HashResult{ComputeHashKv(s.index, s.log, s.values, s.compacted, at), s.compacted, at};
 }
 
 bool Store::VisitVersions(std::string* next_key, size_t max_versions,
@@ -201,7 +231,12 @@ bool Store::VisitVersions(std::string* next_key, size_t max_versions,
 
 Store::Stats Store::stats() const {
   const KeyIndex::Stats& stats = impl_->index.stats();
-  return {stats.keys, stats.versions, stats.bytes, stats.live_bytes};
+  Stats result{stats.keys, stats.versions, stats.bytes, stats.live_bytes};
+  if (impl_->values.files() != nullptr) {
+    result.cold_bytes = impl_->values.files()->stats().live_bytes;
+    result.file_bytes = impl_->values.files()->stats().file_bytes;
+  }
+  return result;
 }
 
 }  // namespace jetd::revision

@@ -41,15 +41,15 @@ void CatchUp::CancelCompacted() {
 
 Revision CatchUp::Read(Revision from) {
   size_t given = 0;
-  const absl::StatusOr<Revision> next = feed_->store().History(
-      from, step_revisions_, [this, from, &given](const revision::Change& change) {
+  const absl::StatusOr<Revision> next =
+      feed_->store().History(from, step_revisions_, [this, from, &given](revision::Change change) {
         const Revision revision = change.kv->mod_revision();
         feed_->index().Stab(change.kv->key(), [&](IntervalIndex::Node& node) {
           for (size_t i = 0; i < node.behind.size();) {
             Watcher* watcher = node.behind[i];
             // Those before `from` have their own turn.
             if (watcher->min_revision >= from && watcher->min_revision <= revision) {
-              feed_->Collect(watcher, change);
+              feed_->Collect(watcher, &change);
               ++given;
             }
             // One that gets blocked leaves the list, and the last takes its place.

@@ -114,9 +114,9 @@ bool Feed::Emit(Watcher* watcher, Revision header) {
   return true;
 }
 
-void Feed::Collect(Watcher* watcher, const Change& change) {
-  if (change.kv->tombstone() ? watcher->no_delete : watcher->no_put) return;
-  const Revision revision = change.kv->mod_revision();
+void Feed::Collect(Watcher* watcher, Change* change) {
+  if (change->kv->tombstone() ? watcher->no_delete : watcher->no_put) return;
+  const Revision revision = change->kv->mod_revision();
   if (!watcher->events.empty() && watcher->event_bytes >= options_.batch_bytes) {
     const Revision last = watcher->events.back().kv->mod_revision();
     if (last != revision && !Emit(watcher, last)) return;
@@ -129,17 +129,21 @@ void Feed::Collect(Watcher* watcher, const Change& change) {
     watcher->pending_slot = static_cast<uint32_t>(pending_.size());
     pending_.push_back(watcher);
   }
-  watcher->events.push_back(watcher->prev_kv ? change : Change{change.kv, {}});
+  if (change->kv->cold()) change->kv = store_->Load(change->kv);
+  if (watcher->prev_kv && change->prev && change->prev->cold()) {
+    change->prev = store_->Load(change->prev);
+  }
+  watcher->events.push_back(watcher->prev_kv ? *change : Change{change->kv, {}});
   watcher->event_bytes += EventBytes(watcher->events.back());
 }
 
 void Feed::Publish(Revision revision, absl::Span<const Change> changes) {
   published_ = std::max(published_, revision);
-  for (const Change& change : changes) {
+  for (Change change : changes) {
     index_.Stab(change.kv->key(), [&](IntervalIndex::Node& node) {
       for (size_t i = 0; i < node.synced.size();) {
         Watcher* watcher = node.synced[i];
-        if (revision >= watcher->min_revision) Collect(watcher, change);
+        if (revision >= watcher->min_revision) Collect(watcher, &change);
         // One that falls behind leaves the list, and the last takes its place.
         if (i < node.synced.size() && node.synced[i] == watcher) ++i;
       }

@@ -51,8 +51,9 @@ class Feed {
   // Hands over what this watcher collected, with this revision in the header. False if its stream
   // has no room: then it is blocked.
   bool Emit(Watcher* watcher, Revision header);
-  // Adds an event of history or of a commit, if it passes the watcher's filters.
-  void Collect(Watcher* watcher, const revision::Change& change);
+  // Adds an event of history or of a commit, if it passes the watcher's filters. Of a cold change
+  // it loads what the watcher gets, and leaves that in *change for the next one.
+  void Collect(Watcher* watcher, revision::Change* change);
 
   // ---- The round --------------------------------------------------------------------------------
   void Publish(Revision revision, absl::Span<const revision::Change> changes);

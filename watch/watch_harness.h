@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "base/fake_executor.h"
 #include "base/strings.h"
 #include "revision/store.h"
+#include "revision/value_harness.h"
 #include "watch/watch_hub.h"
 
 namespace jetd::watch {
@@ -56,13 +58,19 @@ class Harness {
     hub->OnLeading(Term{1});
   }
 
+  // From now on values are in files, but for `budget_bytes` of them.
+  void KeepValuesInFiles(size_t budget_bytes) {
+    revision::UseTinyValueFiles(&store, folder_.emplace().path(), budget_bytes);
+  }
+
   // Runs `write` as one transaction; returns its changes, none if it changed nothing.
   std::vector<revision::Change> Txn(const std::function<void()>& write) {
     store.Begin();
     write();
-    const std::vector<revision::Change> changes = store.txn_changes();
+    std::vector<revision::Change> changes = store.txn_changes();
     if (store.End()) store.CommitOldest();
     if (!changes.empty()) hub->OnCommit(store.committed(), changes);
+    for (revision::Change& change : changes) change.prev = store.Load(change.prev);
     return changes;
   }
   Revision Put(const std::string& key, const std::string& value) {
@@ -81,6 +89,10 @@ class Harness {
   // Runs what is due now: the end of the round, and the rounds of catching up.
   void Settle() { executor.Advance(std::chrono::nanoseconds(0)); }
 
+ private:
+  std::optional<revision::ScratchFolder> folder_;  // outlives the store
+
+ public:
   FakeExecutor executor;
   revision::Store store;
   std::unique_ptr<WatchHub> hub;

@@ -2,7 +2,7 @@
 //
 // The hub against a model that says exactly what each watcher must get. A seed draws commits of one
 // or more keys, watchers that open anywhere in the past, now or in the future, clients that read
-// slowly, progress requests, cancels and compactions.
+// slowly, progress requests, cancels and compactions; with values in files or in memory.
 #include <map>
 #include <memory>
 #include <random>
@@ -208,6 +208,7 @@ class Scenario {
     options_.catch_up_revisions = 1 + random_() % 40;
     options_.fragment_bytes = 100 + random_() % 400;
     harness_ = std::make_unique<Harness>(options_);
+    if (random_() % 4 == 0) harness_->KeepValuesInFiles(random_() % 500);
     for (int i = 0; i < 4; ++i) {
       clients_.push_back(std::make_unique<CheckedClient>(harness_.get(), &history_, &compactions_,
                                                          options_.stream_buffer_bytes));

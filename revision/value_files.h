@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_REVISION_VALUE_FILES_H_
+#define JETD_REVISION_VALUE_FILES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "revision/kv.h"
+
+namespace jetd::revision {
+
+// ValueFiles keeps encodings of versions outside of memory, in a folder of its own: segments, files
+// that are only appended to. What is read back comes from the kernel's page cache as a rule, which
+// so is the cache of these values (docs/adr/0018-values-in-local-files.md).
+//
+//   record:  mark, size, CRC-32C, mod revision (main, sub)   24 bytes, in the machine's byte order
+//            the encoding: a whole mvccpb.KeyValue
+//
+// The files serve this process alone: the stream is what survives. So nothing is synced, a start
+// begins with an empty folder, and a record that does not read back as it was written ends the
+// process, which the stream then rebuilds. A disk that takes no more is no error: Append says no.
+//
+// A segment counts the bytes of its records that are in use; when none are, it is removed. Who
+// moves the rest out of one that is mostly waste is ValueCache.
+//
+// Thread rules: the engine thread only. Reads and writes block; writes go to the page cache.
+class ValueFiles {
+ public:
+  struct Options {
+    std::string folder;  // made if it is not there, not its parents
+    // A segment is closed at this size, or at a 32nd of all when that is more, so that there are
+    // never many files; a record never spans two.
+    size_t segment_bytes = 16UL << 20;
+    // Appended bytes wait for each other, to be written in one piece.
+    size_t buffer_bytes = 256UL << 10;
+  };
+  struct Stats {
+    size_t segments = 0;
+    size_t file_bytes = 0;  // of all records
+    size_t live_bytes = 0;  // of those in use
+  };
+  struct Record {
+    ModRevision mod;
+    std::string_view key;
+    std::string_view encoded;
+    ValueLocation location;
+  };
+
+  // Takes the folder for this process and empties it of segments. kFailedPrecondition if another
+  // process has it.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<ValueFiles>> Open(Options options);
+  ~ValueFiles();
+  ValueFiles(const ValueFiles&) = delete;
+  ValueFiles& operator=(const ValueFiles&) = delete;
+
+  // Adds a record. nullopt if the disk does not take it: nothing has changed then, and of the next
+  // attempts only one in kRetryEvery is made.
+  [[nodiscard]] std::optional<ValueLocation> Append(ModRevision mod, std::string_view encoded);
+  // Reads the encoding at `location` to `out`, which has room for location.size bytes.
+  void Read(const ValueLocation& location, char* out) const;
+  // The record is not in use any more.
+  void Drop(const ValueLocation& location);
+
+  // Forgets all records.
+  void Clear();
+
+  // The closed segment with the largest share of waste, if there is more waste than use over all
+  // and than four segments.
+  [[nodiscard]] std::optional<uint32_t> MostlyWaste() const;
+  [[nodiscard]] bool Has(uint32_t segment) const { return segments_.contains(segment); }
+  // Calls fn for the records of a closed segment from *offset on, in use or not, at most
+  // `max_bytes` of them (but one), and moves *offset behind those of which fn said true; at the
+  // first of which it says false it stops. fn may append and drop. True if that was the last.
+  // REQUIRES: Has(segment).
+  [[nodiscard]] bool Scan(uint32_t segment, uint32_t* offset, size_t max_bytes,
+                          absl::FunctionRef<bool(const Record&)> fn) const;
+
+  [[nodiscard]] const Stats& stats() const { return stats_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+
+  static constexpr size_t kHeadBytes = 24;
+  static constexpr int kRetryEvery = 256;
+
+ private:
+  struct Segment {
+    int fd = -1;
+    size_t size = 0;  // of all records, those in the buffer included
+    size_t live = 0;
+  };
+
+  ValueFiles(Options options, int lock_fd);
+  [[nodiscard]] std::string PathOf(uint32_t segment) const;
+  // Makes the current segment take `bytes` more. False if the disk does not.
+  bool Reserve(size_t bytes);
+  bool NewSegment();
+  bool Flush();
+  // Tells the log once; errno says why.
+  void Fail(const char* what, uint32_t segment);
+  void Remove(uint32_t segment);
+  // Reads bytes of a segment wherever they are. `size` and `offset` lie within it.
+  void ReadBytes(uint32_t segment, size_t offset, size_t size, char* out) const;
+
+  const Options options_;
+  const int lock_fd_;
+  absl::flat_hash_map<uint32_t, Segment> segments_;
+  Stats stats_;
+  uint32_t current_ = 0;  // the segment that is appended to; 0: none yet
+  uint32_t cleared_ = 0;  // numbers up to here were used
+  size_t written_ = 0;    // of it in the file; the rest is in the buffer
+  std::string buffer_;
+  bool failing_ = false;
+  int skipped_ = 0;  // attempts since the disk last refused
+};
+
+}  // namespace jetd::revision
+
+#endif  // JETD_REVISION_VALUE_FILES_H_
