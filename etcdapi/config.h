@@ -3,7 +3,9 @@
 #define JETD_ETCDAPI_CONFIG_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +49,8 @@ struct Config {
   std::chrono::milliseconds keepalive_timeout{20'000};
   std::chrono::milliseconds watch_progress_interval{limits::kWatchProgressInterval};
   AutoCompaction compaction;
+  // Memory for values; those beyond it are in files below data_dir. nullopt: all in memory.
+  std::optional<size_t> value_cache_bytes;
   NatsConfig nats;
   log::Options log;
   // One line each, for the log: flags that have no effect here.

@@ -66,6 +66,19 @@ TEST(FlagsTest, TakesFlagsInEverySpelling) {
   EXPECT_EQ(Good({"--experimental-watch-progress-notify-interval=7s"}).watch_progress_interval, 7s);
 }
 
+TEST(FlagsTest, KeepsValuesInFilesUnlessNatsIsOutside) {
+  EXPECT_EQ(Good({}).value_cache_bytes, 64U << 20U);
+  EXPECT_EQ(Good({"--value-cache-bytes=0"}).value_cache_bytes, 0U);
+  EXPECT_EQ(Good({"--value-cache-bytes=16777216"}).value_cache_bytes, 16U << 20U);
+  EXPECT_EQ(Good({"--value-cache-bytes=all"}).value_cache_bytes, std::nullopt);
+  EXPECT_EQ(Good({"--nats-url", "nats://a:1"}).value_cache_bytes, std::nullopt);
+  EXPECT_EQ(Good({"--nats-url", "nats://a:1", "--value-cache-bytes", "5"}).value_cache_bytes, 5U);
+  for (const char* wrong : {"-1", "16M", "some"}) {
+    EXPECT_THAT(ErrorOf({std::string("--value-cache-bytes=") + wrong}),
+                StartsWith("--value-cache-bytes: \""));
+  }
+}
+
 // A variable for as long as it lives.
 class Variable {
  public:

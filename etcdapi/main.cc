@@ -11,10 +11,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <random>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -44,6 +46,7 @@
 #include "lease/lessor.h"
 #include "revision/committer.h"
 #include "revision/store.h"
+#include "revision/value_files.h"
 #include "watch/watch_hub.h"
 
 namespace jetd::etcdapi {
@@ -144,6 +147,7 @@ class Program {
   int Run();
 
  private:
+  void KeepValuesInFiles();
   void StartEngine();
   [[nodiscard]] absl::Status StartServer();
   void TellReady() const;
@@ -210,6 +214,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
           [this](bool has_leader) { server_.TellLeader(has_leader); }),
       server_(&loop_, ServerOptions(config_, std::move(listeners)),
               [this] { return leader_guard_.has_leader(); }) {
+  KeepValuesInFiles();
   committer_.AddListener(&hub_);
   committer_.AddListener(&lessor_);
   committer_.AddListener(&lookout_);
@@ -223,6 +228,21 @@ Program::Program(Config config, std::vector<Listener> listeners,
   engine_.member_id = CommitterOptions().member_id;
   engine_.member_name = config_.name;
   engine_.client_urls = config_.advertise_client_urls;
+}
+
+void Program::KeepValuesInFiles() {
+  if (!config_.value_cache_bytes.has_value()) return;
+  std::error_code ignored;  // what is not there then is told below
+  std::filesystem::create_directories(config_.data_dir, ignored);
+  auto files = revision::ValueFiles::Open({.folder = Cat(config_.data_dir, "/values")});
+  if (!files.ok()) {
+    log::Warn("all values stay in memory: {}", MessageOf(files.status()));
+    return;
+  }
+  revision::ValueCache::Options options{.budget_bytes = *config_.value_cache_bytes};
+  // Who wants none in memory wants the small ones out too.
+  if (options.budget_bytes == 0) options.min_value_bytes = 1;
+  store_.UseValueFiles(*std::move(files), options);
 }
 
 jetstream::NatsLogOptions Program::LogOptions() const {

@@ -254,6 +254,24 @@ absl::Status ReadNats(const RawFlags& raw, Config* c) {
   return absl::OkStatus();
 }
 
+absl::Status ReadValueCache(const RawFlags& raw, Config* c) {
+  constexpr size_t kDefaultBytes = 64UL << 20U;
+  const std::string& text = raw.value_cache_bytes;
+  if (text.empty()) {
+    // With an outside NATS a data folder is nothing that must be there.
+    if (c->nats.urls.empty()) c->value_cache_bytes = kDefaultBytes;
+    return absl::OkStatus();
+  }
+  if (text == "all") return absl::OkStatus();
+  size_t bytes = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
+    return Invalid("--value-cache-bytes: \"", text, "\" is neither a number of bytes nor \"all\"");
+  }
+  c->value_cache_bytes = bytes;
+  return absl::OkStatus();
+}
+
 absl::Status ReadLog(const RawFlags& raw, Config* c) {
   const auto level = log::ParseLevel(raw.log_level);
   if (!level.ok()) return Invalid("--log-level: ", MessageOf(level.status()));
@@ -274,7 +292,7 @@ RawFlags::RawFlags()
 
 absl::StatusOr<Config> ReadConfig(const RawFlags& raw) {
   Config c = raw.config;
-  for (auto read : {ReadMember, ReadTimes, ReadNats, ReadLog, CheckTls}) {
+  for (auto read : {ReadMember, ReadTimes, ReadNats, ReadValueCache, ReadLog, CheckTls}) {
     if (auto status = read(raw, &c); !status.ok()) return status;
   }
   auto compaction = ParseCompaction(raw);
