@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/loop.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_api.h"
@@ -293,10 +294,13 @@ TEST_P(NatsLogTest, ReadsALongStreamInManyWindows) {
     }
     ASSERT_TRUE(RunUntil([&] { return notes.appended.size() == first + 999; }));
   }
-  // The second larger than a window in bytes.
+  // The second larger than a window in bytes. As many at a time as the committer would send: the
+  // answer to a write is waited for only so long, with all that goes over the wire before it.
   const std::string large(4 << 20, 'x');
   for (uint64_t i = kRecords + 1; i <= kRecords + 20; ++i) {
     log.Append(StreamSeq(i), {.subject = "$KV.b.c", .header = "h", .payload = large});
+    const uint64_t in_flight = limits::kMaxInFlightBytes / large.size();
+    ASSERT_TRUE(RunUntil([&] { return notes.appended.size() + in_flight > i; }));
   }
   uint64_t all = 0;
   uint64_t bytes = 0;
