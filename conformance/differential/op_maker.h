@@ -37,7 +37,7 @@ class OpMaker {
   [[nodiscard]] std::pair<std::string, std::string> SomeRange();
   // One to which keys can be attached; 0 if there is none.
   [[nodiscard]] int64_t LiveLease();
-  // A revision that can be read, other than the newest.
+  // A revision that can be read; often the newest, or one of the two oldest.
   [[nodiscard]] int64_t OldRevision();
 
   [[nodiscard]] Random& random() { return random_; }
