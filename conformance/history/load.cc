@@ -83,7 +83,7 @@ class Load::Worker {
   void Call(const Message& message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     operation_.call_ns = SteadyNowNs();
     connection_->CallAsync<Message>(
-        message, [this](const auto& response) { OnAnswer(response); }, options_);
+        message, [this](const auto& response) { this->OnAnswer(response); }, options_);
   }
 
   template <typename Response>
