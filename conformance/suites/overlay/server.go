@@ -19,10 +19,10 @@ import (
 	"syscall"
 	"time"
 
+	"go.etcd.io/etcd/api/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 const (
@@ -183,7 +183,11 @@ func (s *Server) waitReady(scheme string, clientTLS *tls.Config) error {
 
 // refused says whether a server that serves has turned a read down: one that wants a password does.
 func refused(err error) bool {
-	switch status.Code(err) {
+	var answer rpctypes.EtcdError
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.Code() {
 	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated:
 		return true
 	}
