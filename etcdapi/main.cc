@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -399,6 +400,8 @@ int Main(int argc, char** argv) {
   }
   log::Init(flags.config->log);
   SendGrpcLogHere();
+  // gRPC's locks are Abseil's, which the system's build checks for deadlocks at every turn.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   for (const std::string& warning : flags.config->warnings) log::Warn("{}", warning);
   const auto refuse = [](const absl::Status& why) {
     log::Error("{}", MessageOf(why));
