@@ -10,6 +10,7 @@
 
 #include "base/loop.h"
 #include "base/mutex.h"
+#include "etcdapi/answer_queue.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/server_context.h"
 
@@ -24,10 +25,11 @@ class StreamCall;
 class CallHost {
  public:
   // `has_leader` is asked on the engine thread.
-  CallHost(Loop* loop, grpc::ServerCompletionQueue* queue, size_t max_message_bytes,
-           std::function<bool()> has_leader)
+  CallHost(Loop* loop, grpc::ServerCompletionQueue* queue, AnswerQueue* answers,
+           size_t max_message_bytes, std::function<bool()> has_leader)
       : loop_(loop),
         queue_(queue),
+        answers_(answers),
         max_message_bytes_(max_message_bytes),
         has_leader_(std::move(has_leader)) {}
   CallHost(const CallHost&) = delete;
@@ -36,6 +38,7 @@ class CallHost {
   // Any thread.
   [[nodiscard]] Loop* loop() const { return loop_; }
   [[nodiscard]] grpc::ServerCompletionQueue* queue() const { return queue_; }
+  [[nodiscard]] AnswerQueue* answers() const { return answers_; }
   [[nodiscard]] size_t max_message_bytes() const { return max_message_bytes_; }
   void CallStarted() { live_.fetch_add(1, std::memory_order_relaxed); }
   void CallEnded();
@@ -60,6 +63,7 @@ class CallHost {
   // Constant.
   Loop* const loop_;
   grpc::ServerCompletionQueue* const queue_;
+  AnswerQueue* const answers_;
   const size_t max_message_bytes_;
   const std::function<bool()> has_leader_;
 

@@ -29,8 +29,8 @@ RawService::RawService(const google::protobuf::ServiceDescriptor* descriptor)
 
 void RawService::AcceptUnary(int method, grpc::ServerContext* context, grpc::ByteBuffer* request,
                              UnaryResponder* responder, grpc::ServerCompletionQueue* queue,
-                             Tag* tag) {
-  RequestAsyncUnary(method, context, request, responder, queue, queue, tag->Arm());
+                             grpc::ServerCompletionQueue* answers, Tag* tag) {
+  RequestAsyncUnary(method, context, request, responder, answers, queue, tag->Arm());
 }
 
 void RawService::AcceptStream(int method, grpc::ServerContext* context, StreamResponder* responder,

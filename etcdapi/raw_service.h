@@ -31,8 +31,10 @@ class RawService final : public grpc::Service {
     return descriptor_;
   }
 
+  // The call comes out of `queue`, the end of its answer out of `answers`.
   void AcceptUnary(int method, grpc::ServerContext* context, grpc::ByteBuffer* request,
-                   UnaryResponder* responder, grpc::ServerCompletionQueue* queue, Tag* tag);
+                   UnaryResponder* responder, grpc::ServerCompletionQueue* queue,
+                   grpc::ServerCompletionQueue* answers, Tag* tag);
   // For every kind of stream: a method that streams only its answer is a stream whose client sends
   // one message.
   void AcceptStream(int method, grpc::ServerContext* context, StreamResponder* responder,

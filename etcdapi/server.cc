@@ -61,6 +61,13 @@ int ClampToInt(std::chrono::milliseconds value) {
   return static_cast<int>(std::min<int64_t>(value.count(), std::numeric_limits<int>::max()));
 }
 
+void Drain(grpc::ServerCompletionQueue* queue) {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue->Next(&tag, &ok)) {
+  }
+}
+
 int IndexOf(const ServiceDescriptor* service, std::string_view method) {
   const auto* found = service->FindMethodByName(std::string(method));
   JETD_CHECK(found != nullptr) << service->full_name() << " has no method " << method;
@@ -160,6 +167,7 @@ absl::Status Server::Start() {
   }
   for (const auto& service : services_) builder.RegisterService(service.get());
   queue_ = builder.AddCompletionQueue();
+  auto answers = builder.AddCompletionQueue(/*is_frequently_polled=*/false);
   server_ = builder.BuildAndStart();
   const auto failed = std::find(ports_.begin(), ports_.end(), 0);
   const bool listening =
@@ -167,24 +175,31 @@ absl::Status Server::Start() {
   if (server_ == nullptr || !listening) {
     if (server_ != nullptr) server_->Shutdown();
     queue_->Shutdown();
-    DrainQueue();
+    answers->Shutdown();
+    Drain(queue_.get());
+    Drain(answers.get());
     const size_t which = failed == ports_.end() ? 0 : failed - ports_.begin();
     return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ",
                       options_.listeners[which].url.text,
                       ": the address is taken, or not of this machine");
   }
-  host_ = std::make_unique<CallHost>(loop_, queue_.get(), options_.max_message_bytes, has_leader_);
+  UseAnswers(std::move(answers));
+  host_ = std::make_unique<CallHost>(loop_, queue_.get(), answers_.get(),
+                                     options_.max_message_bytes, has_leader_);
   serving_host_.store(host_.get(), std::memory_order_release);
   for (const auto& open : open_pools_) open();
   thread_ = std::thread([this] { ServeQueue(); });
   return absl::OkStatus();
 }
 
-void Server::DrainQueue() {
-  void* tag = nullptr;
-  bool ok = false;
-  while (queue_->Next(&tag, &ok)) {
-  }
+// The loop runs already, and takes hooks only on its own thread.
+void Server::UseAnswers(std::unique_ptr<grpc::ServerCompletionQueue> queue) {
+  std::promise<void> done;
+  loop_->Post([&] {
+    answers_ = AnswerQueue::Create(loop_, std::move(queue));
+    done.set_value();
+  });
+  done.get_future().wait();
 }
 
 void Server::ServeQueue() {
@@ -219,6 +234,7 @@ void Server::Stop() {
   host_->WaitUntilNoCalls();
   queue_->Shutdown();
   thread_.join();
+  answers_->Close();
   unary_pools_.clear();
   stream_pools_.clear();
 }

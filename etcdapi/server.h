@@ -24,8 +24,8 @@
 namespace jetd::etcdapi {
 
 // Server is the gRPC server: one completion queue and one thread that takes calls off it, decodes
-// them and hands them to the engine. It knows no service; the Bind… functions of the services fill
-// it before Start.
+// them and hands them to the engine, and a second queue for answers, which the engine looks at. It
+// knows no service; the Bind… functions of the services fill it before Start.
 //
 // Thread rules: AddService, Bind…, Start and Stop on one thread (main's), which is neither the
 // engine's nor the queue's.
@@ -80,7 +80,7 @@ class Server {
   [[nodiscard]] RawService* ServiceOf(const google::protobuf::ServiceDescriptor* service);
   void BindRest();
   void ServeQueue();
-  void DrainQueue();
+  void UseAnswers(std::unique_ptr<grpc::ServerCompletionQueue> queue);
 
   const Options options_;
   Loop* const loop_;
@@ -94,6 +94,7 @@ class Server {
   std::vector<std::unique_ptr<UnaryPool>> unary_pools_;
   std::vector<std::unique_ptr<StreamPool>> stream_pools_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  std::shared_ptr<AnswerQueue> answers_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<int> ports_;
   std::thread thread_;

@@ -17,8 +17,10 @@ void UnaryCall::Accept() {
   context_.emplace();
   responder_.emplace(&*context_);
   pool_->service_->AcceptUnary(pool_->method_, &*context_, &request_, &*responder_,
-                               pool_->host_->queue(), this);
+                               pool_->host_->queue(), pool_->host_->answers()->queue(), this);
 }
+
+void UnaryCall::ExpectEnd() { pool_->host_->answers()->Expect(); }
 
 void UnaryCall::OnEvent(bool ok) {
   switch (state_) {
@@ -81,19 +83,26 @@ void UnaryPool::Open() {
 
 void UnaryPool::AcceptAnother() {
   if (!host_->accepting()) return;
-  std::unique_ptr<UnaryCall> call;
-  if (idle_.empty()) {
-    call = factory_(this);
-  } else {
-    call = std::move(idle_.back());
-    idle_.pop_back();
-  }
+  std::unique_ptr<UnaryCall> call = TakeIdle();
+  if (call == nullptr) call = factory_(this);
   call.release()->Accept();
+}
+
+std::unique_ptr<UnaryCall> UnaryPool::TakeIdle() {
+  MutexLock lock(mutex_);
+  if (idle_.empty()) return nullptr;
+  std::unique_ptr<UnaryCall> call = std::move(idle_.back());
+  idle_.pop_back();
+  return call;
 }
 
 void UnaryPool::Recycle(UnaryCall* call) {
   std::unique_ptr<UnaryCall> owned(call);
-  if (idle_.size() < kMaxIdleCalls) idle_.push_back(std::move(owned));
+  {
+    MutexLock lock(mutex_);
+    if (idle_.size() < kMaxIdleCalls) idle_.push_back(std::move(owned));
+  }
+  owned.reset();
   host_->CallEnded();
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/loop.h"
+#include "base/mutex.h"
 #include "etcdapi/call_host.h"
 #include "etcdapi/raw_service.h"
 #include "etcdapi/request_decoder.h"
@@ -25,7 +26,7 @@ class UnaryPool;
 //                        │ Submit, without an allocation
 //   engine thread   Start … Reply or Fail, now or later
 //                        │ gRPC writes the answer
-//   queue thread    Clear, back to the pool
+//   engine thread   Clear, back to the pool
 //
 // The pool owns it while it waits; while a call is under way it belongs to gRPC and the engine, and
 // the host counts it.
@@ -43,15 +44,17 @@ class UnaryCall : public Loop::Task, private Tag {
   virtual grpc::Status Decode(const grpc::ByteBuffer& request) = 0;
   // Engine thread. Ends in exactly one Reply or Fail, now or later.
   virtual void Start() = 0;
-  // Queue thread: lets go of the request.
+  // Engine thread: lets go of the request.
   virtual void Clear() = 0;
 
   void Reply(const grpc::ByteBuffer& answer) {
     state_ = State::kAnswered;
+    ExpectEnd();
     responder_->Finish(answer, grpc::Status::OK, Arm());
   }
   void Fail(const grpc::Status& status) {
     state_ = State::kAnswered;
+    ExpectEnd();
     responder_->FinishWithError(status, Arm());
   }
   [[nodiscard]] size_t request_bytes() const { return request_bytes_; }
@@ -61,6 +64,7 @@ class UnaryCall : public Loop::Task, private Tag {
   enum class State { kWaiting, kStarted, kAnswered };
 
   void Accept();
+  void ExpectEnd();
   void OnEvent(bool ok) final;
   void OnAccepted();
 
@@ -75,7 +79,8 @@ class UnaryCall : public Loop::Task, private Tag {
 
 // UnaryPool keeps `accepts` calls of one method waiting, and a few more at hand.
 //
-// Thread rules: the queue's thread, or before that thread starts and after it has ended.
+// Thread rules: the queue's thread, or before that thread starts and after it has ended; calls come
+// back on the engine thread.
 class UnaryPool {
  public:
   using Factory = std::function<std::unique_ptr<UnaryCall>(UnaryPool*)>;
@@ -97,6 +102,7 @@ class UnaryPool {
   friend class UnaryCall;
 
   void AcceptAnother();
+  [[nodiscard]] std::unique_ptr<UnaryCall> TakeIdle();
   void Recycle(UnaryCall* call);
   void Drop(UnaryCall* call);
 
@@ -105,7 +111,8 @@ class UnaryPool {
   const int method_;
   const int accepts_;
   const Factory factory_;
-  std::vector<std::unique_ptr<UnaryCall>> idle_;
+  Mutex mutex_;
+  std::vector<std::unique_ptr<UnaryCall>> idle_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A UnaryCall whose request is a protobuf message. The message lives in an arena inside the call,
