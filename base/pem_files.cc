@@ -44,12 +44,17 @@ int NoPassphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*data*/
 }  // namespace
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = -1;
+  do {
+    fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
   std::string text;
   ssize_t got = fd < 0 ? -1 : 1;
   while (got > 0 && text.size() <= kMaxFileBytes) {
     char buffer[4096];
-    got = read(fd, buffer, sizeof(buffer));
+    do {
+      got = read(fd, buffer, sizeof(buffer));
+    } while (got < 0 && errno == EINTR);
     if (got > 0) text.append(buffer, static_cast<size_t>(got));
   }
   const int error = errno;
