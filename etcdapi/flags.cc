@@ -76,9 +76,11 @@ void AddMemberFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "grpc-keepalive-timeout", &raw->keepalive_timeout,
       "and its connection closed after this");
   Add(app, group, "watch-progress-notify-interval", &raw->progress_interval,
-      "How often idle watches that asked for it are told the revision");
-  // etcd's older spelling, which kubeadm writes.
-  app->add_option("--experimental-watch-progress-notify-interval", raw->progress_interval, "")
+      "How often idle watches that asked for it are told the revision [10m]");
+  // The only spelling of etcd 3.5, which kubeadm writes. The one above counts if both are given.
+  app->add_option("--experimental-watch-progress-notify-interval",
+                  raw->experimental_progress_interval, "")
+      ->take_last()
       ->group("");
   Add(app, group, "auto-compaction-mode", &raw->compaction_mode, "periodic or revision");
   Add(app, group, "auto-compaction-retention", &raw->compaction_retention,

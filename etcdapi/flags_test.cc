@@ -104,10 +104,20 @@ TEST(FlagsTest, TakesVariablesAndLetsFlagsOverrideThem) {
 // As Go's flags do it.
 TEST(FlagsTest, OfAFlagGivenTwiceTheLastCounts) {
   EXPECT_EQ(Good({"--name", "a", "--name=b"}).name, "b");
-  EXPECT_EQ(Good({"--watch-progress-notify-interval=5s",
-                  "--experimental-watch-progress-notify-interval=7s"})
-                .watch_progress_interval,
-            7s);
+}
+
+// etcd 3.5 knows the experimental one only, 3.6 both.
+TEST(FlagsTest, OfTheTwoProgressIntervalsTheNewSpellingCounts) {
+  const std::string older = "--experimental-watch-progress-notify-interval=";
+  const std::string newer = "--watch-progress-notify-interval=";
+  EXPECT_EQ(Good({older + "6s", older + "7s"}).watch_progress_interval, 7s);
+  EXPECT_EQ(Good({newer + "5s", older + "7s"}).watch_progress_interval, 5s);
+  EXPECT_EQ(Good({older + "7s", newer + "5s"}).watch_progress_interval, 5s);
+  EXPECT_EQ(Good({older + "7s", newer + "10m"}).watch_progress_interval, 10min);
+  EXPECT_THAT(ErrorOf({older + "soon", newer + "5s"}),
+              StartsWith(older.substr(0, older.size() - 1)));
+  const Variable variable("JETD_WATCH_PROGRESS_NOTIFY_INTERVAL", "5s");
+  EXPECT_EQ(Good({older + "7s"}).watch_progress_interval, 5s);
 }
 
 TEST(FlagsTest, ComplaintsNameWhereTheValueCameFrom) {

@@ -200,9 +200,13 @@ absl::Status ReadTimes(const RawFlags& raw, Config* c) {
            Time{"grpc-keepalive-min-time", &raw.keepalive_min_time, &c->keepalive_min_time},
            Time{"grpc-keepalive-interval", &raw.keepalive_interval, &c->keepalive_interval},
            Time{"grpc-keepalive-timeout", &raw.keepalive_timeout, &c->keepalive_timeout},
+           // The later of two counts.
+           Time{"experimental-watch-progress-notify-interval", &raw.experimental_progress_interval,
+                &c->watch_progress_interval},
            Time{"watch-progress-notify-interval", &raw.progress_interval,
                 &c->watch_progress_interval},
        }) {
+    if (time.text->empty()) continue;  // not given
     if (auto status = ParseMilliseconds(time.flag, *time.text, time.out); !status.ok()) {
       return status;
     }
