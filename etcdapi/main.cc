@@ -256,7 +256,7 @@ jetstream::NatsLogOptions Program::LogOptions() const {
     options.endpoint = [this] { return embedded_->endpoint(); };
     options.exclusive = true;
     options.durability = group_sync_.get();
-    options.min_minor_version = 15;
+    options.min_minor_version = jetstream::EmbeddedServer::kMinMinorVersion;
     return options;
   }
   jetstream::NatsCredentials credentials;

@@ -28,6 +28,7 @@
 #include "base/strings.h"
 #include "jetstream/file_system.h"
 #include "jetstream/nats_api.h"
+#include "jetstream/nats_probe.h"
 #include "jetstream/stream_setup.h"
 
 extern char** environ;
@@ -38,6 +39,9 @@ namespace {
 constexpr int kReadyPollMs = 10;
 constexpr int kLockPollMs = 20;
 constexpr std::chrono::seconds kRanWell{10};
+constexpr int kVersionPatienceMs = 5'000;
+// What nats-server prints for --version: "nats-server: v2.15.1".
+constexpr std::string_view kVersionMark = "nats-server: v";
 // The lock's descriptor in the child: the first behind the standard ones.
 constexpr int kChildLockFd = 3;
 constexpr const char* kErrFile = "nats-server.err";
@@ -77,13 +81,14 @@ void SleepMs(int ms) { poll(nullptr, 0, ms); }
 // Everything the child needs, made before the fork: after it, in a program with threads, nothing
 // may allocate.
 struct ChildPlan {
-  std::string program, config, err_file;
-  std::vector<std::string> environment;
+  std::string program, err_file;
+  std::vector<std::string> arguments, environment;
   std::vector<char*> argv, envp;
 
   void Point() {
-    static char flag[] = "-c";
-    argv = {program.data(), flag, config.data(), nullptr};
+    argv.push_back(program.data());
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
     for (std::string& entry : environment) envp.push_back(entry.data());
     envp.push_back(nullptr);
   }
@@ -230,7 +235,8 @@ void EmbeddedServer::Keep() {
     const auto started = std::chrono::steady_clock::now();
     err_bytes_ = SizeOf(Private(kErrFile));
     log_bytes_ = SizeOf(Private(kLogFile));
-    const pid_t child = Fork();
+    RemoveOldPorts();
+    const pid_t child = Fork({"-c", Private("nats.conf")});
     const int pid_fd = OpenPidFd(child);
     JETD_CHECK(pid_fd >= 0) << "pidfd_open: errno " << errno;
     {
@@ -251,7 +257,16 @@ void EmbeddedServer::Keep() {
       pid_ = -1;
     }
     if (stopped) return;
-    if (!was_ready && ends >= options_.max_early_ends) return GiveUp(EndText(status));
+    if (!was_ready && ends == 1) {
+      const std::string version = AskVersion();
+      if (!version.empty() && !VersionAtLeast(version, 2, kMinMinorVersion)) {
+        return GiveUp(Cat("jetd needs nats-server 2.", kMinMinorVersion, " or later; ",
+                          options_.program, " is version ", version));
+      }
+    }
+    if (!was_ready && ends >= options_.max_early_ends) {
+      return GiveUp(EndedTooOften(EndText(status)));
+    }
     if (std::chrono::steady_clock::now() - started > kRanWell) pause = options_.min_restart_pause;
     log::Error("the embedded nats-server ended ({}), its log is {}; starting it again in {} ms",
                EndText(status), Private(kLogFile), pause.count());
@@ -261,14 +276,37 @@ void EmbeddedServer::Keep() {
   }
 }
 
-void EmbeddedServer::GiveUp(const std::string& end) {
-  const std::string said = WhatItSaid();
-  const std::string text = Cat("the embedded nats-server ended ", options_.max_early_ends,
-                               " times before it was ready, the last time with ", end,
-                               said.empty() ? std::string(" and without a word") : Cat(": ", said),
-                               " (program ", options_.program, ", log ", Private(kLogFile), ")");
+void EmbeddedServer::GiveUp(const std::string& text) {
   MutexLock lock(mutex_);
   given_up_ = absl::FailedPreconditionError(text);
+}
+
+std::string EmbeddedServer::EndedTooOften(const std::string& end) const {
+  const std::string said = WhatItSaid();
+  return Cat("the embedded nats-server ended ", options_.max_early_ends,
+             " times before it was ready, the last time with ", end,
+             said.empty() ? std::string(" and without a word") : Cat(": ", said), " (program ",
+             options_.program, ", log ", Private(kLogFile), ")");
+}
+
+// "2.9.10", or empty if the program does not tell. Only asked of one that ended: a start of one
+// that is not too old shall not wait for it.
+std::string EmbeddedServer::AskVersion() {
+  const uint64_t err_bytes = SizeOf(Private(kErrFile));
+  const pid_t child = Fork({"--version"});
+  const int pid_fd = OpenPidFd(child);
+  JETD_CHECK(pid_fd >= 0) << "pidfd_open: errno " << errno;
+  pollfd both[2] = {{.fd = pid_fd, .events = POLLIN, .revents = 0},
+                    {.fd = stop_fd_, .events = POLLIN, .revents = 0}};
+  poll(both, 2, kVersionPatienceMs);
+  kill(child, SIGKILL);  // no harm if it has ended
+  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  close(pid_fd);
+  for (const std::string& line : LinesFrom(Private(kErrFile), err_bytes)) {
+    if (line.starts_with(kVersionMark)) return line.substr(kVersionMark.size());
+  }
+  return "";
 }
 
 // The first line of its errors, where the reason of a panic stands; or else the last of its log.
@@ -279,8 +317,8 @@ std::string EmbeddedServer::WhatItSaid() const {
   return lines.empty() ? "" : lines.back();
 }
 
-pid_t EmbeddedServer::Fork() {
-  // What a killed child left behind names a port that is nobody's, or somebody's.
+// What a killed child left behind names a port that is nobody's, or somebody's.
+void EmbeddedServer::RemoveOldPorts() const {
   std::error_code ignored;
   // Not by a range-for, which throws.
   std::filesystem::directory_iterator entry(Private(""), ignored);
@@ -288,9 +326,12 @@ pid_t EmbeddedServer::Fork() {
     std::error_code gone;
     if (entry->path().extension() == ".ports") std::filesystem::remove(entry->path(), gone);
   }
+}
+
+pid_t EmbeddedServer::Fork(std::vector<std::string> arguments) {
   ChildPlan plan;
   plan.program = options_.program;
-  plan.config = Private("nats.conf");
+  plan.arguments = std::move(arguments);
   plan.err_file = Private(kErrFile);
   bool procs_given = false;
   for (char** entry = environ; *entry != nullptr; ++entry) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,6 +38,9 @@ namespace jetd::jetstream {
 // Any thread may call everything.
 class EmbeddedServer {
  public:
+  // 2.<this> is the oldest nats-server that will do.
+  static constexpr int kMinMinorVersion = 15;
+
   struct Options {
     std::string program;   // path of nats-server
     std::string data_dir;  // made if it is not there, with its parents
@@ -62,7 +66,8 @@ class EmbeddedServer {
   EmbeddedServer& operator=(const EmbeddedServer&) = delete;
 
   // Where the child listens now. Unavailable while it starts, FailedPrecondition once it is not
-  // started again, with how it ended and the last it said. For NatsLogOptions::endpoint.
+  // started again, with how it ended and the last it said, or that it is too old: one that ends
+  // early is asked for its version. For NatsLogOptions::endpoint.
   [[nodiscard]] absl::StatusOr<NatsEndpoint> endpoint() const;
   // The folder of a bucket's stream: see GroupSync.
   [[nodiscard]] std::string StreamFolder(const std::string& bucket) const;
@@ -75,9 +80,12 @@ class EmbeddedServer {
   absl::Status TakeLock();
   absl::Status WriteConfig();
   void Keep();
-  void GiveUp(const std::string& end);
+  void GiveUp(const std::string& text);
+  [[nodiscard]] std::string EndedTooOften(const std::string& end) const;
   [[nodiscard]] std::string WhatItSaid() const;
-  [[nodiscard]] pid_t Fork();
+  [[nodiscard]] std::string AskVersion();
+  void RemoveOldPorts() const;
+  [[nodiscard]] pid_t Fork(std::vector<std::string> arguments);
   // Waits for the child's end, or for Stop; true: it ended.
   bool WaitForEnd(int pid_fd, int timeout_ms);
   void ServeOnce(pid_t child, int pid_fd);

@@ -198,9 +198,32 @@ TEST_F(EmbeddedServerTest, WhatEndsAtOnceIsGivenUp) {
   text = give_up("kill -9 $$\n");
   EXPECT_NE(text.find("signal 9 and without a word"), std::string::npos) << text;
   text = give_up(
-      "cd \"$(dirname \"$2\")\"; echo first >>nats-server.log; echo last "
-      ">>nats-server.log\n");
+      "[ \"$1\" = -c ] || exit 1; cd \"$(dirname \"$2\")\"; echo first >>nats-server.log; "
+      "echo last >>nats-server.log\n");
   EXPECT_NE(text.find("exit status 0: last ("), std::string::npos) << text;
+}
+
+// It may well stumble over what it does not know, which says nothing to whoever reads it.
+TEST_F(EmbeddedServerTest, AnOldOneIsNamedAndNotTriedAgain) {
+  const auto give_up = [this](const std::string& program) {
+    EmbeddedServer::Options options = OptionsIn(folder_);
+    options.program = program;
+    auto server = EmbeddedServer::Start(options).value();
+    EXPECT_TRUE(WaitUntil([&] { return absl::IsFailedPrecondition(server->endpoint().status()); }));
+    return std::string(server->endpoint().status().message());
+  };
+  const std::string script = folder_ + "/program";
+  std::ofstream(script) << "#!/bin/sh\n"
+                           "[ \"$1\" = -c ] || { echo nats-server: v2.14.3; exit 0; }\n"
+                           "echo started >>\"$0.starts\"; exit 1\n";
+  std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+  EXPECT_EQ(give_up(script),
+            "jetd needs nats-server 2.15 or later; " + script + " is version 2.14.3");
+  EXPECT_EQ(std::filesystem::file_size(script + ".starts"), 8U);
+  const char* old = std::getenv("JETD_NATS_SERVER_2_9");
+  if (old == nullptr || *old == '\0') GTEST_SKIP() << "JETD_NATS_SERVER_2_9 names no nats-server";
+  const std::string text = give_up(old);
+  EXPECT_NE(text.find("jetd needs nats-server 2.15 or later"), std::string::npos) << text;
 }
 
 TEST_F(EmbeddedServerTest, MakesItsFolderWithParents) {
