@@ -28,7 +28,8 @@ constexpr size_t kPutOffBatch = 32;
 constexpr std::chrono::milliseconds kPutOffPause{1};
 // Of max_payload, for a record's header block: ours is below 300 bytes, but for a long subject.
 constexpr size_t kHeaderReserveBytes = limits::kMaxSubjectBytes + 1024;
-// A server that ends a connection for a long line says why, but that may get lost.
+// A server that ends a connection for a long line says why, but that may get lost, and servers that
+// are restarted one after the other end connections too: after so many it is a guess.
 constexpr int kMaxLostProbes = 3;
 
 std::string ApiPrefix(const std::string& domain) {
@@ -283,12 +284,17 @@ void NatsLog::EndSession(const absl::Status& why) {
   if (session_ == nullptr) return;
   const bool was_connected = connected();
   const std::weak_ptr<bool> open(open_);
-  if (session_->probing && session_->connection->closed() &&
-      (TellsOfControlLine(why) || ++lost_probes_ >= kMaxLostProbes)) {
-    const absl::Status text = ControlLineTooShort(session_->connection->server().url);
-    // Once jetd has served, another server of the same cluster may be better.
-    if (info_.created_ns == 0) return GiveUp(text);
-    log::Error("{}", MessageOf(text));
+  if (session_->probing && session_->connection->closed()) {
+    const std::string& url = session_->connection->server().url;
+    if (TellsOfControlLine(why)) {
+      const absl::Status text = ControlLineTooShort(url);
+      // Once jetd has served, another server of the same cluster may be better.
+      if (info_.created_ns == 0) return GiveUp(text);
+      log::Error("{}", MessageOf(text));
+    } else if (++lost_probes_ >= kMaxLostProbes) {
+      log::Warn("NATS: {} connections in a row were lost while a long line was tried: perhaps {}",
+                lost_probes_, MessageOf(ControlLineTooShort(url)));
+    }
   }
   phase_ = Phase::kIdle;
   RetireSession(why);
