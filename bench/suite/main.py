@@ -48,7 +48,9 @@ def describe_machine(run, options):
                           text=True).stdout.split("\n")[0]
     nats = subprocess.run([options.nats_server, "--version"], capture_output=True,
                           text=True).stdout.strip()
-    text = (f"{os.cpu_count()} x {cpu}, Linux {platform.release()}; {etcd}; {nats}; jetd at "
+    # The number alone: what follows it is whose build it is.
+    kernel = platform.release().split("-")[0]
+    text = (f"{os.cpu_count()} x {cpu}, Linux {kernel}; {etcd}; {nats}; jetd at "
             f"{commit}. {run.rounds} rounds"
             f"{', quick' if run.quick else ''}; generator on the same cores. "
             f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.")

@@ -5,6 +5,10 @@ import math
 import statistics
 
 
+# Below, no interval of a median reaches 95 %.
+FEWEST_FOR_INTERVAL = 6
+
+
 def interval_ranks(count, confidence=0.95):
     """Which of `count` sorted values (from 0) bound the median with this confidence.
 

@@ -50,8 +50,18 @@ class VerdictTest(unittest.TestCase):
         self.assertEqual(goals.verdict(">=", 1.5, stats.Estimate([1.4])), "not met")
 
     def test_a_tail_is_worse_only_if_its_whole_interval_is(self):
-        self.assertEqual(goals.verdict("tail", 1.1, stats.Estimate([1.0, 2.0, 3.0])), "met")
-        self.assertEqual(goals.verdict("tail", 1.1, stats.Estimate([1.2, 2.0, 3.0])), "not met")
+        above = [2.0, 3.0, 3.0, 3.0, 4.0]
+        self.assertEqual(goals.verdict("tail", 1.1, stats.Estimate([1.0, *above])), "met")
+        self.assertEqual(goals.verdict("tail", 1.1, stats.Estimate([1.2, *above])), "not met")
+
+    def test_a_tail_of_few_rounds_is_open(self):
+        for values in ([0.06, 2.29], [0.5] * 5, [2.0] * 5):
+            self.assertEqual(goals.verdict("tail", 1.1, stats.Estimate(values)), "open")
+
+    def test_too_few_for_an_interval_are_those_whose_ends_do_not_hold_95_percent(self):
+        few = stats.FEWEST_FOR_INTERVAL
+        self.assertLessEqual(2 / 2**few, 0.05)
+        self.assertGreater(2 / 2**(few - 1), 0.05)
 
 
 if __name__ == "__main__":

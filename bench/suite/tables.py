@@ -153,7 +153,8 @@ def judged(results):
 def goals_text(results):
     lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->", "# Goals", "",
              "jetd and its nats-server together, as a ratio to etcd in the same run unless a unit "
-             "stands there. " + results["machine"]["text"], "",
+             "stands there. A tail of fewer than "
+             f"{stats.FEWEST_FOR_INTERVAL} rounds is open. " + results["machine"]["text"], "",
              columns("what", "goal", "median (interval)", ""), columns(*["---"] * 4)]
     for goal in judged(results):
         e = goal["estimate"]
