@@ -18,10 +18,10 @@ RUN cmake --preset release \
     && tools/runtime-packages /out/jetd >/out/packages
 
 FROM debian:12-slim
-COPY --from=build /out/packages /tmp/packages
+COPY --from=build /out/packages /packages
 RUN apt-get update \
-    && xargs apt-get install -y --no-install-recommends </tmp/packages \
-    && rm -rf /var/lib/apt/lists/* /tmp/packages \
+    && xargs apt-get install -y --no-install-recommends </packages \
+    && rm -rf /var/lib/apt/lists/* /packages \
     && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin jetd \
     && install -d -o jetd -g jetd -m 0700 /var/lib/jetd
 COPY --from=build /out/jetd /out/nats-server /usr/local/bin/
