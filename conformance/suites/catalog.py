@@ -60,7 +60,7 @@ SUITES = [
           test_s=120),
     Suite("etcd-e2e", ETCD_TESTS + "e2e",
           "etcd's server as a process, by etcdctl and curl",
-          test_s=300, fixed_ports=True, etcdctl=True),
+          test_s=120, fixed_ports=True, etcdctl=True),
 ]
 
 BY_NAME = {suite.name: suite for suite in SUITES}

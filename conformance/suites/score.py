@@ -31,6 +31,11 @@ def load(results, kind):
     if missing:
         raise ValueError(f"no results of {', '.join(missing)} on {kind} under {results}: run "
                          f"conformance/run {' '.join(missing)} there first")
+    kinds = {json.dumps([result["server"]["version"], result["versions"]])
+             for result in found.values()}
+    if len(kinds) > 1:
+        raise ValueError(f"the results on {kind} under {results} are of several versions: run "
+                         "conformance/run full again")
     return found
 
 
