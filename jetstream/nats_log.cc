@@ -28,9 +28,9 @@ constexpr size_t kPutOffBatch = 32;
 constexpr std::chrono::milliseconds kPutOffPause{1};
 // Of max_payload, for a record's header block: ours is below 300 bytes, but for a long subject.
 constexpr size_t kHeaderReserveBytes = limits::kMaxSubjectBytes + 1024;
-// A server that ends a connection for a long line says why, but that may get lost, and servers that
-// are restarted one after the other end connections too: after so many it is a guess.
-constexpr int kMaxLostProbes = 3;
+// A server that ends a connection for a long line says why, but that may get lost. Servers that are
+// restarted one after the other end connections too: a guess is all that so many are good for.
+constexpr int kLostProbesToWarn = 3;
 
 std::string ApiPrefix(const std::string& domain) {
   return domain.empty() ? "$JS.API." : Cat("$JS.", domain, ".API.");
@@ -291,7 +291,7 @@ void NatsLog::EndSession(const absl::Status& why) {
       // Once jetd has served, another server of the same cluster may be better.
       if (info_.created_ns == 0) return GiveUp(text);
       log::Error("{}", MessageOf(text));
-    } else if (++lost_probes_ >= kMaxLostProbes) {
+    } else if (++lost_probes_ % kLostProbesToWarn == 0) {
       log::Warn("NATS: {} connections in a row were lost while a long line was tried: perhaps {}",
                 lost_probes_, MessageOf(ControlLineTooShort(url)));
     }
