@@ -154,12 +154,17 @@ void Feed::Publish(Revision revision, absl::Span<const Change> changes) {
 
 void Feed::ScheduleFlush() {
   if (std::exchange(flush_scheduled_, true)) return;
-  executor_->Defer([weak = std::weak_ptr<Feed*>(alive_)] {
+  auto flush = [weak = std::weak_ptr<Feed*>(alive_)] {
     const std::shared_ptr<Feed*> feed = weak.lock();
     if (feed == nullptr) return;
     (*feed)->flush_scheduled_ = false;
     (*feed)->Flush();
-  });
+  };
+  if (paused_until_ > executor_->Now()) {
+    executor_->RunAt(paused_until_, std::move(flush));
+  } else {
+    executor_->Defer(std::move(flush));
+  }
 }
 
 void Feed::Flush() {
@@ -167,6 +172,7 @@ void Feed::Flush() {
     Watcher* watcher = pending_[i];
     if (watcher != nullptr) Emit(watcher, watcher->events.back().kv->mod_revision());
   }
+  if (pending_.size() >= kManyResponses) paused_until_ = executor_->Now() + kPause;
   pending_.clear();
   AnswerProgress();
 }

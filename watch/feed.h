@@ -3,6 +3,7 @@
 #define JETD_WATCH_FEED_H_
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -27,12 +28,19 @@ namespace jetd::watch {
 //   Publish(8: a=2)    watcher A: [7, 8]     B: [8]
 //   Flush              A's stream gets one response of 7 and 8, B's one of 8
 //
+// A Flush to many streams is followed by a pause: under load, events of several commits then share
+// a response, and a system call, per watcher. Nothing waits where events or watchers are few.
+//
 // A watcher whose stream has no room drops what it collected and remembers the revision of the
 // first of it: from there CatchUp reads it again.
 //
 // Thread rules: engine thread only.
 class Feed {
  public:
+  // So many responses in a Flush are many, and the pause behind it.
+  static constexpr size_t kManyResponses = 32;
+  static constexpr std::chrono::milliseconds kPause{2};
+
   Feed(Executor* executor, const revision::Store* store, const WatchHub::Options& options);
   Feed(const Feed&) = delete;
   Feed& operator=(const Feed&) = delete;
@@ -94,6 +102,7 @@ class Feed {
   Revision published_;
   std::vector<Watcher*> pending_;  // with events; null where one was removed
   bool flush_scheduled_ = false;
+  MonoTime paused_until_{0};
   std::vector<WatchStream*> awaiting_progress_;
   WatchHub::Stats stats_;
   // What was deferred before the hub's end does nothing after it.

@@ -10,6 +10,7 @@
 
 #include "base/strings.h"
 #include "benchmark/benchmark.h"
+#include "watch/feed.h"
 #include "watch/watch_harness.h"
 
 namespace jetd::watch {
@@ -51,7 +52,7 @@ void BM_SameRange(benchmark::State& state) {
     for (int i = 0; i < state.range(1); ++i) {
       harness.hub->OnCommit(harness.store.committed(), changes);
     }
-    harness.executor.RunDeferred();
+    harness.executor.Advance(Feed::kPause);
     for (auto& client : clients) client->Write();
   }
   state.SetItemsProcessed(state.iterations() * state.range(0) * state.range(1));

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "gtest/gtest.h"
+#include "watch/feed.h"
 #include "watch/watch_harness.h"
 
 namespace jetd::watch {
@@ -45,6 +46,35 @@ TEST_F(WatchHubTest, OneRoundIsOneResponseAndTwoRoundsAreTwo) {
   EXPECT_EQ(Got(), Lines({"0@4 a=1 b=2 a=3", "1@3 b=2"}));
   harness_.Put("a", "4");
   EXPECT_EQ(Got(), Lines({"0@5 a=4"}));
+}
+
+TEST_F(WatchHubTest, AfterManyResponsesCommitsShareTheNext) {
+  for (size_t i = 0; i < Feed::kManyResponses; ++i) Create({.key = "a"});
+  Got();
+  harness_.Put("a", "1");
+  EXPECT_EQ(Got().size(), Feed::kManyResponses);
+  harness_.Put("a", "2");
+  EXPECT_EQ(Got(), Lines());
+  harness_.Put("a", "3");
+  harness_.executor.Advance(Feed::kPause - std::chrono::nanoseconds(1));
+  EXPECT_EQ(Got(), Lines());
+  harness_.executor.Advance(std::chrono::nanoseconds(1));
+  const Lines got = Got();
+  ASSERT_EQ(got.size(), Feed::kManyResponses);
+  EXPECT_EQ(got.front(), "0@4 a=2 a=3");
+  // A while later nothing waits.
+  harness_.executor.Advance(Feed::kPause);
+  harness_.Put("a", "4");
+  EXPECT_EQ(Got().size(), Feed::kManyResponses);
+}
+
+TEST_F(WatchHubTest, FewWatchersNeverWait) {
+  for (size_t i = 1; i < Feed::kManyResponses; ++i) Create({.key = "a"});
+  Got();
+  for (const char* value : {"1", "2", "3"}) {
+    harness_.Put("a", value);
+    EXPECT_EQ(Got().size(), Feed::kManyResponses - 1);
+  }
 }
 
 TEST_F(WatchHubTest, NothingIsDeliveredInsideACommit) {
