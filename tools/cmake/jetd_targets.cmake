@@ -99,10 +99,14 @@ function(jetd_program_test)
                        LABELS "${room};threads;${A_LABELS}" ENVIRONMENT "${environment}")
 endfunction()
 
+# Every benchmark by itself, `micro` builds them all; bench/micro runs them.
+add_custom_target(micro)
+
 function(jetd_benchmark)
   cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME" "SRCS;DEPS")
   add_executable(${A_NAME} ${A_SRCS})
   target_link_libraries(${A_NAME} PRIVATE ${A_DEPS} dep::benchmark)
+  add_dependencies(micro ${A_NAME})
   jetd_set_up_target(${A_NAME} ${A_DEPS})
 endfunction()
 
