@@ -14,6 +14,8 @@ from process import Marked
 
 KILL_AFTER_S = 20  # a test program ends itself at its limit; one that does not is killed so late
 SAID = re.compile(r"^\s*(?!logger\.go)\w+\.go:\d+: (.*)$")  # not what servers and clients log
+TEST_LINE = re.compile(r"^\s+(\w+_test|testutil)\.go:\d+: ")
+TELLING = re.compile(r"(?i)fail|error|expect|want|timed? ?out|took")
 SUBTEST = re.compile(r"^\s+--- (PASS|FAIL|SKIP): ", re.MULTILINE)
 
 
@@ -63,8 +65,9 @@ def failure_line(text):
         for line in lines:
             if line.startswith(mark):
                 return line
-    said = [line.strip() for line in lines if re.match(r"^\s+\w+_test\.go:\d+: ", line)]
-    return said[-1] if said else ""
+    said = [line.strip() for line in lines if TEST_LINE.match(line)]
+    telling = [line for line in said if TELLING.search(line)]
+    return (telling or said or [""])[-1]
 
 
 def mirror(root, inner, copy):

@@ -97,6 +97,12 @@ def exclusions(etcd, jetd):
     return lines
 
 
+def told(test):
+    """Its name, and why it failed or failed at first."""
+    why = test["reason"] if test["status"] == "failed" or test["retried"] else ""
+    return f"{test['name']} ({why})" if why else test["name"]
+
+
 def others(etcd, jetd):
     lines = []
     for title, results, choose in (
@@ -109,7 +115,7 @@ def others(etcd, jetd):
             ("Passed without ever starting a server", jetd,
              lambda t: t["status"] == "passed" and not t["served"])):
         found = named(results, lambda result, choose=choose: [
-            test["name"] for test in result["suite"]["tests"] if choose(test)])
+            told(test) for test in result["suite"]["tests"] if choose(test)])
         if found:
             lines += ["", f"## {title}", ""] + [line[2:] for line in found]
     skipped = [f"- {suite.name}: {test['name']}: {test['reason']}"

@@ -49,9 +49,10 @@ class RunnerTest(unittest.TestCase):
         self.assertTrue(self.run_script('>$CONFORMANCE_LOGS/server-1.log').served)
 
     def test_a_failed_test_is_run_twice(self):
-        result = self.run_script('echo x >>$FOLDER/count; echo "    a_test.go:7: not so"; exit 1')
+        result = self.run_script('echo x >>$FOLDER/count; echo "    a_test.go:7: expected so"\n'
+                                 'echo "    a_test.go:8: the end"; exit 1')
         self.assertEqual((result.status, result.retried), ("failed", True))
-        self.assertEqual(result.reason, "a_test.go:7: not so")
+        self.assertEqual(result.reason, "a_test.go:7: expected so")
         with open(f"{self.folder}/count", encoding="ascii") as file:
             self.assertEqual(len(file.readlines()), 2)
         self.assertTrue(os.path.exists(result.log) and os.path.exists(result.first_log))
