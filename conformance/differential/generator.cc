@@ -151,6 +151,15 @@ void Generator::AddCompaction() {
   compact.set_revision(random_.Between(low + (model_.revision() - low) / 3, model_.revision()));
   compact.set_physical(random_.Chance(5000));
   AddSettled(compact);
+  if (!random_.Chance(3000)) return;
+  // Who goes on right behind it learns what was there before, which the compact revision still has.
+  WatchControl control{.stream = static_cast<int>(random_.Between(0, kStreams - 1)), .request = {}};
+  pb::WatchCreateRequest& create = *control.request.mutable_create_request();
+  create.set_key(std::string(1, '\0'));
+  create.set_range_end(create.key());
+  create.set_start_revision(compact.revision() + 1);
+  create.set_prev_kv(true);
+  Add(std::move(control));
 }
 
 void Generator::AddMaintenance() {
