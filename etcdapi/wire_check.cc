@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/wire_check.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "base/etcdpb/rpc.pb.h"
 #include "base/limits.h"
 #include "base/strings.h"
 #include "google/protobuf/descriptor.h"
@@ -14,6 +16,8 @@
 namespace jetd::etcdapi {
 namespace {
 
+using etcdserverpb::RequestOp;
+using etcdserverpb::TxnRequest;
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 
@@ -193,9 +197,51 @@ std::string FindWireError(const Descriptor& message, std::string_view bytes) {
   return Checker().Check(message, bytes, 1);
 }
 
+namespace {
+
+// Of the message alone, not of those in it.
+bool HasOwnUnknown(const google::protobuf::Message& message) {
+  return !message.GetReflection()->GetUnknownFields(message).empty();
+}
+
+// Every write of kube-apiserver is a transaction: what is in them is not looked up by name.
+template <typename Plain>
+bool HasUnknown(const Plain& message) {
+  return HasOwnUnknown(message);
+}
+bool HasUnknown(const TxnRequest& txn);
+
+bool HasUnknown(const RequestOp& op) {
+  if (HasOwnUnknown(op)) return true;
+  switch (op.request_case()) {
+    case RequestOp::kRequestRange:
+      return HasUnknown(op.request_range());
+    case RequestOp::kRequestPut:
+      return HasUnknown(op.request_put());
+    case RequestOp::kRequestDeleteRange:
+      return HasUnknown(op.request_delete_range());
+    case RequestOp::kRequestTxn:
+      return HasUnknown(op.request_txn());
+    case RequestOp::REQUEST_NOT_SET:
+      break;
+  }
+  return false;
+}
+
+bool HasUnknown(const TxnRequest& txn) {
+  const auto unknown = [](const auto& message) { return HasUnknown(message); };
+  return HasOwnUnknown(txn) || std::any_of(txn.compare().begin(), txn.compare().end(), unknown) ||
+         std::any_of(txn.success().begin(), txn.success().end(), unknown) ||
+         std::any_of(txn.failure().begin(), txn.failure().end(), unknown);
+}
+
+}  // namespace
+
 bool HasUnknownFields(const google::protobuf::Message& message) {
-  const auto* reflection = message.GetReflection();
-  if (!reflection->GetUnknownFields(message).empty()) return true;
+  if (message.GetDescriptor() == TxnRequest::descriptor()) {
+    return HasUnknown(static_cast<const TxnRequest&>(message));
+  }
+  if (HasOwnUnknown(message)) return true;
   // Messages that hold others are few and rare, but for transactions.
   bool holds_messages = false;
   const Descriptor* descriptor = message.GetDescriptor();
@@ -203,6 +249,7 @@ bool HasUnknownFields(const google::protobuf::Message& message) {
     holds_messages = holds_messages || descriptor->field(i)->message_type() != nullptr;
   }
   if (!holds_messages) return false;
+  const auto* reflection = message.GetReflection();
   std::vector<const FieldDescriptor*> fields;
   reflection->ListFields(message, &fields);
   for (const FieldDescriptor* field : fields) {
