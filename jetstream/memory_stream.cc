@@ -112,17 +112,21 @@ void MemoryStream::SyncRecords(StreamSeq seq) { synced_ = std::max(synced_, std:
 
 void MemoryStream::SyncDeletes() { unsynced_deletes_.clear(); }
 
-void MemoryStream::PowerCut() {
+void MemoryStream::PowerCut(const std::function<bool(StreamSeq)>& stays) {
   for (auto& [seq, record] : unsynced_deletes_) {
     bytes_ += record->bytes();
     records_.emplace(seq, std::move(record));
   }
   unsynced_deletes_.clear();
-  while (!records_.empty() && records_.rbegin()->first > synced_) {
-    bytes_ -= records_.rbegin()->second->bytes();
-    records_.erase(std::prev(records_.end()));
-  }
   last_ = synced_;
+  for (auto it = records_.upper_bound(synced_); it != records_.end();) {
+    if (stays && stays(it->first)) {
+      last_ = (it++)->first;
+    } else {
+      bytes_ -= it->second->bytes();
+      it = records_.erase(it);
+    }
+  }
   late_.clear();
 }
 

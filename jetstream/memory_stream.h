@@ -95,8 +95,10 @@ class MemoryStream {
   [[nodiscard]] StreamSeq synced() const { return synced_; }
   // What was never synced is undone: the newest records are gone and their sequences free again,
   // deleted records are back. Late records are lost. Connections are not the stream's matter: break
-  // them first.
-  void PowerCut();
+  // them first. Of the records that were never synced, those stay of which `stays` is true: the
+  // disk writes in its own order, so there may be a hole in the middle, and nats-server goes on
+  // behind it.
+  void PowerCut(const std::function<bool(StreamSeq)>& stays = nullptr);
   // Records that were deleted at any time, synced or not, are back if `which` says so: nats-server
   // 2.15 forgets deletions when it is killed, recovers, and is killed again.
   // REQUIRES: remember_deleted.

@@ -184,10 +184,14 @@ bool Lessor::Impl::GiveGrace(const char* why) {
 
 void Lessor::Impl::Check() {
   checking = true;
-  AfterBarrier([this, asked = executor->Now()](const absl::Status& status) {
-    checking = false;
-    OnChecked(status, asked);
-  });
+  // NATS has to answer: while it is frozen clients cannot have renewed a lease by a write of
+  // theirs.
+  committer->RoundTrip(
+      [this, weak = std::weak_ptr<Impl*>(alive), asked = executor->Now()](const auto& status) {
+        if (weak.lock() == nullptr) return;
+        checking = false;
+        OnChecked(status, asked);
+      });
 }
 
 void Lessor::Impl::OnChecked(const absl::Status& status, MonoTime asked) {

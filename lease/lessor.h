@@ -29,8 +29,8 @@ namespace jetd::lease {
 //
 // A client that did its part keeps its lease, whatever jetd was busy with:
 //   - a lease does not expire while a keepalive of it waits for its barrier;
-//   - before leases expire a barrier is asked for: NATS answers, and what came in meanwhile is
-//   taken;
+//   - before leases expire NATS has to answer once, with the embedded server too, and what came in
+//     meanwhile is taken;
 //   - after a stall (the timer came late, or the barrier did) nothing expires for kLeaseGrace, up
 //   to
 //     kLeaseMaxGraces times in a row.

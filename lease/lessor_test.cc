@@ -56,9 +56,10 @@ Errc ErrcOf(const Answer<T>& answer) {
 // A member with a lessor; making another on the same stream is a restart.
 class LeaseMember {
  public:
-  LeaseMember(FakeExecutor* exec, MemoryStream* stream, const std::string& name)
+  LeaseMember(FakeExecutor* exec, MemoryStream* stream, const std::string& name,
+              MemoryLog::Options options)
       : exec_(exec),
-        log(exec, stream),
+        log(exec, stream, std::move(options)),
         committer(exec, &log, &store,
                   {.member_id = 1, .member_name = name, .incarnation = name + "-incarnation"}),
         lessor(exec, &committer, &store, {}) {
@@ -130,9 +131,9 @@ class LeaseMember {
 class LessorTest : public testing::Test {
  protected:
   LessorTest() { Restart(); }
-  void Restart() {
+  void Restart(const MemoryLog::Options& options = {}) {
     member_.reset();
-    member_ = std::make_unique<LeaseMember>(&exec_, &stream_, Cat("m", ++restarts_));
+    member_ = std::make_unique<LeaseMember>(&exec_, &stream_, Cat("m", ++restarts_), options);
     ASSERT_TRUE(member_->committer.leading());
   }
 
@@ -300,6 +301,24 @@ TEST_F(LessorTest, ALeaseDoesNotExpireWhileItsKeepAliveWaits) {
   EXPECT_EQ(member_->count(), 0U);
 }
 
+// Where reads need no barrier, a frozen server still lets nothing expire, and a keepalive is taken.
+TEST_F(LessorTest, AFrozenServerOfOurOwnEndsNoLease) {
+  MemoryLog::Options options;
+  options.exclusive = true;
+  Restart(options);
+  member_->Grant(1, 5);
+  exec_.Advance(milliseconds(4'990));
+  member_->log.Hold(Leg::kRequest);
+  exec_.Advance(milliseconds(60));
+  EXPECT_EQ(Value(member_->KeepAlive(1)), 5) << "at 5.05 s, and it says so at once";
+  exec_.Advance(seconds(3));
+  member_->log.Release(Leg::kRequest);
+  exec_.Advance(seconds(1));
+  EXPECT_EQ(member_->count(), 1U);
+  exec_.Advance(seconds(4));
+  EXPECT_EQ(member_->count(), 0U);
+}
+
 TEST_F(LessorTest, AfterAStallOfTheEngineKeepAlivesComeFirst) {
   member_->Grant(1, 5);
   member_->Grant(2, 5);
@@ -403,7 +422,7 @@ TEST_F(LessorTest, ARevokeThatFailsIsTriedAgain) {
 
 TEST_F(LessorTest, ASupersededMemberLetsNothingExpire) {
   member_->Grant(1, 5);
-  auto other = std::make_unique<LeaseMember>(&exec_, &stream_, "other");
+  auto other = std::make_unique<LeaseMember>(&exec_, &stream_, "other", MemoryLog::Options{});
   ASSERT_TRUE(other->committer.leading());
   const auto alive = member_->KeepAlive(1);
   exec_.Advance(milliseconds(100));

@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/types.h"
 #include "jetstream/log.h"
+#include "jetstream/record.h"
 #include "revision/request.h"
 #include "revision/store.h"
 
@@ -45,6 +46,10 @@ class Committer : public jetstream::Log::Observer {
     // Delete markers of keys that are gone go once a list of what lives is written, and that is
     // done when at least this many wait for it (and an eighth of the versions held).
     size_t min_markers_for_list = 1'000;
+    // Versions visited for a list before other work gets its turn, about 0.2 ms; and sequences in
+    // one record of it.
+    size_t survey_step = 2'000;
+    size_t max_live_per_record = jetstream::kMaxLivePerRecord;
   };
 
   // Told on the engine thread, in order of revision, after the store shows it to readers.
@@ -107,6 +112,8 @@ class Committer : public jetstream::Log::Observer {
   // before the call. Where this member alone can write, that needs no proof while it leads
   // (docs/adr/0017).
   void Barrier(DoneFn done);
+  // The same, and that the log answered after the call, where Barrier needs no proof too.
+  void RoundTrip(DoneFn done);
 
   // id 0: one is chosen. kLeaseExists. `ttl_s` is written as given: the lessor applies the minimum.
   void GrantLease(LeaseId id, int64_t ttl_s, LeaseFn done);

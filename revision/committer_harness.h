@@ -59,6 +59,8 @@ class Member {
     committer_options.member_name = name;
     committer_options.incarnation = name + "-incarnation";
     committer_options.min_markers_for_list = 4;
+    committer_options.survey_step = 3;
+    committer_options.max_live_per_record = 2;
     committer.emplace(exec, &log, &store, committer_options);
     committer->AddListener(&recorder);
     committer->Start([this](const absl::Status& why) { fatal = why; });

@@ -51,6 +51,7 @@ struct Committer::Impl {
   // Calls `run` after a barrier, or at once (deferred) if none is needed, or with the reason why
   // there is none.
   void AfterBarrier(std::function<void(absl::Status)> run);
+  void AfterRoundTrip(std::function<void(absl::Status)> run);
   // kUnavailable, kNoLeader, kStopped if this member cannot serve and has not hoped for long; OK
   // otherwise.
   [[nodiscard]] absl::Status Refusal() const;
@@ -153,6 +154,7 @@ struct Committer::Impl {
   Collector collector;
   std::unique_ptr<Replay> replay;  // until this member leads
   Replay::Result replayed;
+  StreamSeq replayed_last;  // what was told of the replay goes up to here
   SystemRecords system;
 
   std::deque<std::unique_ptr<Entry>> queue;  // not evaluated

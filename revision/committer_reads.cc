@@ -12,11 +12,19 @@ namespace jetd::revision {
 bool Committer::Impl::Alone() const { return phase == Phase::kLeading && log->exclusive(); }
 
 void Committer::Impl::AfterBarrier(std::function<void(absl::Status)> run) {
+  if (Refusal().ok() && Alone()) {
+    executor->Defer([run = std::move(run)] { run(absl::OkStatus()); });
+  } else {
+    AfterRoundTrip(std::move(run));
+  }
+}
+
+void Committer::Impl::AfterRoundTrip(std::function<void(absl::Status)> run) {
   absl::Status refusal = Refusal();
   if (refusal.ok() && reads.size() >= limits::kMaxWaitingReads) {
     refusal = MakeError(Errc::kTooManyRequests);
   }
-  if (!refusal.ok() || Alone()) {
+  if (!refusal.ok()) {
     executor->Defer([run = std::move(run), refusal] { run(refusal); });
     return;
   }
@@ -92,5 +100,7 @@ void Committer::OpenCursor(const RangeOp* op, CursorDone done) {
 }
 
 void Committer::Barrier(DoneFn done) { impl_->AfterBarrier(std::move(done)); }
+
+void Committer::RoundTrip(DoneFn done) { impl_->AfterRoundTrip(std::move(done)); }
 
 }  // namespace jetd::revision

@@ -150,15 +150,21 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
     RetryAfter(std::chrono::milliseconds(100), &Impl::StartReplay);
     return;
   }
-  log::Info("replayed {} records up to sequence {}: revision {}, {} keys, {} leases",
-            result->records, result->last.value(), store->committed().value(), store->stats().keys,
-            store->lease_count());
-  if (result->foreign > 0) {
+  // A start that waits for room replays every second, and finds the same.
+  const bool news = result->last > replayed_last || replayed_last == StreamSeq{};
+  replayed_last = result->last;
+  last_markers.clear();
+  if (news) {
+    log::Info("replayed {} records up to sequence {}: revision {}, {} keys, {} leases",
+              result->records, result->last.value(), store->committed().value(),
+              store->stats().keys, store->lease_count());
+  }
+  if (news && result->foreign > 0) {
     log::Warn("{} records in the bucket were not written by jetd; they are ignored and voided",
               result->foreign);
-    counters.foreign_records += result->foreign;
+    counters.foreign_records = result->foreign;
   }
-  for (const SeqRange& range : result->voids) {
+  for (const SeqRange& range : news ? result->voids : std::vector<SeqRange>()) {
     log::Warn("the records at {}..{} were not written to their end or by others: voiding them",
               range.first.value(), range.last.value());
   }

@@ -109,12 +109,14 @@ class Sim {
     dead_.push_back(std::move(live_[which]));
     live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(which));
     dead_.back()->committer->Stop();
-    if (embedded_ && Chance(70)) stream_.PowerCut();
+    if (embedded_ && Chance(70)) {
+      // One in three cuts leaves a hole, behind which records are there.
+      const bool holes = Chance(33);
+      stream_.PowerCut([this, holes](StreamSeq) { return holes && Chance(80); });
+    }
     // Deletions that were answered, of records that nobody can ask for any more, are forgotten.
     if (live_.empty() && Chance(50)) {
-      stream_.ReviveDeleted([this](const auto& record) {
-        return !jetstream::SubjectMatches("$KV.B._jetd.>", record.subject) && Chance(60);
-      });
+      stream_.ReviveDeleted([this](const auto&) { return Chance(60); });
     }
   }
 
@@ -168,8 +170,33 @@ class Sim {
     writes_.push_back(std::move(write));
   }
 
+  struct Lease {
+    bool granted = false;  // answered so
+    bool revoking = false;
+    bool gone = false;  // answered so
+  };
+
+  // Leases of their own: granted once, revoked once.
+  void SendLease() {
+    Member& member = Some();
+    if (leases_.empty() || Chance(50)) {
+      const int64_t id = static_cast<int64_t>(leases_.size()) + 1;
+      const auto lease = std::make_shared<Lease>();
+      leases_.push_back(lease);
+      member.committer->GrantLease(LeaseId(id), 60,
+                                   [lease](const auto& answer) { lease->granted = answer.ok(); });
+      return;
+    }
+    const size_t which = Pick(leases_.size());
+    const std::shared_ptr<Lease> lease = leases_[which];
+    if (!lease->granted || std::exchange(lease->revoking, true)) return;
+    member.committer->RevokeLease(LeaseId(static_cast<int64_t>(which) + 1),
+                                  [lease](const auto& answer) { lease->gone = answer.ok(); });
+  }
+
   void SendWrite() {
     if (Chance(15)) return SendDelete();
+    if (Chance(10)) return SendLease();
     auto write = std::make_unique<Write>();
     write->key = "k" + std::to_string(Pick(8));
     write->value = "v" + std::to_string(writes_.size());
@@ -242,6 +269,12 @@ class Sim {
         EXPECT_GE(now->mod_revision(), answered) << key << " is what it was long before";
       }
     }
+    for (size_t i = 0; i < leases_.size(); ++i) {
+      const Lease& lease = *leases_[i];
+      const bool there = fresh.store.FindLease(LeaseId(static_cast<int64_t>(i) + 1)).has_value();
+      EXPECT_FALSE(lease.gone && there) << "lease " << i + 1 << " was revoked";
+      EXPECT_FALSE(lease.granted && !lease.revoking && !there) << "lease " << i + 1 << " is lost";
+    }
     for (const auto& write : writes_) {
       if (write->is_delete) continue;
       const auto at = seen.find(write->value);
@@ -278,6 +311,7 @@ class Sim {
   int members_ = 0;
   std::vector<std::unique_ptr<Write>> writes_;
   size_t open_ = 0;
+  std::vector<std::shared_ptr<Lease>> leases_;
   std::map<std::string, Revision> newest_answered_;
   size_t acked_ = 0, failed_ = 0, reads_ = 0;
 };

@@ -24,8 +24,6 @@ namespace {
 // A list costs two bytes or so for each version that it names, a marker some two hundred: worth it
 // from a marker for eight versions on.
 constexpr size_t kVersionsPerMarker = 8;
-// Versions visited before other work gets its turn; about 0.2 ms.
-constexpr size_t kSurveyStep = 2'000;
 // What a sequence takes in a record when the listed ones lie far apart, in bytes.
 constexpr size_t kBytesPerLive = 12;
 
@@ -50,7 +48,7 @@ void Committer::Impl::SurveyIfWorthwhile() {
 
 void Committer::Impl::SurveyMore() {
   survey->timer = 0;
-  if (store->VisitVersions(&survey->next_key, kSurveyStep,
+  if (store->VisitVersions(&survey->next_key, options.survey_step,
                            [this](StreamSeq seq) { survey->list.Note(seq); })) {
     WriteLive();
     return;
@@ -61,7 +59,7 @@ void Committer::Impl::SurveyMore() {
 // One record after the other, so that clients' writes go in between.
 void Committer::Impl::WriteLive() {
   const size_t fits = std::max<size_t>(1, info.max_payload_bytes / kBytesPerLive);
-  auto record = survey->list.NextRecord(std::min(jetstream::kMaxLivePerRecord, fits));
+  auto record = survey->list.NextRecord(std::min(options.max_live_per_record, fits));
   if (!record.has_value()) {
     Collector::Batch batch;
     batch.hidden = std::move(survey->markers);

@@ -30,7 +30,7 @@ void Replay::Run(DoneFn done) {
 void Replay::Restart() {
   store_->Clear();
   result_ = Result{};
-  position_ = hole_ = StreamSeq{};
+  position_ = previous_ = applied_ = hole_ = before_hole_ = StreamSeq{};
   revision_ = Revision(1);
   term_ = term_behind_hole_ = Term{};
   group_.clear();
@@ -64,6 +64,7 @@ void Replay::ReadControl() {
           return;
         }
         tidied_ = tidied_now_;
+        terms_ = terms_now_;
         if (!error_.ok()) {
           std::exchange(done_, nullptr)(error_);
         } else {
@@ -101,7 +102,17 @@ void Replay::OnControl(const jetstream::Record& record) {
                                           "; use the jetd that wrote this bucket, or a later one"));
     return;
   }
-  for (const SeqRange& range : term->voids) AddVoid(range.first, range.last);
+  NoteVoids(record.seq, term->voids);
+  terms_now_ = std::max(terms_now_, record.seq);
+}
+
+// Voids that the first reading did not know of may name what was applied, or what would have kept
+// another record from being applied and is removed by now.
+void Replay::NoteVoids(StreamSeq term, const std::vector<SeqRange>& voids) {
+  for (const SeqRange& range : voids) {
+    AddVoid(range.first, range.last);
+    if (term > terms_ && range.first <= applied_) tidied_now_ = std::max(tidied_now_, term);
+  }
 }
 
 void Replay::AddVoid(StreamSeq first, StreamSeq last) {
@@ -125,6 +136,7 @@ void Replay::NoteTidying(StreamSeq seq, Kind kind) {
 
 // R8. jetd's other records are not listed: each is superseded by a newer one of its kind.
 bool Replay::CameBack(const Held& held) const {
+  if (on_judged_) return false;  // what was, not what is, is asked for
   return (held.kind == Kind::kKey || held.kind == Kind::kLease) && live_.Dead(held.seq);
 }
 
@@ -166,7 +178,7 @@ std::optional<Replay::Held> Replay::Decode(const jetstream::Record& record) cons
 
 void Replay::OnRecord(const jetstream::Record& record) {
   if (record.seq <= position_ || !error_.ok()) return;
-  position_ = record.seq;
+  previous_ = std::exchange(position_, record.seq);
   ++result_.records;
   std::optional<Held> held = Decode(record);
   if (held.has_value()) NoteTidying(held->seq, held->kind);
@@ -191,7 +203,10 @@ void Replay::OnRecord(const jetstream::Record& record) {
 void Replay::OnForeign(StreamSeq seq) {
   ++result_.foreign;
   // A group that is not whole by now never will be.
-  if (hole_ == StreamSeq{}) hole_ = group_.empty() ? seq : group_.front().seq;
+  if (hole_ == StreamSeq{}) {
+    hole_ = group_.empty() ? seq : group_.front().seq;
+    before_hole_ = hole_.Prev();
+  }
   for (const Held& one : std::exchange(group_, {})) {
     Judge(one, Verdict::kVoid);
     behind_hole_.push_back(one.seq);
@@ -207,6 +222,7 @@ void Replay::Broken(StreamSeq at, const std::string& what) {
   if (log_->exclusive()) {
     // Nothing behind a hole was ever answered: answers wait for the sync of all before them.
     hole_ = at;
+    before_hole_ = at == position_ ? previous_ : at.Prev();
     group_.clear();
     return;
   }
@@ -218,25 +234,29 @@ void Replay::Broken(StreamSeq at, const std::string& what) {
 void Replay::CheckBehindHole(const Held& held) {
   if (!log_->exclusive()) return;
   const bool led = term_behind_hole_ != Term{} && held.header.term >= term_behind_hole_;
-  bool listed = false;  // a list speaks of what was safe when it was written
-  if (held.kind == Kind::kLive) {
-    const auto live = DecodeLive(held.payload);
-    listed = live.ok() && live->range.last >= hole_;
-  }
-  if (!led && !listed && held.kind != Kind::kCompact) return;
+  if (!led && !ListsLost(held) && held.kind != Kind::kCompact) return;
   error_ = MakeError(
       Errc::kCorrupt,
       Cat("records before sequence ", hole_.value(), " are missing, and the one at ",
           held.seq.value(), " shows that they were safe; restore the data folder from a backup"));
 }
 
+// A list speaks of what was safe when it was written: of records from the hole on, or of one in it.
+bool Replay::ListsLost(const Held& held) const {
+  if (held.kind != Kind::kLive) return false;
+  const auto list = DecodeLive(held.payload);
+  if (!list.ok()) return false;
+  return list->range.last >= hole_ ||
+         std::any_of(list->live.begin(), list->live.end(),
+                     [this](StreamSeq seq) { return seq > before_hole_ && seq < hole_; });
+}
+
 // `first` opens a group, or stands alone. Above the compact revision a key's record must carry the
-// next revision (R3).
+// next revision (R3), and jetd's own one that is known.
 bool Replay::CheckRevision(const Held& first) {
-  if (first.kind != Kind::kKey) return true;
-  if (first.header.revision <= compacted_) return true;
   const Revision before = std::max(revision_, compacted_);
-  if (first.header.revision == before.Next()) return true;
+  if (first.header.revision <= (first.kind == Kind::kKey ? compacted_ : before)) return true;
+  if (first.kind == Kind::kKey && first.header.revision == before.Next()) return true;
   Broken(first.seq, Cat("revision ", std::to_string(first.header.revision.value()), " follows ",
                         std::to_string(before.value())));
   return false;
@@ -296,7 +316,7 @@ void Replay::OnTerm(const Held& held) {
     return;
   }
   // It may be newer than the first reading: what it voids was cut short right before it.
-  for (const SeqRange& range : term->voids) AddVoid(range.first, range.last);
+  NoteVoids(held.seq, term->voids);
   if (!group_.empty()) {
     if (!IsVoid(group_.front().seq)) {
       Broken(group_.front().seq, "a transaction was cut short, and no term record voids it");
@@ -306,6 +326,12 @@ void Replay::OnTerm(const Held& held) {
       Judge(one, Verdict::kVoid);
       result_.dead.push_back(one.seq);
     }
+  }
+  if (hole_ == StreamSeq{} && !CheckRevision(held)) {
+    // Missing records lie before it. Whether its leader got to lead, what follows shows.
+    term_behind_hole_ = term->term;
+    behind_hole_.push_back(held.seq);
+    return;
   }
   Judge(held, Verdict::kCounts);
   if (hole_ != StreamSeq{}) {
@@ -330,6 +356,7 @@ void Replay::OnTerm(const Held& held) {
 }
 
 void Replay::Apply(const Held& held) {
+  applied_ = held.seq;
   Judge(held, Verdict::kCounts);
   if (held.kind == Kind::kKey) {
     store_->Restore(held.kv);

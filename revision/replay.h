@@ -60,10 +60,11 @@ struct SystemRecords {
 //       and so all before it, was synced). Then it was no power cut: the disk lost what it had
 //       promised to hold.
 //
-// A leader that is still there may compact while its successor reads: then a value may have been
-// read before it was removed, and what hid it was removed before it was read. Whoever removes wrote
-// a compaction record or a list before. So a reading counts only if none came since the first of
-// its two readings; otherwise all is read anew, into an empty store.
+// A leader that is still there may remove records while its successor reads: then a value may have
+// been read before it was removed, and what hid it was removed before it was read. Whoever removes
+// wrote a compaction record, a list, or a term record with voids before. So a reading counts only
+// if none of the first two, and no void of what was applied, came since the first of its two
+// readings; otherwise all is read anew, into an empty store.
 //
 // Run may be called again, after an error of the connection or because the stream has grown before
 // its caller could take over: it goes on where it stopped.
@@ -96,8 +97,9 @@ class Replay {
   };
   enum class Verdict { kCounts, kVoid };
   // Told of each record when the rules have judged it: those of a transaction one after the other
-  // when it is whole. One that is undecided at the end is not told, nor is what came back (R8).
-  // With it, a reading that would have to begin anew is an error instead, kUnavailable.
+  // when it is whole. One that is undecided at the end is not told. Who asks for it wants what was,
+  // not what is: R8 is not applied, so the store may hold what came back. And a reading that would
+  // have to begin anew is an error instead, kUnavailable.
   using JudgedFn = std::function<void(const Held& held, Verdict verdict)>;
 
   Replay(jetstream::Log* log, const jetstream::SubjectCodec* codec, Store* store);
@@ -124,6 +126,8 @@ class Replay {
   void ApplySystem(const Held& held);
   bool CheckRevision(const Held& first);
   void CheckBehindHole(const Held& held);
+  [[nodiscard]] bool ListsLost(const Held& held) const;
+  void NoteVoids(StreamSeq term, const std::vector<jetstream::SeqRange>& voids);
   void Broken(StreamSeq at, const std::string& what);
   void AddVoid(StreamSeq first, StreamSeq last);
   [[nodiscard]] bool IsVoid(StreamSeq seq);
@@ -145,12 +149,17 @@ class Replay {
   LiveList live_;
   StreamSeq tidied_;                    // newest compaction record or list, first reading
   StreamSeq tidied_now_;                // the same as the reading under way finds it
+  StreamSeq terms_;                     // newest term record, first reading
+  StreamSeq terms_now_;                 // the same as the reading under way finds it
   StreamSeq position_;                  // all at or below was looked at
+  StreamSeq previous_;                  // the record before that
+  StreamSeq applied_;                   // the newest record that counted
   Revision revision_{1};                // newest applied
   Term term_;                           // highest of all records so far
   std::vector<Held> group_;             // that is not whole yet
   std::vector<StreamSeq> behind_hole_;  // records that hole_ makes void
   StreamSeq hole_;                      // not 0: everything from here on counts as void
+  StreamSeq before_hole_;               // the last record in front of it
   Term term_behind_hole_;               // first of a term record there that does not void it
 };
 

@@ -206,6 +206,7 @@ TEST_F(ReplayTest, R8WhatAListLeavesOutIsNotThere) {
   LiveAt(5, {stays}, 4);
   stream_.Delete(hides);  // and "back" came back
   Key("later", 5);
+  judge_ = false;
   const auto result = Run();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(Has("back"));
@@ -315,6 +316,123 @@ TEST_F(ReplayTest, R7ACompactionBehindTheHoleProvesThatWhatIsMissingWasSafe) {
   Key("b", 4);
   CompactAt(2, 4);
   EXPECT_EQ(GetErrc(Run(/*exclusive=*/true).status()), Errc::kCorrupt);
+}
+
+// What was, not what is: history has it, and what hid it too.
+TEST_F(ReplayTest, R8IsNotForHistory) {
+  TermAt(1, 1);
+  Key("k", 2);
+  Gone("k", 3);
+  Key("last", 4);
+  CompactAt(4, 4);
+  LiveAt(5, {StreamSeq(4)}, 4);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(judged_, "1 2 3 4 5 6 ");
+}
+
+// A record of jetd's own says which revision was the newest before it.
+TEST_F(ReplayTest, R3ALeaseOrTermRecordHidesNoHole) {
+  auto lease = [this](int64_t rev) {
+    RecordHeader header{.revision = Revision(rev), .term = Term(1)};
+    Append(codec_.LeaseSubject(LeaseId(7)), EncodeHeader(header),
+           jetstream::EncodeLease({.ttl_s = 60, .granted_ms = 1}));
+  };
+  TermAt(1, 1);
+  Key("a", 2);
+  lease(3);
+  Key("b", 4);
+  EXPECT_EQ(GetErrc(Run().status()), Errc::kCorrupt);
+  store_.Clear();
+  const auto embedded = Run(/*exclusive=*/true);
+  ASSERT_TRUE(embedded.ok()) << embedded.status();
+  EXPECT_EQ(embedded->voids, (Ranges{{StreamSeq(3), StreamSeq(4)}}));
+  EXPECT_EQ(store_.committed(), Revision(2));
+
+  stream_.Recreate(2);
+  store_.Clear();
+  TermAt(1, 1);
+  Key("a", 2);
+  TermAt(2, 3);
+  EXPECT_EQ(GetErrc(Run().status()), Errc::kCorrupt);
+  store_.Clear();
+  const auto not_led = Run(/*exclusive=*/true);
+  ASSERT_TRUE(not_led.ok()) << not_led.status();
+  EXPECT_EQ(not_led->voids, (Ranges{{StreamSeq(3), StreamSeq(3)}}));
+  Key("b", 4, 1, 1, 2);
+  store_.Clear();
+  EXPECT_EQ(GetErrc(Run(/*exclusive=*/true).status()), Errc::kCorrupt) << "it led, so 3 was safe";
+}
+
+TEST_F(ReplayTest, R7AListFromBehindTheHoleProvesThatWhatIsMissingWasSafe) {
+  TermAt(1, 1);
+  Key("a", 2);
+  Key("b", 4);
+  LiveAt(3, {StreamSeq(1)}, 4);
+  EXPECT_EQ(GetErrc(Run(/*exclusive=*/true).status()), Errc::kCorrupt);
+}
+
+TEST_F(ReplayTest, R7AListThatNamesWhatIsMissingProvesThatItWasSafe) {
+  TermAt(1, 1);
+  Key("a", 2);
+  const StreamSeq lost = Key("lost", 3);
+  Key("b", 4);
+  LiveAt(3, {StreamSeq(2), lost}, 4);
+  Key("c", 5);
+  stream_.Delete(lost);
+  EXPECT_EQ(GetErrc(Run(/*exclusive=*/true).status()), Errc::kCorrupt);
+}
+
+TEST_F(ReplayTest, R7AListOfWhatLiesBeforeTheHoleProvesNothing) {
+  TermAt(1, 1);
+  Key("a", 2);
+  const StreamSeq lost = Key("lost", 3);
+  Key("b", 4);
+  LiveAt(2, {StreamSeq(2)}, 4);
+  stream_.Delete(lost);
+  const auto result = Run(/*exclusive=*/true);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(store_.committed(), Revision(2));
+}
+
+// The leader voids a foreign record and what lies behind it, and removes them, while another member
+// reads: at every moment of the reading.
+TEST_F(ReplayTest, VoidsWhileItReadsAreSeen) {
+  for (uint64_t moment = 1; moment <= 5; ++moment) {
+    SCOPED_TRACE(moment);
+    stream_.Recreate(static_cast<int64_t>(moment));
+    store_.Clear();
+    TermAt(1, 1);
+    Key("a", 2);
+    const StreamSeq foreign = Append(codec_.EncodeKey("x"), "", "x");
+    const StreamSeq behind = Key("phantom", 3);
+    Append(codec_.BarrierSubject(),
+           jetstream::EncodeHeader({.revision = Revision(2), .term = Term(1)}), "");
+    MemoryLog::Options options;
+    options.read_batch = 1;
+    WatchedLog log(&exec_, &stream_, options);
+    log.before_record = [&, once = false](StreamSeq seq) mutable {
+      if (seq != StreamSeq(moment) || std::exchange(once, true)) return;
+      TermAt(2, 2, {{foreign, StreamSeq(5)}});
+      stream_.Delete(foreign);
+      Key("b", 3, 1, 1, 2);
+    };
+    jetstream::SilentObserver observer;
+    log.Open(&observer, [](const absl::Status&) {});
+    exec_.RunDeferred();
+    Replay replay(&log, &codec_, &store_);
+    StreamSeq last;
+    while (last < stream_.last()) {
+      std::optional<absl::StatusOr<Replay::Result>> result;
+      replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
+      exec_.Advance(std::chrono::seconds(1));
+      ASSERT_TRUE(result.has_value() && result->ok()) << result->status();
+      last = (*result)->last;
+    }
+    log.Close();
+    EXPECT_FALSE(Has("phantom")) << behind;
+    EXPECT_TRUE(Has("a") && Has("b"));
+    EXPECT_EQ(store_.committed(), Revision(3));
+  }
 }
 
 TEST_F(ReplayTest, R3BelowTheCompactRevisionPartsMayBeGone) {
