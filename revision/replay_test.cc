@@ -15,120 +15,15 @@
 #include "jetstream/memory_log.h"
 #include "jetstream/memory_stream.h"
 #include "jetstream/silent_observer.h"
+#include "revision/replay_harness.h"
 
 namespace jetd::revision {
 namespace {
 
 using jetstream::MemoryLog;
-using jetstream::MemoryStream;
 using jetstream::RecordHeader;
 using jetstream::SeqRange;
 using jetstream::SilentObserver;
-
-// A log whose records may be told of before they are handed over: what happens elsewhere meanwhile.
-class WatchedLog : public MemoryLog {
- public:
-  using MemoryLog::MemoryLog;
-  void Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) override {
-    const bool all = options.subjects.empty();
-    MemoryLog::Read(
-        options,
-        [this, all, on_record = std::move(on_record)](const jetstream::Record& record) {
-          if (all && before_record) before_record(record.seq);
-          on_record(record);
-        },
-        std::move(done));
-  }
-  std::function<void(StreamSeq)> before_record;
-};
-
-class ReplayTest : public ::testing::Test {
- protected:
-  // Record of a key: revision `rev`, number i of n.
-  StreamSeq Key(const std::string& key, int64_t rev, uint32_t i = 1, uint32_t n = 1,
-                uint64_t term = 1) {
-    RecordHeader header{.revision = Revision(rev),
-                        .create_revision = Revision(rev),
-                        .version = 1,
-                        .lease = LeaseId{},
-                        .index = i,
-                        .count = n,
-                        .term = Term(term)};
-    return Append(codec_.EncodeKey(key), EncodeHeader(header), "v" + std::to_string(rev));
-  }
-  StreamSeq TermAt(uint64_t term, int64_t rev, std::vector<SeqRange> voids = {},
-                   int format = jetstream::kFormatVersion) {
-    jetstream::TermRecord record;
-    record.format = format;
-    record.term = Term(term);
-    record.incarnation = "00112233445566778899aabbccddeeff";
-    record.voids = std::move(voids);
-    RecordHeader header;
-    header.revision = Revision(rev);
-    header.term = Term(term);
-    return Append(codec_.TermSubject(), EncodeHeader(header), EncodeTerm(record));
-  }
-  StreamSeq CompactAt(int64_t compact, int64_t rev) {
-    RecordHeader header;
-    header.revision = Revision(rev);
-    header.term = Term(1);
-    return Append(
-        codec_.CompactSubject(), EncodeHeader(header),
-        jetstream::EncodeCompact({.revision = Revision(compact), .bound = stream_.last()}));
-  }
-  StreamSeq Append(const std::string& subject, const std::string& header,
-                   const std::string& payload) {
-    return stream_.AppendForeign({.subject = subject, .header = header, .payload = payload});
-  }
-
-  // A delete marker.
-  StreamSeq Gone(const std::string& key, int64_t rev) {
-    RecordHeader header{.revision = Revision(rev), .term = Term(1)};
-    return stream_.AppendForeign({.subject = codec_.EncodeKey(key),
-                                  .header = EncodeHeader(header),
-                                  .is_delete = true,
-                                  .payload = ""});
-  }
-  StreamSeq LiveAt(uint64_t last, std::vector<StreamSeq> live, int64_t rev) {
-    RecordHeader header{.revision = Revision(rev), .term = Term(1)};
-    return Append(
-        codec_.LiveSubject(), EncodeHeader(header),
-        jetstream::EncodeLive({.range = {StreamSeq(1), StreamSeq(last)}, .live = std::move(live)}));
-  }
-
-  absl::StatusOr<Replay::Result> Run(bool exclusive = false) {
-    MemoryLog::Options options;
-    options.exclusive = exclusive;
-    options.read_batch = 1;
-    WatchedLog log(&exec_, &stream_, options);
-    log.before_record = before_record_;
-    SilentObserver observer;
-    log.Open(&observer, [](const absl::Status&) {});
-    exec_.RunDeferred();
-    Replay replay(&log, &codec_, &store_);
-    if (judge_) {
-      replay.set_on_judged([this](const Replay::Held& held, Replay::Verdict verdict) {
-        judged_ += std::to_string(held.seq.value());
-        judged_ += verdict == Replay::Verdict::kVoid ? "v " : " ";
-      });
-    }
-    std::optional<absl::StatusOr<Replay::Result>> result;
-    replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
-    exec_.Advance(std::chrono::seconds(1));
-    log.Close();
-    if (!result) return absl::InternalError("the replay did not end");
-    return *std::move(result);
-  }
-  bool Has(std::string_view key) { return bool(store_.Get(key, Store::View::kCommitted)); }
-
-  FakeExecutor exec_;
-  std::string judged_;  // sequences in the order of judgement, "v" behind a void one
-  MemoryStream stream_;
-  std::function<void(StreamSeq)> before_record_;
-  bool judge_ = true;
-  jetstream::SubjectCodec codec_{"B"};
-  Store store_;
-};
 
 using Ranges = std::vector<SeqRange>;
 
