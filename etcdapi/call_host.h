@@ -42,7 +42,7 @@ class CallHost {
   [[nodiscard]] size_t max_message_bytes() const { return max_message_bytes_; }
   void CallStarted() { live_.fetch_add(1, std::memory_order_relaxed); }
   void CallEnded();
-  // After this calls that come are told that the server stops.
+  // After this calls that come are told that the server stops; streams only after RefuseStreams.
   void StopServing() { serving_.store(false, std::memory_order_release); }
   [[nodiscard]] bool serving() const { return serving_.load(std::memory_order_acquire); }
   // After this no accept is renewed.
@@ -58,6 +58,8 @@ class CallHost {
   // Calls `fn` for each open stream; it may end them.
   void ForEachStream(const std::function<void(StreamCall*)>& fn);
   [[nodiscard]] size_t streams() const { return streams_.size(); }
+  void RefuseStreams() { refuses_streams_ = true; }
+  [[nodiscard]] bool refuses_streams() const { return refuses_streams_; }
 
  private:
   // Constant.
@@ -76,6 +78,7 @@ class CallHost {
 
   // The engine thread's.
   std::vector<StreamCall*> streams_;
+  bool refuses_streams_ = false;
 };
 
 // True if the client wants an error rather than an answer of a member without a leader (metadata

@@ -61,6 +61,9 @@ int ClampToInt(std::chrono::milliseconds value) {
   return static_cast<int>(std::min<int64_t>(value.count(), std::numeric_limits<int>::max()));
 }
 
+// From the call of gRPC's Shutdown until its clients are told, with room.
+constexpr std::chrono::milliseconds kGoAwayLead{20};
+
 void Drain(grpc::ServerCompletionQueue* queue) {
   void* tag = nullptr;
   bool ok = false;
@@ -217,13 +220,26 @@ void Server::TellLeader(bool has_leader) {
 void Server::Stop() {
   if (!thread_.joinable()) return;
   // gRPC cancels calls that arrive once it shuts down, and a client takes "cancelled" for its own
-  // decision. So for a moment calls are still accepted, and told to go elsewhere.
+  // decision. So for a moment calls are still accepted, and told to go elsewhere. Streams that come
+  // back on the same connection are kept waiting: told at once, they would come again and again,
+  // also in the moment of the shutdown. They hear after it, when the client knows that this
+  // connection is over.
   host_->StopServing();
-  loop_->Post([host = host_.get()] {
+  const auto end_streams = [host = host_.get()] {
     host->ForEachStream([](StreamCall* stream) { stream->Finish(ToGrpc(Refusal::kStopped)); });
-  });
+  };
+  loop_->Post(end_streams);
   std::this_thread::sleep_for(options_.stop_linger);
+  std::promise<void> ended;
+  loop_->Post([this, end_streams, &ended] {
+    loop_->RunAfter(kGoAwayLead, [this, end_streams, &ended] {
+      host_->RefuseStreams();
+      end_streams();
+      ended.set_value();
+    });
+  });
   server_->Shutdown(std::chrono::system_clock::now() + options_.stop_grace);
+  ended.get_future().wait();
   host_->StopAccepting();
   host_->WaitUntilNoCalls();
   // A call may have been accepted at the last moment and still be in the queue.

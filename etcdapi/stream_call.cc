@@ -48,8 +48,8 @@ void StreamCall::AcceptEvent(bool /*ok*/) {
   requires_leader_ = RequiresLeader(context_);
   host_->AddStream(this);
   if (!host_->serving()) {
-    Finish(ToGrpc(Refusal::kStopped));
-    return;
+    if (host_->refuses_streams()) Finish(ToGrpc(Refusal::kStopped));
+    return;  // otherwise Server::Stop ends it
   }
   if (requires_leader_ && !host_->has_leader()) {
     Finish(ToGrpc(Refusal::kNoLeader));

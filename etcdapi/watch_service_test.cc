@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/watch_service.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/etcdpb/rpc.grpc.pb.h"
@@ -169,6 +171,31 @@ TEST_F(WatchServiceTest, EndsWithTheServer) {
   const grpc::Status status = stream_->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(status.error_message(), "etcdserver: server stopped");
+  finished_ = true;
+}
+
+// A client takes "cancelled" for its own decision, and gives the watch up.
+TEST_F(WatchServiceTest, ComesBackToAServerThatStopsAndIsNotCancelled) {
+  std::vector<std::thread> clients;
+  std::atomic<int> watching{0};
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([&] {
+      grpc::Status status;
+      do {
+        grpc::ClientContext context;
+        const auto stream = watch_->Watch(&context);
+        stream->Write(Create("a"));
+        WatchResponse response;
+        while (stream->Read(&response)) ++watching;
+        status = stream->Finish();
+        EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+      } while (status.error_message() == "etcdserver: server stopped");
+    });
+  }
+  while (watching < 8) std::this_thread::yield();
+  server_.Stop();
+  for (auto& client : clients) client.join();
+  EXPECT_EQ(stream_->Finish().error_message(), "etcdserver: server stopped");
   finished_ = true;
 }
 
