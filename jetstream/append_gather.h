@@ -43,10 +43,9 @@ class AppendGather {
     syncing_ = true;
     company_ = records >= kCompany;
   }
-  // Sends what has waited.
+  // Sends what has waited. Nothing happens if no sync has begun.
   void OnSyncDone() {
-    syncing_ = false;
-    Send();
+    if (std::exchange(syncing_, false)) Send();
   }
   void OnAppend(size_t bytes) {
     ++records_;

@@ -280,6 +280,7 @@ void NatsConnection::Unsubscribe(uint64_t subscription) {
 void NatsConnection::Publish(const std::string& subject, const std::string& reply,
                              std::string_view payload, std::span<const HeaderLine> headers) {
   if (stopped_) return;
+  ++published_;
   const auto size = static_cast<int>(payload.size());
   if (headers.empty()) {
     if (reply.empty()) {
@@ -300,6 +301,7 @@ void NatsConnection::Publish(const std::string& subject, const std::string& repl
 }
 
 void NatsConnection::Flush() {
+  published_ = 0;
   if (stopped_ || watching_writes_ || link_->closed.load()) return;
   if (!link_->wants_flush.exchange(false)) return;
   if (natsConnection_Buffered(nc_) > 0) natsConnection_ProcessWriteEvent(nc_);

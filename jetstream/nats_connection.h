@@ -80,6 +80,8 @@ class NatsConnection {
   void Publish(const std::string& subject, const std::string& reply, std::string_view payload,
                std::span<const HeaderLine> headers = {});
   void Flush();
+  // How many messages were published since the last Flush.
+  [[nodiscard]] size_t published() const { return published_; }
 
  private:
   struct Subscription;
@@ -108,6 +110,7 @@ class NatsConnection {
   bool stopped_ = false;
   bool draining_ = false;
   bool watching_writes_ = false;
+  size_t published_ = 0;
   ClosedFn on_closed_;
   uint64_t next_subscription_ = 1;
   MessageBin bin_;  // of what was sent and what was delivered

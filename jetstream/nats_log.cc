@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "jetstream/append_chain.h"
+#include "jetstream/append_gather.h"
 #include "jetstream/long_subject.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_reader.h"
@@ -66,6 +67,7 @@ std::vector<std::string> WarningsOf(const LogInfo& info) {
 // Everything that belongs to one connection.
 struct NatsLog::Session {
   std::unique_ptr<NatsConnection> connection;
+  std::unique_ptr<AppendGather> gather;
   std::unique_ptr<NatsApi> api;
   std::unique_ptr<AppendChain> chain;
   std::unique_ptr<NatsRecords> records;
@@ -77,6 +79,7 @@ struct NatsLog::Session {
   // After this nothing of it calls anybody.
   void Drop() {
     connection->Stop();
+    gather.reset();
     for (const auto& reader : readers) reader->Drop();
     if (records != nullptr) records->Drop();
     if (chain != nullptr) chain->Drop();
@@ -170,6 +173,7 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
   session_ = std::make_unique<Session>();
   session_->connection = std::move(connection);
   NatsConnection* const nats = session_->connection.get();
+  session_->gather = std::make_unique<AppendGather>(loop_, [nats] { nats->Flush(); });
   nats->Start([this](const absl::Status& why) { EndSession(why); });
   session_->api = std::make_unique<NatsApi>(loop_, nats, prefix_, options_.answer_timeout);
   if (!options_.exclusive) {
@@ -350,7 +354,7 @@ void NatsLog::OnRound() {
       session_->reader_finished = false;
       std::erase_if(session_->readers, [](const auto& reader) { return reader->finished(); });
     }
-    session_->connection->Flush();
+    session_->gather->EndRound(session_->connection->published());
   }
   for (std::unique_ptr<Session>& retired : std::exchange(retired_, {})) {
     // Closing a connection may block; the rest goes here.
@@ -365,6 +369,7 @@ void NatsLog::Append(StreamSeq predicted, const NewRecord& record) {
   JETD_CHECK(record.payload.size() <= info_.max_payload_bytes)
       << "payload of " << record.payload.size() << " bytes";
   session_->chain->Append(predicted, record);
+  session_->gather->OnAppend(record.payload.size());
 }
 
 void NatsLog::OnAppended(StreamSeq seq) {
@@ -391,6 +396,7 @@ void NatsLog::SyncMore() {
     if (open.expired() || session_.get() != session || !connected()) return;
     syncing_ = false;
     if (options_.durability != nullptr) NoteBlock(upto);
+    session_->gather->OnSyncDone();
     if (upto > durable_) {
       durable_ = upto;
       observer_->OnDurable(upto);
@@ -399,6 +405,7 @@ void NatsLog::SyncMore() {
     if (appended_ > durable_) RequestDurable(appended_);
   };
   if (options_.durability == nullptr) return safe();
+  session_->gather->OnSyncStarted(appended_.value() - durable_.value());
   options_.durability->SyncAppends(safe);
 }
 
