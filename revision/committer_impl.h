@@ -2,8 +2,8 @@
 //
 // The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit),
 // committer_reads.cc (barriers and ranges), committer_patience.cc (clients that wait),
-// committer_survey.cc (lists of what lives) and committer_recovery.cc (start, chain break, lost
-// connection, taking over, stepping down).
+// committer_survey.cc (lists of what lives), committer_start.cc and committer_recovery.cc (start,
+// chain break, lost connection, taking over, stepping down).
 #ifndef JETD_REVISION_COMMITTER_IMPL_H_
 #define JETD_REVISION_COMMITTER_IMPL_H_
 

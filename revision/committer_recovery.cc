@@ -128,68 +128,6 @@ void Committer::Impl::OnForeignTerm() {
   if (phase == Phase::kLeading) reads.Probe();
 }
 
-// --- start --------------------------------------------------------------------------------------
-
-void Committer::Impl::StartReplay() {
-  phase = Phase::kReplaying;
-  waiting_for = "the replay of the stream";
-  if (!replay) replay = std::make_unique<Replay>(log, &*codec, store);
-  replay->Run([this, number = ++reading](absl::StatusOr<Replay::Result> result) {
-    if (number == reading && !stopped) OnReplayed(std::move(result));
-  });
-}
-
-void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
-  if (!result.ok()) {
-    const Errc why = GetErrc(result.status());
-    if (why != Errc::kUnavailable && why != Errc::kTimeout) {
-      Fatal(result.status());
-      return;
-    }
-    waiting_for = Cat("the replay of the stream: ", MessageOf(result.status()));
-    RetryAfter(std::chrono::milliseconds(100), &Impl::StartReplay);
-    return;
-  }
-  // A start that waits for room replays every second, and finds the same.
-  const bool news = result->last > replayed_last || replayed_last == StreamSeq{};
-  replayed_last = result->last;
-  last_markers.clear();
-  if (news) {
-    log::Info("replayed {} records up to sequence {}: revision {}, {} keys, {} leases",
-              result->records, result->last.value(), store->committed().value(),
-              store->stats().keys, store->lease_count());
-  }
-  if (news && result->foreign > 0) {
-    log::Warn("{} records in the bucket were not written by jetd; they are ignored and voided",
-              result->foreign);
-    counters.foreign_records = result->foreign;
-  }
-  for (const SeqRange& range : news ? result->voids : std::vector<SeqRange>()) {
-    log::Warn("the records at {}..{} were not written to their end or by others: voiding them",
-              range.first.value(), range.last.value());
-  }
-  term = result->term;
-  system = result->system;
-  committed_seq = result->last;
-  chain.Reset(result->last);
-  std::vector<SeqRange> voids = std::move(result->voids);
-  replayed = *std::move(result);
-  AppendTerm(std::move(voids));
-}
-
-// What earlier leaders left behind; removed once this one leads.
-void Committer::Impl::CollectAtStart() {
-  Replay::Result result = std::exchange(replayed, {});
-  Collector::Batch batch;
-  batch.hidden = std::move(result.garbage.superseded);
-  batch.hidden.insert(batch.hidden.end(), result.dead.begin(), result.dead.end());
-  batch.markers = std::move(result.garbage.tombstones);
-  std::move(result.garbage.last_tombstones.begin(), result.garbage.last_tombstones.end(),
-            std::back_inserter(last_markers));
-  TakeGoneLeases(&batch);
-  if (!batch.hidden.empty() || !batch.markers.empty()) collector.Add(std::move(batch));
-}
-
 // --- taking over --------------------------------------------------------------------------------
 
 void Committer::Impl::AppendTerm(std::vector<SeqRange> voids) {
