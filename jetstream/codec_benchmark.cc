@@ -55,7 +55,7 @@ void BM_HeaderDecode(benchmark::State& state) {
   for (auto _ : state) {
     const auto header = DecodeHeader(line);
     JETD_CHECK(header.ok()) << header.status();
-    benchmark::DoNotOptimize(header->revision);
+    benchmark::DoNotOptimize(header->revision.value());
   }
 }
 BENCHMARK(BM_HeaderDecode);

@@ -102,7 +102,7 @@ BENCHMARK(BM_Get)->Args({1000, kInMemory})->Args({100000, kInMemory})->Args({100
 void BM_RangeAll(benchmark::State& state) {
   Filled filled(state.range(0), 0, state.range(1));
   for (auto _ : state) {
-    const auto result =
+    auto result =
         filled.store.Range({.keys = {"/registry/", "/registry0"}}, Store::View::kCommitted);
     benchmark::DoNotOptimize(result->kvs.data());
   }
@@ -119,7 +119,7 @@ void BM_RangePage(benchmark::State& state) {
   std::minstd_rand random(1);
   for (auto _ : state) {
     const std::string& key = filled.keys[random() % filled.keys.size()];
-    const auto result =
+    auto result =
         filled.store.Range({.keys = {key, "/registry0"}, .limit = 500}, Store::View::kCommitted);
     benchmark::DoNotOptimize(result->count);
   }
@@ -130,7 +130,7 @@ BENCHMARK(BM_RangePage)->Arg(kInMemory)->Arg(kInFiles);
 void BM_Count(benchmark::State& state) {
   Filled filled(state.range(0));
   for (auto _ : state) {
-    const auto result =
+    auto result =
         filled.store.Range({.keys = {"", kFromKey}, .count_only = true}, Store::View::kCommitted);
     benchmark::DoNotOptimize(result->count);
   }
