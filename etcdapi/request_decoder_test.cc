@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "base/limits.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
@@ -12,6 +11,15 @@ namespace jetd::etcdapi {
 namespace {
 
 using etcdserverpb::Compare;
+
+// Abseil's differs between Debian 12 and 13.
+std::string BytesOf(const std::string& hex) {
+  std::string bytes;
+  for (size_t at = 0; at < hex.size(); at += 2) {
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(at, 2), nullptr, 16)));
+  }
+  return bytes;
+}
 
 grpc::ByteBuffer BufferOf(const std::string& bytes, size_t pieces = 1) {
   std::vector<grpc::Slice> slices;
@@ -29,7 +37,7 @@ struct BadCase {
 class MalformedTest : public ::testing::TestWithParam<BadCase> {};
 
 TEST_P(MalformedTest, HasEtcdsText) {
-  const std::string bytes = absl::HexStringToBytes(GetParam().hex);
+  const std::string bytes = BytesOf(GetParam().hex);
   etcdserverpb::RangeRequest request;
   const grpc::Status status = ParseRequest(BufferOf(bytes), &request);
   const std::string error = GetParam().error;
@@ -61,18 +69,17 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(RequestDecoderTest, FindsErrorsInsideTransactions) {
   etcdserverpb::TxnRequest request;
-  const grpc::Status status =
-      ParseRequest(BufferOf(absl::HexStringToBytes("12040a020801")), &request);
+  const grpc::Status status = ParseRequest(BufferOf(BytesOf("12040a020801")), &request);
   EXPECT_EQ(status.error_message(),
             "grpc: error unmarshalling request: proto: wrong wireType = 0 for field Key");
 }
 
 TEST(RequestDecoderTest, NamesFieldsAsGoDoes) {
   etcdserverpb::LeaseGrantRequest grant;
-  EXPECT_EQ(ParseRequest(BufferOf(absl::HexStringToBytes("0aff")), &grant).error_message(),
+  EXPECT_EQ(ParseRequest(BufferOf(BytesOf("0aff")), &grant).error_message(),
             "grpc: error unmarshalling request: proto: wrong wireType = 2 for field TTL");
   etcdserverpb::RangeRequest range;
-  EXPECT_EQ(ParseRequest(BufferOf(absl::HexStringToBytes("1001")), &range).error_message(),
+  EXPECT_EQ(ParseRequest(BufferOf(BytesOf("1001")), &range).error_message(),
             "grpc: error unmarshalling request: proto: wrong wireType = 0 for field RangeEnd");
 }
 
