@@ -11,6 +11,7 @@
 // Half of the runs keep most values in files. A linearizable read, through any of them, must show
 // every write that was answered before it was asked. A failing seed repeats exactly:
 // JETD_SIM_SEED=<seed>.
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <memory>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/progress_ticker.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 

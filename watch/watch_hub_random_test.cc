@@ -3,6 +3,7 @@
 // The hub against a model that says exactly what each watcher must get. A seed draws commits of one
 // or more keys, watchers that open anywhere in the past, now or in the future, clients that read
 // slowly, progress requests, cancels and compactions; with values in files or in memory.
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <random>

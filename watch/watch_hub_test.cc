@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/watch_hub.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 

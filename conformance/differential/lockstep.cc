@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/differential/lockstep.h"
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <optional>

@@ -2,6 +2,7 @@
 //
 // The two checkers of answers: a good history is accepted, each kind of bad one refused, and on
 // small random histories both say what a judge says that tries every order.
+#include <algorithm>
 #include <random>
 #include <string>
 

@@ -3,6 +3,7 @@
 // passes them too, which shows that the tests ask for what etcd does.
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <fstream>
