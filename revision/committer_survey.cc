@@ -2,9 +2,8 @@
 //
 // Lists of what lives in the stream, after which the last delete markers may go (docs/adr/0019):
 //
-//   visit the store, a step at a time  ->  write the list  ->  it is safe: remove the markers and
-//   the
-//                                                              list before it
+//   visit the store, a step at a time  ->  write the list  ->  once it is safe, remove the markers
+//                                                              and the list before it
 //
 // Whatever happens in between, a list that is written says nothing wrong: of what was committed
 // when it was begun, it leaves out only what a committed compaction had removed by then or

@@ -118,6 +118,26 @@ class ReplayTest : public ::testing::Test {
     if (!result) return absl::InternalError("the replay did not end");
     return *std::move(result);
   }
+  // As the committer does: what was appended meanwhile is read before it may take over.
+  void RunToTheEnd() {
+    jetstream::MemoryLog::Options options;
+    options.read_batch = 1;
+    WatchedLog log(&exec_, &stream_, options);
+    log.before_record = before_record_;
+    jetstream::SilentObserver observer;
+    log.Open(&observer, [](const absl::Status&) {});
+    exec_.RunDeferred();
+    Replay replay(&log, &codec_, &store_);
+    StreamSeq last;
+    while (last < stream_.last()) {
+      std::optional<absl::StatusOr<Replay::Result>> result;
+      replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
+      exec_.Advance(std::chrono::seconds(1));
+      ASSERT_TRUE(result.has_value() && result->ok()) << result->status();
+      last = (*result)->last;
+    }
+    log.Close();
+  }
   bool Has(std::string_view key) { return bool(store_.Get(key, Store::View::kCommitted)); }
 
   FakeExecutor exec_;

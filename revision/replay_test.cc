@@ -130,24 +130,7 @@ TEST_F(ReplayTest, RemovalWhileItReadsBringsNothingBack) {
       stream_.Delete(value);
       stream_.Delete(marker);
     };
-    // As the committer does: what was appended meanwhile is read before it may take over.
-    MemoryLog::Options options;
-    options.read_batch = 1;
-    WatchedLog log(&exec_, &stream_, options);
-    log.before_record = before_record_;
-    SilentObserver observer;
-    log.Open(&observer, [](const absl::Status&) {});
-    exec_.RunDeferred();
-    Replay replay(&log, &codec_, &store_);
-    StreamSeq last;
-    while (last < stream_.last()) {
-      std::optional<absl::StatusOr<Replay::Result>> result;
-      replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
-      exec_.Advance(std::chrono::seconds(1));
-      ASSERT_TRUE(result.has_value() && result->ok()) << result->status();
-      last = (*result)->last;
-    }
-    log.Close();
+    ASSERT_NO_FATAL_FAILURE(RunToTheEnd());
     EXPECT_FALSE(Has("gone"));
     EXPECT_TRUE(Has("stays") && Has("more") && Has("last"));
     EXPECT_EQ(store_.compacted(), Revision(6));
@@ -302,28 +285,13 @@ TEST_F(ReplayTest, VoidsWhileItReadsAreSeen) {
     const StreamSeq behind = Key("phantom", 3);
     Append(codec_.BarrierSubject(),
            jetstream::EncodeHeader({.revision = Revision(2), .term = Term(1)}), "");
-    MemoryLog::Options options;
-    options.read_batch = 1;
-    WatchedLog log(&exec_, &stream_, options);
-    log.before_record = [&, once = false](StreamSeq seq) mutable {
+    before_record_ = [&, once = false](StreamSeq seq) mutable {
       if (seq != StreamSeq(moment) || std::exchange(once, true)) return;
       TermAt(2, 2, {{foreign, StreamSeq(5)}});
       stream_.Delete(foreign);
       Key("b", 3, 1, 1, 2);
     };
-    jetstream::SilentObserver observer;
-    log.Open(&observer, [](const absl::Status&) {});
-    exec_.RunDeferred();
-    Replay replay(&log, &codec_, &store_);
-    StreamSeq last;
-    while (last < stream_.last()) {
-      std::optional<absl::StatusOr<Replay::Result>> result;
-      replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
-      exec_.Advance(std::chrono::seconds(1));
-      ASSERT_TRUE(result.has_value() && result->ok()) << result->status();
-      last = (*result)->last;
-    }
-    log.Close();
+    ASSERT_NO_FATAL_FAILURE(RunToTheEnd());
     EXPECT_FALSE(Has("phantom")) << behind;
     EXPECT_TRUE(Has("a") && Has("b"));
     EXPECT_EQ(store_.committed(), Revision(3));
