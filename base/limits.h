@@ -59,8 +59,13 @@ inline constexpr std::chrono::seconds kUnavailableAfter{5};
 
 // --- Watch ----------------------------------------------------------------------------------
 // Bytes of events in one response before it is sent; a single revision is never cut unless the
-// watch asked for fragments.
+// watch asked for fragments. The second is for a watcher that catches up, whose history etcd sends
+// in responses of any size.
 inline constexpr size_t kWatchBatchBytes = 1UL << 20;
+inline constexpr size_t kWatchCatchUpBatchBytes = 16UL << 20;
+// Bytes of events collected and of responses not yet written, of all streams together. Beyond,
+// those that catch up get responses of kWatchBatchBytes too.
+inline constexpr size_t kWatchPlentyBytes = 64UL << 20;
 // Encoded responses waiting for one slow stream. Beyond: its watchers become unsynced and catch up
 // from the store later.
 inline constexpr size_t kWatchStreamBufferBytes = 4UL << 20;

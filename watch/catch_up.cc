@@ -75,7 +75,7 @@ void CatchUp::Deliver(Revision from, Revision next) {
     served.push_back(it->second);
   }
   for (Watcher* watcher : served) {
-    if (!feed_->Emit(watcher, next.Prev())) continue;  // blocked: not ready any more
+    if (!feed_->Emit(watcher)) continue;  // blocked: not ready any more
     Remove(watcher);
     watcher->min_revision = next;
     if (newest) {

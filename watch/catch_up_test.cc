@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/catch_up.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@ namespace jetd::watch {
 namespace {
 
 TEST(CatchUpTest, AFullStreamHoldsNothingAndCatchesUp) {
-  Harness harness({.stream_buffer_bytes = 1'000, .batch_bytes = 300});
+  Harness harness({.stream_buffer_bytes = 1'000, .batch_bytes = 300, .catch_up_batch_bytes = 300});
   Client slow(&harness);
   Client quick(&harness);
   slow.Watch({.key = "a"});
@@ -68,6 +69,55 @@ TEST(CatchUpTest, CompactionOvertakesASlowStream) {
   harness.Put("quiet", "1");
   harness.Settle();
   EXPECT_EQ(Text(slow.responses.back()), "1@22 quiet=1");
+}
+
+// As etcd, which the tests of its client rely on; and a header that names the newest revision.
+TEST(CatchUpTest, TenLargeValuesComeInOneResponse) {
+  Harness harness;
+  Client client(&harness);
+  for (int i = 0; i < 10; ++i) harness.Put("a", std::string(1UL << 20, 'v'));
+  client.Watch({.key = "a", .start_revision = Revision{1}});
+  client.Take();
+  harness.Settle();
+  ASSERT_EQ(client.responses.size(), 1U);
+  EXPECT_EQ(client.responses[0].events.size(), 10U);
+  EXPECT_EQ(client.responses[0].revision, Revision{11});
+}
+
+TEST(CatchUpTest, TheHeaderNamesTheNewestWhileMoreIsToCome) {
+  Harness harness;
+  Client client(&harness);
+  for (int i = 0; i < 1'500; ++i) harness.Put("a", "v");
+  client.Watch({.key = "a", .start_revision = Revision{1}});
+  client.Take();
+  client.Drain();
+  ASSERT_GT(client.responses.size(), 1U);
+  for (const Response& response : client.responses) {
+    EXPECT_EQ(response.revision, Revision{1'501});
+  }
+}
+
+// What slow clients hold together stays bounded: with much of it waiting, responses get small.
+TEST(CatchUpTest, ManySlowOnesGetSmallResponses) {
+  Harness harness({.stream_buffer_bytes = 1'000,
+                   .batch_bytes = 300,
+                   .catch_up_batch_bytes = 10'000,
+                   .plenty_bytes = 25'000});
+  for (int i = 0; i < 200; ++i) harness.Put("a", std::string(100, 'v'));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<Client>(&harness));
+    clients.back()->Watch({.key = "a", .start_revision = Revision{1}});
+    harness.Settle();
+  }
+  for (const auto& client : clients) EXPECT_GT(client->responses.size(), 1U);
+  EXPECT_GT(clients.front()->responses[1].size_bytes(), 10'000U);
+  EXPECT_LT(clients.back()->responses[1].size_bytes(), 500U);
+  // Room again, once those before have gone.
+  for (int i = 0; i < 10; ++i) clients[i].reset();
+  clients.back()->Write();
+  harness.Settle();
+  EXPECT_GT(clients.back()->responses.back().size_bytes(), 10'000U);
 }
 
 TEST(CatchUpTest, OneNearTheEndDoesNotWaitForOneFromTheStart) {

@@ -86,13 +86,19 @@ void Feed::MoveToSynced(Watcher* watcher) {
 
 void Feed::DropCollected(Watcher* watcher) {
   watcher->events.clear();
-  watcher->event_bytes = 0;
+  held_bytes_ -= static_cast<ptrdiff_t>(std::exchange(watcher->event_bytes, 0));
   if (watcher->pending_slot == Watcher::kNowhere) return;
   pending_[watcher->pending_slot] = nullptr;
   watcher->pending_slot = Watcher::kNowhere;
 }
 
-bool Feed::Emit(Watcher* watcher, Revision header) {
+size_t Feed::BatchBytes(const Watcher& watcher) const {
+  const bool plenty = held_bytes_ < static_cast<ptrdiff_t>(options_.plenty_bytes);
+  return watcher.state == Watcher::State::kReady && plenty ? options_.catch_up_batch_bytes
+                                                           : options_.batch_bytes;
+}
+
+bool Feed::Emit(Watcher* watcher) {
   if (watcher->events.empty()) return true;
   if (watcher->stream->full()) {
     MoveBehind(watcher, watcher->events.front().kv->mod_revision());
@@ -100,7 +106,10 @@ bool Feed::Emit(Watcher* watcher, Revision header) {
   }
   Response response;
   response.watch_id = watcher->id;
-  response.revision = header;
+  // As etcd's: also while more of history is to come.
+  response.revision = watcher->state == Watcher::State::kReady
+                          ? current()
+                          : watcher->events.back().kv->mod_revision();
   response.events = std::move(watcher->events);
   stats_.events_sent += response.events.size();
   watcher->quiet = false;
@@ -117,9 +126,9 @@ bool Feed::Emit(Watcher* watcher, Revision header) {
 void Feed::Collect(Watcher* watcher, Change* change) {
   if (change->kv->tombstone() ? watcher->no_delete : watcher->no_put) return;
   const Revision revision = change->kv->mod_revision();
-  if (!watcher->events.empty() && watcher->event_bytes >= options_.batch_bytes) {
+  if (!watcher->events.empty() && watcher->event_bytes >= BatchBytes(*watcher)) {
     const Revision last = watcher->events.back().kv->mod_revision();
-    if (last != revision && !Emit(watcher, last)) return;
+    if (last != revision && !Emit(watcher)) return;
   }
   if (watcher->events.empty()) {
     if (watcher->stream->full()) {
@@ -134,7 +143,9 @@ void Feed::Collect(Watcher* watcher, Change* change) {
     change->prev = store_->Load(change->prev);
   }
   watcher->events.push_back(watcher->prev_kv ? *change : Change{change->kv, {}});
-  watcher->event_bytes += EventBytes(watcher->events.back());
+  const size_t bytes = EventBytes(watcher->events.back());
+  watcher->event_bytes += bytes;
+  held_bytes_ += static_cast<ptrdiff_t>(bytes);
 }
 
 void Feed::Publish(Revision revision, absl::Span<const Change> changes) {
@@ -170,7 +181,7 @@ void Feed::ScheduleFlush() {
 void Feed::Flush() {
   for (size_t i = 0; i < pending_.size(); ++i) {
     Watcher* watcher = pending_[i];
-    if (watcher != nullptr) Emit(watcher, watcher->events.back().kv->mod_revision());
+    if (watcher != nullptr) Emit(watcher);
   }
   if (pending_.size() >= kManyResponses) paused_until_ = executor_->Now() + kPause;
   pending_.clear();

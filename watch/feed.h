@@ -56,9 +56,8 @@ class Feed {
   void MoveBehind(Watcher* watcher, Revision from);
   // CatchUp brought it to the newest revision.
   void MoveToSynced(Watcher* watcher);
-  // Hands over what this watcher collected, with this revision in the header. False if its stream
-  // has no room: then it is blocked.
-  bool Emit(Watcher* watcher, Revision header);
+  // Hands over what this watcher collected. False if its stream has no room: then it is blocked.
+  bool Emit(Watcher* watcher);
   // Adds an event of history or of a commit, if it passes the watcher's filters. Of a cold change
   // it loads what the watcher gets, and leaves that in *change for the next one.
   void Collect(Watcher* watcher, revision::Change* change);
@@ -70,6 +69,8 @@ class Feed {
   // A stream that could not answer a progress request yet is asked again after every Flush.
   void AwaitProgress(WatchStream* stream);
   void ForgetStream(const WatchStream* stream);
+  // Bytes of delivered responses that were not written yet, more or less by so many.
+  void ChangeUnwritten(ptrdiff_t by) { held_bytes_ += by; }
 
   // The newest revision that was published; all of it is delivered or collected.
   [[nodiscard]] Revision published() const { return published_; }
@@ -91,6 +92,8 @@ class Feed {
   // Leaves all lists of its state.
   void Leave(Watcher* watcher);
   void DropCollected(Watcher* watcher);
+  // From this size on what the watcher collected is a response.
+  [[nodiscard]] size_t BatchBytes(const Watcher& watcher) const;
 
   // Constant.
   Executor* const executor_;
@@ -101,6 +104,7 @@ class Feed {
   CatchUp catch_up_;
   Revision published_;
   std::vector<Watcher*> pending_;  // with events; null where one was removed
+  ptrdiff_t held_bytes_ = 0;       // collected, or delivered and not written
   bool flush_scheduled_ = false;
   MonoTime paused_until_{0};
   std::vector<WatchStream*> awaiting_progress_;

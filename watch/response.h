@@ -15,8 +15,9 @@ namespace jetd::watch {
 // What one watch response says, before etcdapi spells it in protobuf.
 struct Response {
   WatchId watch_id;
-  // Of the header. Of a response with events: the newest revision up to which this watcher now has
-  // everything. 0 in a cancellation because of compaction, as etcd's.
+  // Of the header. Of a response with events: that of the last, or while a watcher catches up the
+  // newest of all. Of a progress response: nothing at or below it is to come. 0 in a cancellation
+  // because of compaction, as etcd's.
   Revision revision;
   bool created = false;
   bool canceled = false;

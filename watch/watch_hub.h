@@ -40,7 +40,9 @@ struct CreateRequest {
 // Guarantees, per watcher: events in order of revision, all events of a revision in one response
 // (unless it asked for fragments), none twice, none missing from start_revision on; after a
 // progress response of revision R no event at or below R. Several revisions are put into one
-// response up to kWatchBatchBytes.
+// response up to kWatchBatchBytes, for those that catch up to kWatchCatchUpBatchBytes. The header
+// of a response with events from history names the newest revision, as etcd's does, also while more
+// is to come.
 //
 // An event leaves in the engine's round in which it committed; what commits in one round leaves as
 // one response.
@@ -67,6 +69,8 @@ class WatchHub : public revision::Committer::Listener {
     std::chrono::milliseconds progress_interval = limits::kWatchProgressInterval;
     size_t stream_buffer_bytes = limits::kWatchStreamBufferBytes;
     size_t batch_bytes = limits::kWatchBatchBytes;
+    size_t catch_up_batch_bytes = limits::kWatchCatchUpBatchBytes;
+    size_t plenty_bytes = limits::kWatchPlentyBytes;
     // History read in one step of catching up.
     size_t catch_up_revisions = limits::kWatchCatchUpRevisions;
     // Fragments are cut at this size: etcd's request limit and its allowance for gRPC.

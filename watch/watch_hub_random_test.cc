@@ -179,11 +179,11 @@ class CheckedClient : public WatchHub::Sink {
     ASSERT_GE(response.revision, want->last_event);
     ASSERT_LE(response.revision, harness_->store.committed());
     if (response.fragment) return;
-    // Whole revisions: what follows is above the header.
-    want->newest = response.revision;
-    Skip(want, response.revision);
+    // Whole revisions: what follows is of a later one.
+    want->newest = want->last_event;
+    Skip(want, want->newest);
     if (want->next < history_->size()) {
-      ASSERT_GT((*history_)[want->next].kv->mod_revision(), response.revision);
+      ASSERT_GT((*history_)[want->next].kv->mod_revision(), want->newest);
     }
   }
 
@@ -206,6 +206,8 @@ class Scenario {
     options_.progress_interval = std::chrono::seconds(1);
     options_.stream_buffer_bytes = 300 + random_() % 3'000;
     options_.batch_bytes = 100 + random_() % 1'000;
+    options_.catch_up_batch_bytes = 100 + random_() % 3'000;
+    options_.plenty_bytes = random_() % 10'000;
     options_.catch_up_revisions = 1 + random_() % 40;
     options_.fragment_bytes = 100 + random_() % 400;
     harness_ = std::make_unique<Harness>(options_);

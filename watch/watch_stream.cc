@@ -32,6 +32,7 @@ WatchStream::WatchStream(Feed* feed, ProgressTicker* ticker,
 WatchStream::~WatchStream() {
   ForEachWatcher([this](Watcher* watcher) { Detach(watcher); });
   feed_->ForgetStream(this);
+  feed_->ChangeUnwritten(-static_cast<ptrdiff_t>(buffered_bytes_));
   streams_->erase(this);
 }
 
@@ -95,9 +96,7 @@ void WatchStream::Cancel(WatchId id) {
   if (watcher->state == Watcher::State::kCompacted) {
     --compacted_;
   } else {
-    if (!watcher->events.empty()) {
-      feed_->Emit(watcher, watcher->events.back().kv->mod_revision());
-    }
+    if (!watcher->events.empty()) feed_->Emit(watcher);
     Detach(watcher);
   }
   watchers_.erase(it);
@@ -183,14 +182,18 @@ void WatchStream::NotifyProgress() {
 }
 
 void WatchStream::Deliver(Response response) {
-  buffered_bytes_ += response.size_bytes();
+  const size_t bytes = response.size_bytes();
+  buffered_bytes_ += bytes;
+  feed_->ChangeUnwritten(static_cast<ptrdiff_t>(bytes));
   if (full()) was_full_ = true;
   ++feed_->stats().responses_sent;
   sink_->Deliver(std::move(response));
 }
 
 void WatchStream::Written(size_t bytes) {
-  buffered_bytes_ -= std::min(bytes, buffered_bytes_);
+  bytes = std::min(bytes, buffered_bytes_);
+  buffered_bytes_ -= bytes;
+  feed_->ChangeUnwritten(-static_cast<ptrdiff_t>(bytes));
   if (!was_full_ || buffered_bytes_ > feed_->options().stream_buffer_bytes / 2) return;
   was_full_ = false;
   ForEachWatcher([this](Watcher* watcher) {
