@@ -12,6 +12,7 @@ std::string WatchOrder::TakeEvents(const etcdserverpb::WatchResponse& response) 
   const auto note = [&](const auto&... pieces) {
     if (wrong.empty()) wrong = Cat(pieces...);
   };
+  if (!announced_) note("events before the watch was announced");
   const int64_t first = response.events(0).kv().mod_revision();
   if (first < last_ || (first == last_ && !in_fragment_)) {
     note("revision ", first, " comes after revision ", last_);
@@ -32,6 +33,7 @@ std::string WatchOrder::TakeEvents(const etcdserverpb::WatchResponse& response) 
 }
 
 std::string WatchOrder::TakeProgress(int64_t revision) {
+  if (!announced_) return "";
   progress_ = std::max(progress_, revision);
   return in_fragment_ ? Cat("progress between the fragments of revision ", last_) : "";
 }
@@ -39,6 +41,7 @@ std::string WatchOrder::TakeProgress(int64_t revision) {
 void WatchOrder::Reopen() {
   if (in_fragment_) --last_;
   in_fragment_ = false;
+  announced_ = false;
 }
 
 int64_t WatchOrder::complete() const {

@@ -19,8 +19,14 @@ std::string Take(WatchOrder& order, std::initializer_list<int64_t> revisions, in
   return order.TakeEvents(response);
 }
 
+WatchOrder Announced(int64_t start_revision) {
+  WatchOrder order(start_revision);
+  order.TakeCreated();
+  return order;
+}
+
 TEST(WatchOrderTest, AcceptsRisingRevisions) {
-  WatchOrder order(2);
+  WatchOrder order = Announced(2);
   EXPECT_EQ(order.complete(), 1);
   EXPECT_EQ(Take(order, {2, 2, 5}, 5), "");
   EXPECT_EQ(Take(order, {6}, 9), "");
@@ -31,38 +37,55 @@ TEST(WatchOrderTest, AcceptsRisingRevisions) {
 }
 
 TEST(WatchOrderTest, FindsFallingRevisions) {
-  WatchOrder order(1);
+  WatchOrder order = Announced(1);
   EXPECT_NE(Take(order, {3, 2}, 5), "");
   EXPECT_NE(Take(order, {2}, 5), "");
-  WatchOrder started(7);
+  WatchOrder started = Announced(7);
   EXPECT_NE(Take(started, {6}, 9), "");
 }
 
 TEST(WatchOrderTest, FindsARevisionInTwoResponses) {
-  WatchOrder order(1);
+  WatchOrder order = Announced(1);
   EXPECT_EQ(Take(order, {3}, 3), "");
   EXPECT_NE(Take(order, {3}, 3), "");
 }
 
 TEST(WatchOrderTest, AcceptsFragments) {
-  WatchOrder order(1);
+  WatchOrder order = Announced(1);
   EXPECT_EQ(Take(order, {2, 3}, 3, /*fragment=*/true), "");
   EXPECT_EQ(order.complete(), 2);
   EXPECT_EQ(Take(order, {3}, 3), "");
   EXPECT_EQ(order.complete(), 3);
   EXPECT_EQ(Take(order, {4}, 4, /*fragment=*/true), "");
   order.Reopen();
+  order.TakeCreated();
   EXPECT_EQ(Take(order, {4}, 4), "");
 }
 
 TEST(WatchOrderTest, FindsAnEventAfterItsProgress) {
-  WatchOrder order(1);
+  WatchOrder order = Announced(1);
   EXPECT_EQ(order.TakeProgress(4), "");
   EXPECT_NE(Take(order, {4}, 5), "");
 }
 
-TEST(WatchOrderTest, FindsAHeaderOlderThanItsEvents) {
+TEST(WatchOrderTest, ProgressBeforeTheAnnouncementSaysNothing) {
   WatchOrder order(1);
+  EXPECT_EQ(order.TakeProgress(4), "");
+  EXPECT_EQ(order.complete(), 0);
+  order.TakeCreated();
+  EXPECT_EQ(Take(order, {2}, 4), "");
+  order.Reopen();
+  EXPECT_EQ(order.TakeProgress(4), "");
+  EXPECT_EQ(order.complete(), 2);
+}
+
+TEST(WatchOrderTest, FindsEventsBeforeTheAnnouncement) {
+  WatchOrder order(1);
+  EXPECT_NE(Take(order, {2}, 4), "");
+}
+
+TEST(WatchOrderTest, FindsAHeaderOlderThanItsEvents) {
+  WatchOrder order = Announced(1);
   EXPECT_NE(Take(order, {4}, 3), "");
 }
 

@@ -34,6 +34,7 @@ void WatchFollower::Run() {
   JETD_CHECK(client.ok()) << client.status();
   while (!stop_) {
     const auto stream = (*client)->OpenWatch();
+    order_.Reopen();
     ++streams_;
     pb::WatchRequest request;
     pb::WatchCreateRequest& create = *request.mutable_create_request();
@@ -59,7 +60,10 @@ bool WatchFollower::Take(const pb::WatchResponse& response) {
     return false;
   }
   if (response.events().empty()) {
-    if (response.created()) return true;
+    if (response.created()) {
+      order_.TakeCreated();
+      return true;
+    }
     ++progress_answers_;
     Note(order_.TakeProgress(response.header().revision()));
     return true;

@@ -101,8 +101,7 @@ bool Follower::Take(const pb::WatchResponse& response) {
     }
     return false;
   }
-  if (response.created()) return true;
-  if (response.events().empty()) {
+  if (response.events().empty() && !response.created()) {
     TakeProgress(response);
     return true;
   }
@@ -111,7 +110,11 @@ bool Follower::Take(const pb::WatchResponse& response) {
     Note(Cat("events for the watch ", response.watch_id(), ", which is not there"));
     return false;
   }
-  TakeEvents(static_cast<size_t>(watch), response);
+  if (response.created()) {
+    orders_[static_cast<size_t>(watch)].TakeCreated();
+  } else {
+    TakeEvents(static_cast<size_t>(watch), response);
+  }
   return true;
 }
 
