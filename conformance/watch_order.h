@@ -23,9 +23,9 @@ class WatchOrder {
   void TakeCreated() { announced_ = true; }
   // A response with events; "" or what is wrong with it.
   [[nodiscard]] std::string TakeEvents(const etcdserverpb::WatchResponse& response);
-  // A progress answer or notification that is for this watch. Before it was announced, progress does
-  // not speak of it: etcd answers for all watches of a stream while the announcement and the events
-  // of a new one may still wait behind the answer.
+  // A progress answer or notification that is for this watch. Before it was announced, progress
+  // does not speak of it: etcd answers for all watches of a stream while the announcement and the
+  // events of a new one may still wait behind the answer.
   [[nodiscard]] std::string TakeProgress(int64_t revision);
   // A new stream, which announces the watch anew: what was cut off in the middle of its fragments
   // comes again from its beginning. Watch again from complete() + 1.
