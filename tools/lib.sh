@@ -14,6 +14,14 @@ fail() {
   exit 1
 }
 
+# answer_help "$@": where help is asked for, prints the comment at the head of the script, and ends
+# it. For scripts to call before they do anything.
+answer_help() {
+  case " $* " in *" -h "* | *" --help "*) ;; *) return 0 ;; esac
+  awk 'NR > 2 { if (!sub(/^# ?/, "")) exit; print }' "$0"
+  exit 0
+}
+
 # run_quietly WHAT COMMAND...: nothing on success; on failure the end of the output and one line
 # that says what failed.
 run_quietly() {
