@@ -62,7 +62,7 @@ inline constexpr std::chrono::seconds kUnavailableAfter{5};
 // watch asked for fragments. The second is for a watcher that catches up, whose history etcd sends
 // in responses of any size.
 inline constexpr size_t kWatchBatchBytes = 1UL << 20;
-inline constexpr size_t kWatchCatchUpBatchBytes = 16UL << 20;
+inline constexpr size_t kWatchCatchUpBatchBytes = 12UL << 20;
 // Bytes of events collected and of responses not yet written, of all streams together. Beyond,
 // those that catch up get responses of kWatchBatchBytes too.
 inline constexpr size_t kWatchPlentyBytes = 64UL << 20;

@@ -9,6 +9,7 @@
 #include "base/etcdpb/header.pb.h"
 #include "base/loop.h"
 #include "etcdapi/answer.h"
+#include "etcdapi/hash_memory.h"
 #include "jetstream/log.h"
 #include "lease/lessor.h"
 #include "revision/committer.h"
@@ -28,6 +29,7 @@ struct Engine {
   revision::Committer* committer = nullptr;
   watch::WatchHub* hub = nullptr;
   lease::Lessor* lessor = nullptr;
+  HashMemory* hashes = nullptr;
 
   uint64_t member_id = 0;
   std::string member_name;

@@ -169,6 +169,7 @@ class Program {
   revision::Committer committer_;
   watch::WatchHub hub_;
   lease::Lessor lessor_;
+  HashMemory hashes_{&store_};
   AutoCompactor auto_compactor_;
   LeaderGuard leader_guard_;
   Engine engine_;
@@ -218,6 +219,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
   KeepValuesInFiles();
   committer_.AddListener(&hub_);
   committer_.AddListener(&lessor_);
+  committer_.AddListener(&hashes_);
   committer_.AddListener(&lookout_);
   loop_.AddRoundHook([this] { leader_guard_.Look(); });
   engine_.loop = &loop_;
@@ -226,6 +228,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
   engine_.committer = &committer_;
   engine_.hub = &hub_;
   engine_.lessor = &lessor_;
+  engine_.hashes = &hashes_;
   engine_.member_id = CommitterOptions().member_id;
   engine_.member_name = config_.name;
   engine_.client_urls = config_.advertise_client_urls;

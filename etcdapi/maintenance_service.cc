@@ -115,7 +115,7 @@ void Hash(const Engine* engine, SimpleCall<HashRequest>* call) {
 }
 
 void HashKv(const Engine* engine, SimpleCall<HashKVRequest>* call) {
-  const auto hash = engine->store->HashKv(Revision(call->request().revision()));
+  const auto hash = engine->hashes->HashKv(Revision(call->request().revision()));
   if (!hash.ok()) {
     call->Fail(ToGrpc(hash.status()));
     return;

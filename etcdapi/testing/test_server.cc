@@ -83,6 +83,8 @@ void TestServer::MakeEngine(const Options& options) {
       std::make_unique<lease::Lessor>(&loop_, committer_.get(), &store_, lease::Lessor::Options());
   committer_->AddListener(lessor_.get());
   engine_.lessor = lessor_.get();
+  committer_->AddListener(&hashes_);
+  engine_.hashes = &hashes_;
   leader_guard_ = std::make_unique<LeaderGuard>(
       &loop_, [this] { return committer_->leading(); },
       [this](bool has_leader) { server_->TellLeader(has_leader); });

@@ -73,6 +73,7 @@ class TestServer {
   std::unique_ptr<revision::Committer> committer_;
   std::unique_ptr<watch::WatchHub> hub_;
   std::unique_ptr<lease::Lessor> lessor_;
+  HashMemory hashes_{&store_};
   std::unique_ptr<LeaderGuard> leader_guard_;
   Engine engine_;
   std::unique_ptr<Server> server_;
