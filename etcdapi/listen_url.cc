@@ -128,8 +128,8 @@ absl::Status CheckCanListen(const ListenUrl& url) {
       url.unix_socket ? TryUnixSocket(url.address.substr(kUnixPrefix.size())) : TryToListen(url);
   if (error == 0) return absl::OkStatus();
   return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
-                    std::string_view(std::strerror(error)),
-                    "; choose another --listen-client-urls, or stop who has it");
+                    std::string_view(std::strerror(error)), "; choose another --listen-client-urls",
+                    error == EADDRINUSE ? ", or stop who has it" : "");
 }
 
 absl::Status Of(const char* flag, const absl::Status& status) {

@@ -181,8 +181,9 @@ absl::Status EmbeddedServer::TakeLock() {
   while (flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return Unusable(Cat("cannot lock ", path));
     if (std::chrono::steady_clock::now() >= deadline) {
-      return absl::FailedPreconditionError(
-          Cat("another jetd uses the folder ", options_.data_dir, " (", path, " is locked)"));
+      return absl::FailedPreconditionError(Cat("another jetd uses the folder ", options_.data_dir,
+                                               " (", path,
+                                               " is locked); stop it, or use another folder"));
     }
     SleepMs(kLockPollMs);
   }

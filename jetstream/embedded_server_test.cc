@@ -165,6 +165,9 @@ TEST_F(EmbeddedServerTest, ASecondOneOnTheSameFolderIsRefused) {
   second.lock_patience = milliseconds(1);
   const auto refused = EmbeddedServer::Start(second);
   EXPECT_TRUE(absl::IsFailedPrecondition(refused.status())) << refused.status();
+  EXPECT_EQ(std::string(refused.status().message()),
+            "another jetd uses the folder " + folder_ + " (" + folder_ +
+                "/lock is locked); stop it, or use another folder");
   server.reset();
   EXPECT_TRUE(EmbeddedServer::Start(second).ok());
 }

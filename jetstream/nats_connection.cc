@@ -31,14 +31,24 @@ struct OptionsDeleter {
   void operator()(natsOptions* options) const { natsOptions_Destroy(options); }
 };
 
-// The reason nats.c gives besides its status, for instance "Authorization Violation".
+// The reason that nats.c gives besides its status, for instance "Authorization Violation": of
+// "(conn.c:1905): Authorization Violation" what is not nats.c's own source. Empty if it says
+// nothing more than the status does.
+std::string_view DetailOf(natsStatus status) {
+  const char* text = nats_GetLastError(nullptr);
+  std::string_view detail = text == nullptr ? "" : text;
+  const size_t end = detail.find("): ");
+  if (detail.starts_with('(') && end != detail.npos) detail.remove_prefix(end + 3);
+  return detail == natsStatus_GetText(status) ? "" : detail;
+}
+
 absl::Status StatusOf(natsStatus status, std::string_view what) {
-  const char* detail = nats_GetLastError(nullptr);
+  const std::string_view detail = DetailOf(status);
   const absl::StatusCode code = status == NATS_CONNECTION_AUTH_FAILED
                                     ? absl::StatusCode::kUnauthenticated
                                     : absl::StatusCode::kUnavailable;
   std::string text = Cat(what, ": ", natsStatus_GetText(status));
-  if (detail != nullptr && *detail != '\0') CatTo(text, " (", std::string_view(detail), ")");
+  if (!detail.empty()) CatTo(text, " (", detail, ")");
   return absl::Status(code, text);
 }
 

@@ -478,6 +478,14 @@ TEST(NatsEndpoint, NoErrorShowsASecret) {
   }
 }
 
+TEST(NatsEndpoint, AnErrorSaysItsReasonOnce) {
+  Loop loop;
+  const auto made = NatsConnection::Connect(&loop, {.url = "nats://127.0.0.1:1"}, "test",
+                                            std::chrono::seconds(5));
+  EXPECT_EQ(std::string(made.status().message()),
+            "cannot connect to nats://127.0.0.1:1: No server available for connection");
+}
+
 TEST(NatsEndpoint, SecretsAreNotShown) {
   EXPECT_EQ(UrlWithoutSecrets("nats://u:p@h:1"), "nats://h:1");
   EXPECT_EQ(UrlWithoutSecrets("nats://token@h:1"), "nats://h:1");
