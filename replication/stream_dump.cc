@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication/stream_dump.h"
 
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "base/loop.h"
@@ -81,6 +83,12 @@ absl::StatusOr<TransactionReader::Result> DumpStream(
   if (!source.nats_urls.empty()) {
     options.endpoint = jetstream::RotateEndpoints(source.nats_urls, source.credentials);
     return Dump(std::move(options), source, on_transaction).Run(source.patience);
+  }
+  // A server that is started on a mistyped name would make a store there.
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(source.data_dir + "/nats", ignored)) {
+    return MakeStatus(absl::StatusCode::kNotFound, source.data_dir,
+                      " is no data folder of jetd: it holds no folder \"nats\"");
   }
   auto server = EmbeddedServer::Start({.program = source.nats_server, .data_dir = source.data_dir});
   if (!server.ok()) return server.status();

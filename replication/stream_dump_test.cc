@@ -113,6 +113,13 @@ TEST_F(StreamDumpTest, ReadsFromTheFolderOfAJetdThatDoesNotRun) {
   EXPECT_EQ(Dump(source), "k up to 2");
 }
 
+TEST_F(StreamDumpTest, MakesNoStore) {
+  const std::string none = folder_ + "/none";
+  EXPECT_EQ(Dump({.data_dir = none, .nats_server = program_}),
+            none + " is no data folder of jetd: it holds no folder \"nats\"");
+  EXPECT_FALSE(std::filesystem::exists(none));
+}
+
 TEST_F(StreamDumpTest, WantsOneSource) {
   EXPECT_NE(Dump({}).find("either"), std::string::npos);
   EXPECT_NE(Dump({.data_dir = folder_, .nats_urls = {"nats://127.0.0.1:1"}}).find("either"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prints a bucket's stream as the ordered list of its transactions. Exit code 0: all of it; 1: it
-// could not be read, or breaks a rule that it must never break.
+// could not be read, or breaks a rule that it must never break; 2: the command line is wrong.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -22,7 +22,8 @@ int Main(int argc, char** argv) {
   }
   CLI::App app(
       "Prints the stream of a bucket (KV_<bucket>) as the ordered list of its transactions, one a\n"
-      "line: revision, term, time, and what was put or deleted.");
+      "line: revision, term, time, and what was put or deleted.",
+      "jetd-transactions");
   app.add_option("--data-dir", source.data_dir,
                  "of a jetd that does not run; a nats-server is started there meanwhile");
   app.add_option("--nats-server", source.nats_server,
@@ -37,7 +38,15 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (source.data_dir.empty() == source.nats_urls.empty()) {
+    std::fputs("jetd-transactions: give either --data-dir or --nats-url\n", stderr);
+    return 2;
+  }
+  if (!source.data_dir.empty() && source.nats_server.empty()) {
+    std::fputs("jetd-transactions: --data-dir needs --nats-server or $JETD_NATS_SERVER\n", stderr);
+    return 2;
   }
   log::Init({.level = log::Level::kError});
   const ShowValues show = values ? ShowValues::kYes : ShowValues::kNo;
@@ -52,7 +61,8 @@ int Main(int argc, char** argv) {
     std::fputc('\n', stdout);
   });
   if (!result.ok()) {
-    std::fprintf(stderr, "%s\n", std::string(MessageOf(result.status())).c_str());
+    std::fprintf(stderr, "jetd-transactions: %s\n",
+                 std::string(MessageOf(result.status())).c_str());
     return 1;
   }
   const std::string end =
