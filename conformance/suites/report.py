@@ -107,6 +107,13 @@ def print_skipped(runs):
                 print(f"skipped {run.suite.name}/{result.test.name}: {result.reason[:200]}")
 
 
+def print_figures(runs):
+    for run in runs:
+        for result in run.results:
+            for figure in result.figures:
+                print(f"measured {run.suite.name}/{result.test.name}: {figure}")
+
+
 def print_exclusions(runs):
     for reason, suites in by_reason(runs).items():
         print(f"excluded: {reason}")
@@ -128,6 +135,7 @@ def suite_json(run):
             "subtests": result.subtests,
             "served": result.served,
             "retried": result.retried,
+            "figures": result.figures,
             "reason": result.reason,
             "log": result.log,
         } for result in sorted(run.results, key=lambda result: result.test.name)],

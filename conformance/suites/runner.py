@@ -16,6 +16,7 @@ KILL_AFTER_S = 20  # a test program ends itself at its limit; one that does not 
 SAID = re.compile(r"^\s*(?!logger\.go)\w+\.go:\d+: (.*)$")  # not what servers and clients log
 TEST_LINE = re.compile(r"^\s+(\w+_test|testutil)\.go:\d+: ")
 TELLING = re.compile(r"(?i)fail|error|expect|want|timed? ?out|took")
+FIGURE = re.compile(r"^\s+\w+\.go:\d+: figure: (.*)$", re.MULTILINE)
 SUBTEST = re.compile(r"^\s+--- (PASS|FAIL|SKIP): ", re.MULTILINE)
 
 
@@ -37,6 +38,7 @@ class Result:
     reason: str = ""  # why it failed or was skipped
     served: bool = False  # whether the program under test was started at all
     retried: bool = False
+    figures: list = field(default_factory=list)  # what it has measured, in its words
     log: str = ""  # of the last attempt
     first_log: str = ""  # of the failed attempt, if it was retried
 
@@ -179,7 +181,8 @@ class Runner:
         status, reason = judge(test.name, code, text, left)
         reason = reason.replace(self._scratch, "")
         return Result(test, status, seconds, len(SUBTEST.findall(text)), reason,
-                      served=bool(glob.glob(f"{logs}/server-*")), log=log_path)
+                      served=bool(glob.glob(f"{logs}/server-*")), figures=FIGURE.findall(text),
+                      log=log_path)
 
     def _make_scratch(self):
         with self._lock:

@@ -69,6 +69,11 @@ class RunnerTest(unittest.TestCase):
                                  'echo "--- SKIP: TestA (0.0s)"')
         self.assertEqual((result.status, result.reason), ("skipped", "no such thing"))
 
+    def test_figures_are_kept(self):
+        result = self.run_script('echo "    a_test.go:3: figure: 5 of 6"; echo "figure: no"\n'
+                                 'echo "--- PASS: TestA (0.0s)"')
+        self.assertEqual(result.figures, ["5 of 6"])
+
     def test_a_program_without_the_test_fails(self):
         self.assertEqual(self.run_script('echo "--- PASS: TestAB (0.0s)"').status, "failed")
         self.assertEqual(self.run_script("echo PASS", "TestB").status, "failed")

@@ -38,6 +38,8 @@ var started atomic.Int32
 // Options of one run of the program.
 type Options struct {
 	DataDir   string      // empty or missing: a fresh store; otherwise a restart with its data
+	Address   string      // host:port to listen at; by default a free port of the loopback
+	Durable   bool        // answers writes once they are synced to the disk, as in production
 	Flags     []string    // beside addresses and DataDir
 	ClientTLS *tls.Config // what a client needs; nil where the server speaks plain text
 }
@@ -71,20 +73,28 @@ func startOnce(options Options) (*Server, error) {
 	if options.ClientTLS != nil {
 		scheme = "https"
 	}
-	client := fmt.Sprintf("%s://127.0.0.1:%d", scheme, ports[0])
+	address := options.Address
+	if address == "" {
+		address = fmt.Sprintf("127.0.0.1:%d", ports[0])
+	}
+	client := fmt.Sprintf("%s://%s", scheme, address)
 	peer := fmt.Sprintf("http://127.0.0.1:%d", ports[1])
 	number := started.Add(1)
 	s := &Server{
-		address: fmt.Sprintf("127.0.0.1:%d", ports[0]),
+		address: address,
 		log:     filepath.Join(os.Getenv(logsVariable), fmt.Sprintf("server-%d.log", number)),
 		ended:   make(chan struct{}),
+	}
+	flags := options.Flags
+	if !options.Durable {
+		flags = append([]string{"--unsafe-no-fsync"}, flags...)
 	}
 	s.command = exec.Command(os.Getenv(programVariable), append([]string{
 		"--name=default", "--data-dir=" + options.DataDir,
 		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
 		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer,
-		"--initial-cluster=default=" + peer, "--unsafe-no-fsync",
-	}, options.Flags...)...)
+		"--initial-cluster=default=" + peer,
+	}, flags...)...)
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -100,7 +110,7 @@ func startOnce(options Options) (*Server, error) {
 		close(s.ended)
 	}()
 	if err := s.waitReady(scheme, options.ClientTLS); err != nil {
-		s.kill()
+		s.Kill()
 		return nil, err
 	}
 	return s, nil
@@ -108,6 +118,9 @@ func startOnce(options Options) (*Server, error) {
 
 // Address is host:port.
 func (s *Server) Address() string { return s.address }
+
+// Pid is the process.
+func (s *Server) Pid() int { return s.command.Process.Pid }
 
 // Ended is closed once the process is gone.
 func (s *Server) Ended() <-chan struct{} { return s.ended }
@@ -133,12 +146,13 @@ func (s *Server) WaitEnd() error {
 	case <-s.ended:
 		return nil
 	case <-time.After(stopPatience):
-		s.kill()
+		s.Kill()
 		return fmt.Errorf("the server did not end %v after SIGTERM; see %s", stopPatience, s.log)
 	}
 }
 
-func (s *Server) kill() {
+// Kill ends the program at once (SIGKILL) and returns when it is gone.
+func (s *Server) Kill() {
 	_ = s.command.Process.Kill()
 	<-s.ended
 }
