@@ -6,6 +6,7 @@ from dataclasses import dataclass
 APISERVER = "k8s.io/apiserver/pkg/"
 ETCD_TESTS = "go.etcd.io/etcd/tests/"
 CLIENTV3 = ETCD_TESTS + "integration/clientv3"
+OURS = "jetd/conformance/"  # packages of this tree: OURS + folder
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ SUITES = [
           "Kubernetes: connections to the store, health checks, TLS"),
     Suite("k8s-reconcilers", APISERVER + "reconcilers",
           "Kubernetes: leases of API servers"),
+    Suite("k8s-apiextensions", OURS + "apiextensions",
+          "Kubernetes: an API server for custom resources as a process, with 20,000 objects",
+          test_s=600),
     Suite("etcd-concurrency", CLIENTV3 + "/concurrency",
           "etcd's client: sessions, mutexes, elections, STM", quick="."),
     Suite("etcd-recipes", CLIENTV3 + "/experimental/recipes",

@@ -20,6 +20,7 @@ from process import can_have_own_loopback
 from runner import Runner, Test
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+MIN_OBJECTS = 200  # below that k8s-apiextensions has no pages to speak of
 
 
 def arguments():
@@ -32,6 +33,7 @@ def arguments():
     parser.add_argument("--results")
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--json")
+    parser.add_argument("--objects", default="")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--score", help="the file to write")
     parser.add_argument("--fetch-s", type=float, default=0)
@@ -120,7 +122,7 @@ def execute(options, runs, tests, logs, scratch):
             screen.suite(run, width)
 
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8",
-                   "CONFORMANCE_SERVER": options.server}
+                   "CONFORMANCE_SERVER": options.server, "CONFORMANCE_OBJECTS": options.objects}
     if "JETD_NATS_SERVER" in os.environ:
         environment["JETD_NATS_SERVER"] = os.environ["JETD_NATS_SERVER"]
     own = can_have_own_loopback()
@@ -145,6 +147,10 @@ def show_list():
 
 def run(options, scratch):
     seconds = {"fetch": options.fetch_s}
+    if options.objects and not (options.objects.isdigit() and int(options.objects) >= MIN_OBJECTS):
+        raise ValueError(f"--objects wants a number from {MIN_OBJECTS}, not {options.objects!r}")
+    if options.objects and options.score:
+        raise ValueError("--score counts whole runs only: leave --objects out")
     selections = select(options.words)
     server = describe(options.server)
     builder = Builder(options.packages, options.cache)
@@ -165,6 +171,7 @@ def run(options, scratch):
     execute(options, runs, tests, logs, scratch)
     seconds["run"] = time.monotonic() - start
 
+    report.print_figures(runs)
     report.print_skipped(runs)
     report.print_exclusions(runs)
     result = report.as_json(runs, server, builder.versions, seconds)
@@ -182,6 +189,8 @@ def keep(result, selections, options):
     """Leaves the results behind: where they were asked for, and per suite that was run whole."""
     if options.json:
         report.write_json(options.json, result)
+    if options.objects:
+        return  # no score of fewer objects
     common = {name: result[name] for name in ("time", "server", "versions")}
     for selection, suite in zip(selections, result["suites"]):
         if selection.tests == ".":
