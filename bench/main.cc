@@ -30,7 +30,7 @@ std::string PhaseHelp() {
   text +=
       "\n"
       "With options: NAME,clients=16,seconds=5,warmup=1,rate=0,ops=0,value=1024,limit=500,\n"
-      "watchers=100,namespaces=0,keys=-1,ttl=3600\n"
+      "watchers=100,namespaces=0,keys=-1,ttl=3600,keep=0\n"
       "\n"
       "  rate=R     open loop: R operations a second, latency from when each was due\n"
       "  ops=N      so many operations instead of so many seconds, no warm-up\n"

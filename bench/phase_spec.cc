@@ -12,7 +12,7 @@
 namespace jetd::bench {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, PhaseKind>, 13> kKinds{{
+constexpr std::array<std::pair<std::string_view, PhaseKind>, 14> kKinds{{
     {"await", PhaseKind::kAwait},
     {"create", PhaseKind::kCreate},
     {"update", PhaseKind::kUpdate},
@@ -26,6 +26,7 @@ constexpr std::array<std::pair<std::string_view, PhaseKind>, 13> kKinds{{
     {"lease-keepalive", PhaseKind::kLeaseKeepAlive},
     {"lease-revoke", PhaseKind::kLeaseRevoke},
     {"idle", PhaseKind::kIdle},
+    {"compact", PhaseKind::kCompact},
 }};
 
 template <typename... Pieces>
@@ -58,6 +59,7 @@ bool ReadOption(std::string_view name, std::string_view value, PhaseSpec* spec, 
   if (name == "namespaces") return ReadNumber(value, 0, kNamespaces, &spec->namespaces);
   if (name == "keys") return ReadNumber<int64_t>(value, -1, 1'000'000'000, &spec->keys);
   if (name == "ttl") return ReadNumber<int64_t>(value, 1, 1'000'000'000, &spec->ttl_seconds);
+  if (name == "keep") return ReadNumber<int64_t>(value, 0, 1'000'000'000, &spec->keep);
   *known = false;
   return false;
 }

@@ -27,6 +27,7 @@ enum class PhaseKind {
   kLeaseKeepAlive,  // of leases granted before
   kLeaseRevoke,     //
   kIdle,            // an idle control plane
+  kCompact,         // all but the newest `keep` revisions, until what that frees is removed
 };
 
 // One phase, as the command line spells it: a name, then name=value, all separated by commas.
@@ -54,6 +55,8 @@ struct PhaseSpec {
   // kAwait: how many keys must be there; -1: any number.
   int64_t keys = -1;
   int64_t ttl_seconds = 3600;
+  // kCompact: how many of the newest revisions stay.
+  int64_t keep = 0;
 };
 
 // InvalidArgument names what is wrong.

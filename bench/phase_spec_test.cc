@@ -28,6 +28,14 @@ TEST(PhaseSpecTest, TakesOptions) {
   EXPECT_EQ(spec->watchers, 7);
 }
 
+TEST(PhaseSpecTest, ACompactionKeepsRevisions) {
+  const auto spec = ParsePhase("compact,keep=850000");
+  ASSERT_TRUE(spec.ok());
+  EXPECT_EQ(spec->kind, PhaseKind::kCompact);
+  EXPECT_EQ(spec->keep, 850'000);
+  EXPECT_FALSE(ParsePhase("compact,keep=-1").ok());
+}
+
 TEST(PhaseSpecTest, FixedWorkHasNoWarmUp) {
   const auto spec = ParsePhase("create,ops=100");
   ASSERT_TRUE(spec.ok());

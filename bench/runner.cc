@@ -28,6 +28,7 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr int64_t kPatienceNs = 60'000'000'000;
+constexpr std::chrono::minutes kCompactPatience{30};
 // What keepalives need, if no phase before has granted any.
 constexpr int64_t kLeases = 1000;
 
@@ -105,6 +106,8 @@ absl::StatusOr<PhaseReport> Runner::Run(const std::string& phase) {
   absl::Status status;
   if (spec->kind == PhaseKind::kAwait) {
     status = Await(&report);
+  } else if (spec->kind == PhaseKind::kCompact) {
+    status = Compact(&report);
   } else if (status = Prepare(); status.ok()) {
     switch (spec->kind) {
       case PhaseKind::kWatch:
@@ -160,6 +163,24 @@ absl::Status Runner::Await(PhaseReport* report) {
     std::this_thread::sleep_for(milliseconds(1));
   }
   return MakeStatus(absl::StatusCode::kDeadlineExceeded, "no complete answer: ", why);
+}
+
+// Its own connection, and no look at the keys: it runs beside another generator's phase.
+absl::Status Runner::Compact(PhaseReport* report) {
+  const auto client = Client::Connect({.endpoint = options_.endpoint});
+  if (!client.ok()) return client.status();
+  const auto now = (*client)->Call(pb::StatusRequest());
+  if (!now.ok()) return now.status();
+  pb::CompactionRequest request;
+  request.set_revision(now->header().revision() - report->spec.keep);
+  request.set_physical(true);
+  Begin();
+  const auto answer = (*client)->Call(request, {.timeout = kCompactPatience});
+  End(report);
+  if (!answer.ok()) return answer.status();
+  report->result.ops = report->result.items = 1;
+  report->result.latency.Add(NowNs() - begin_ns_);
+  return absl::OkStatus();
 }
 
 std::vector<std::unique_ptr<Worker>> Runner::MakeWorkers(const PhaseSpec& spec) {

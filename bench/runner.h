@@ -48,6 +48,7 @@ class Runner {
   // Connections, and the keys that are there.
   [[nodiscard]] absl::Status Prepare();
   [[nodiscard]] absl::Status Await(PhaseReport* report);
+  [[nodiscard]] absl::Status Compact(PhaseReport* report);
   [[nodiscard]] absl::Status RunWatch(PhaseReport* report);
   [[nodiscard]] absl::Status RunIdle(PhaseReport* report);
   void RunKeepAlive(PhaseReport* report);

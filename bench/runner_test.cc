@@ -75,6 +75,7 @@ TEST_F(RunnerTest, EveryPhaseChecksItsAnswers) {
   EXPECT_EQ(watch.lag.count(), 100U);
   EXPECT_EQ(Run("watch,ops=20,clients=2,watchers=200,namespaces=100").lag.count(), 40U);
   EXPECT_EQ(Run("mixed,ops=100,clients=4").result.ops, 100);
+  EXPECT_EQ(Run("compact,keep=20").result.latency.count(), 1U);
   EXPECT_EQ(Run("lease-grant,ops=10").result.ops, 10);
   EXPECT_EQ(Run("lease-keepalive,ops=30,clients=3").result.ops, 30);
   EXPECT_EQ(Run("lease-revoke,clients=2,warmup=0").result.ops, 10);
@@ -93,6 +94,29 @@ TEST_F(RunnerTest, AnotherRunFindsTheKeys) {
   runner_ = NewRunner();
   EXPECT_EQ(Run("get,ops=30").keys, 15);
   EXPECT_EQ(Run("create,ops=5").keys, 20);
+}
+
+TEST_F(RunnerTest, CompactsBesideAnotherRunAndKeepsWhatItIsTold) {
+  Run("create,ops=10");  // revisions 2 to 11
+  auto other = NewRunner();
+  const auto report = other->Run("compact,keep=3");
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->result.ops, 1);
+  const auto client = server_->Connect();
+  ASSERT_TRUE(client.ok());
+  const auto at = [&client](int64_t revision) {
+    etcdclient::pb::RangeRequest range;
+    range.set_key("/registry/pods/");
+    range.set_range_end(PrefixEnd("/registry/pods/"));
+    range.set_revision(revision);
+    return (*client)->Call(range).status();
+  };
+  EXPECT_TRUE(at(8).ok());
+  EXPECT_EQ(at(7).code(), absl::StatusCode::kOutOfRange);
+  // Further back than the last one.
+  EXPECT_FALSE(other->Run("compact,keep=5").ok());
+  // The first one's phases go on.
+  EXPECT_EQ(Run("update,ops=20").result.ops, 20);
 }
 
 TEST_F(RunnerTest, SeesAStrangersWrite) {
