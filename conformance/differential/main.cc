@@ -144,7 +144,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   if (const absl::Status found = FindPrograms(flags); !found.ok()) {
-    std::cerr << "differential: " << found << "\n";
+    std::cerr << "differential: " << MessageOf(found) << "\n";
     return 77;
   }
   return flags.self_test ? RunSelfTest(flags) : RunAll(flags);

@@ -104,7 +104,9 @@ std::map<pid_t, pid_t> Parents() {
 absl::StatusOr<std::string> ServerProcess::Find(ServerKind kind) {
   const char* variable = kind == ServerKind::kEtcd ? "JETD_ETCD" : "JETD_BIN";
   const std::string path = EnvOr(variable, "");
-  if (path.empty()) return MakeStatus(absl::StatusCode::kNotFound, variable, " is not set");
+  if (path.empty())
+    return MakeStatus(absl::StatusCode::kNotFound, variable, " is not set; give it the path of ",
+                      kind == ServerKind::kEtcd ? "etcd" : "jetd");
   if (access(path.c_str(), X_OK) != 0) {
     return MakeStatus(absl::StatusCode::kNotFound, variable, ": cannot run ", path);
   }
