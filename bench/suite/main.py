@@ -60,7 +60,7 @@ def describe_machine(run, options):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(prog="bench/run", usage="bench/run --help says which options")
     parser.add_argument("--build", required=True)
     parser.add_argument("--root", required=True)
     parser.add_argument("--etcd", required=True)
@@ -73,7 +73,10 @@ def main():
     parser.add_argument("--out")
     parser.add_argument("--data")
     parser.add_argument("--note", default="")
+    parser.add_argument("--check-options", action="store_true")  # and nothing else
     options = parser.parse_args()
+    if options.check_options:
+        return 0
     options.data = options.data or f"{options.root}/build/bench"
     out = pathlib.Path(options.out or f"{options.root}/bench/results")
     out.mkdir(parents=True, exist_ok=True)
