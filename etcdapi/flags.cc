@@ -95,7 +95,8 @@ void AddSecurityFlags(CLI::App* app, RawFlags* raw) {
   TlsFiles& tls = raw->config.tls;
   Add(app, group, "cert-file", &tls.cert_file, "Server certificate, PEM");
   Add(app, group, "key-file", &tls.key_file, "Its key, PEM");
-  Add(app, group, "trusted-ca-file", &tls.trusted_ca_file, "CA of clients' certificates, PEM");
+  Add(app, group, "trusted-ca-file", &tls.trusted_ca_file,
+      "CA of clients' certificates, PEM; clients must show one");
   app->add_flag("--client-cert-auth", raw->client_cert_auth,
                 "Clients must show a certificate of that CA")
       ->take_last()

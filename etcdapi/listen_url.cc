@@ -148,11 +148,9 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ReadCredentials(const T
     if (!ca.ok()) return Of("--trusted-ca-file", ca.status());
     options.pem_root_certs = *ca;
   }
-  // etcd verifies a certificate that comes when it knows a CA, and demands one only when told to.
-  if (files.client_cert_auth) {
+  // etcd demands a certificate when it knows a CA, whether it is told to or not.
+  if (files.client_cert_auth || !files.trusted_ca_file.empty()) {
     options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-  } else if (!files.trusted_ca_file.empty()) {
-    options.client_certificate_request = GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY;
   }
   return grpc::SslServerCredentials(options);
 }

@@ -72,8 +72,19 @@ class ServerTest : public ::testing::Test {
 };
 
 TEST_F(ServerTest, ServesTls) {
-  TestServer server({.url = "https://127.0.0.1:0", .tls = Files(/*client_cert_auth=*/false)});
+  TlsFiles files = Files(/*client_cert_auth=*/false);
+  files.trusted_ca_file.clear();
+  TestServer server({.url = "https://127.0.0.1:0", .tls = files});
   EXPECT_TRUE(RangeOverTls(server.server()->port(0), nullptr).ok());
+}
+
+// As etcd: --trusted-ca-file alone demands them.
+TEST_F(ServerTest, DemandsCertificatesWhenItKnowsACa) {
+  TestServer server({.url = "https://127.0.0.1:0", .tls = Files(/*client_cert_auth=*/false)});
+  const int port = server.server()->port(0);
+  const TestCertificate good = MakeTestCertificate("client", &ca_);
+  EXPECT_TRUE(RangeOverTls(port, &good).ok());
+  EXPECT_EQ(RangeOverTls(port, nullptr).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(ServerTest, DemandsCertificatesOfItsCa) {
