@@ -6,16 +6,24 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import time
 
+import compaction
+import growth
 import plots
 import sections
 import servers
 import tables
+import tenants
 
-ALL = ("load", "memory", "empty", "idle", "fsyncs", "growth")
+ALL = {"load": sections.load, "memory": sections.memory, "empty": sections.empty,
+       "idle": sections.idle, "fsyncs": sections.fsyncs, "growth": growth.growth,
+       "values": growth.values, "history": growth.history, "tenants": tenants.tenants,
+       "compaction": compaction.compaction}
+QUICK = ("load", "memory", "empty", "idle", "fsyncs")
 
 
 class Run:
@@ -54,9 +62,18 @@ def describe_machine(run, options):
             f"{commit}. {run.rounds} rounds"
             f"{', quick' if run.quick else ''}; generator on the same cores. "
             f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.")
-    if options.note:
-        text += f" {options.note}"
-    return {"text": text, "load_average": os.getloadavg()}
+    return f"{text} {options.note}" if options.note else text
+
+
+def earlier(file):
+    """What a run of some sections leaves as it is: the others, as they were measured before."""
+    if not file.exists():
+        return {"runs": {}}
+    results = json.loads(file.read_text())
+    machine = results.pop("machine", None)
+    if machine:  # of one run, before there was a line for every section
+        results["runs"] = {name: {"text": machine["text"]} for name in ALL if name in results}
+    return results
 
 
 def main():
@@ -81,15 +98,19 @@ def main():
     out = pathlib.Path(options.out or f"{options.root}/bench/results")
     out.mkdir(parents=True, exist_ok=True)
     run = Run(options)
-    wanted = options.sections or (ALL[:-1] if options.quick else ALL)
-    results = {"machine": describe_machine(run, options)}
-    for name in ALL:
+    wanted = options.sections or (QUICK if options.quick else ALL)
+    machine = describe_machine(run, options)
+    results = earlier(out / "results.json") if options.sections else {"runs": {}}
+    for name, section in ALL.items():
         if name not in wanted:
             continue
         run.say(f"section {name}")
-        results[name] = getattr(sections, name)(run)
+        before = os.getloadavg()[0]
+        results[name] = section(run)
         if name == "fsyncs":
             results["bare_sync_us"] = sections.bare_sync(run)
+        # The machine's own load, with what this section adds to it.
+        results["runs"][name] = {"text": machine, "load": [before, os.getloadavg()[0]]}
         # After every section, so that a run that is cut short has shown something.
         (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
         (out / "table.md").write_text(tables.table_text(results))
@@ -99,5 +120,14 @@ def main():
     return 0
 
 
+def end(*_):
+    sys.exit(143)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    # Ended by whomever, the servers that were started are stopped on the way out.
+    signal.signal(signal.SIGTERM, end)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

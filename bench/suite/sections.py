@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of a run. Each takes the Run (main.py) and returns what goes into results.json."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -102,14 +103,19 @@ def empty(run):
 
 
 def idle(run):
-    """An idle control plane, replayed."""
+    """An idle control plane, replayed on both at a time: together they need a few hundredths of a
+    core, and whatever else the machine does meanwhile falls on both."""
     seconds = 20 if run.quick else 1800
     result = {"seconds": seconds}
-    for kind in BOTH:
-        with servers.Server(run.tools, kind) as server:
+    with contextlib.ExitStack() as stack:
+        both = {kind: stack.enter_context(servers.Server(run.tools, kind)) for kind in BOTH}
+        for server in both.values():
             server.start_and_await()
             server.load(["create,ops=660"])
-            result[kind] = server.load([f"idle,seconds={seconds},warmup=2"])[0]
+        loads = {kind: server.begin_load([f"idle,seconds={seconds},warmup=2"])
+                 for kind, server in both.items()}
+        for kind, one in loads.items():
+            result[kind] = one.rows()[0]
     return result
 
 
@@ -155,42 +161,3 @@ def bare_sync(run):
     os.close(handle)
     path.unlink()
     return statistics.median(times)
-
-
-def growth(run):
-    """How cost grows: latency over throughput, memory and start over keys, CPU over watches."""
-    result = {"latency": {k: [] for k in BOTH}, "keys": {k: [] for k in BOTH},
-              "watches": {k: [] for k in BOTH}}
-    seconds = run.seconds
-    for kind in BOTH:
-        with servers.Server(run.tools, kind) as server:
-            server.start_and_await()
-            server.load(["create,ops=5000,clients=64"])
-            for rate in (500, 1000, 2000, 4000, 6000, 8000, 12000, 16000, 20000):
-                row = server.load([f"update,rate={rate},seconds={seconds}"])[0]
-                result["latency"][kind].append(row)
-                if row["ops_per_second"] < 0.9 * rate:
-                    break
-            for watchers in (1, 10, 100, 1000, 10_000):
-                rate = max(2, min(1000, 100_000 // watchers))
-                spec = f"watch,watchers={watchers},rate={rate},seconds={seconds}"
-                result["watches"][kind].append(dict(server.load([spec])[0], watchers=watchers))
-        run.say(f"growth: {kind}, rates and watches done")
-        for keys in (1000, 10_000, 100_000) + (() if run.quick else (1_000_000,)):
-            with servers.Server(run.tools, kind, flags=large_quota(kind)) as server:
-                server.start_and_await()
-                row = server.load([f"create,clients=64,ops={keys}"])[0]
-                after = server.memory()
-                server.stop()
-                start_ms = server.start_and_await(keys)
-                time.sleep(2)
-                result["keys"][kind].append(
-                    {"keys": keys, "after_load": after, "start_ms": start_ms,
-                     "nats_ms": nats_recovery_ms(server), "after_restart": server.memory(),
-                     "cpu_us": row["server_cpu_us_per_unit"]})
-        run.say(f"growth: {kind} done")
-    return result
-
-
-def large_quota(kind):
-    return ["--quota-backend-bytes", str(8 << 30)] if kind == "etcd" else []

@@ -47,6 +47,47 @@ def descendants(root):
     return found
 
 
+def memory_of(pids):
+    """Bytes by process name, those of one name together, and in all."""
+    total = {"pss": 0, "anonymous": 0, "rss": 0}
+    by_name = {}
+    for pid in pids:
+        try:
+            rollup = pathlib.Path("/proc", str(pid), "smaps_rollup").read_text()
+            name = pathlib.Path("/proc", str(pid), "comm").read_text().strip()
+        except OSError:
+            continue
+        one = by_name.setdefault(name, dict.fromkeys(total, 0))
+        for key, field in (("pss", "Pss"), ("anonymous", "Anonymous"), ("rss", "Rss")):
+            size = 1024 * int(re.search(rf"^{field}:\s+(\d+)", rollup, re.M).group(1))
+            one[key] += size
+            total[key] += size
+    return dict(total, processes=by_name)
+
+
+def usage_of(pids):
+    """CPU nanoseconds and context switches so far, by process name."""
+    result = {}
+    for pid in pids:
+        cpu = switches = 0
+        try:
+            name = pathlib.Path("/proc", str(pid), "comm").read_text().strip()
+            tasks = list(pathlib.Path("/proc", str(pid), "task").iterdir())
+        except OSError:
+            continue
+        for task in tasks:
+            try:
+                cpu += int((task / "schedstat").read_text().split()[0])
+                switches += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)",
+                                                    (task / "status").read_text())))
+            except OSError:
+                continue
+        one = result.setdefault(name, {"cpu_ns": 0, "switches": 0})
+        one["cpu_ns"] += cpu
+        one["switches"] += switches
+    return result
+
+
 class Server:
     """etcd or jetd with its data in a folder of its own; a context that removes it at the end.
 
@@ -64,11 +105,14 @@ class Server:
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.process = None
         self.started_ns = 0
+        self.running_loads = []
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        for load in self.running_loads:
+            load.process.kill()
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -121,64 +165,62 @@ class Server:
             self.process.wait()
         self.process = None
 
-    def load(self, phases, connections=None):
+    def load(self, phases, prefix=None):
         """Runs phases, and returns their rows. Wrong answers end the whole run."""
-        out = self.folder / "load.json"
-        out.unlink(missing_ok=True)
-        command = [str(self.tools.load), "--endpoint", self.endpoint, "--json", str(out),
-                   "--pid", str(self.process.pid)]
-        if connections:
-            command += ["--connections", str(connections)]
-        done = subprocess.run(command + list(phases), capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(
-                f"on {self.kind}: {done.stdout}\n{done.stderr}\n{self.log_tail()}")
-        return [json.loads(line) for line in out.read_text().splitlines()]
+        return self.begin_load(phases, prefix).rows()
+
+    def begin_load(self, phases, prefix=None):
+        """The same in the background: call rows() of what it returns."""
+        self.running_loads.append(Load(self, phases, prefix))
+        return self.running_loads[-1]
 
     def log_tail(self):
         return (self.folder / "log").read_text(errors="replace")[-2000:]
 
+    def pids(self):
+        return descendants(self.process.pid)
+
     def memory(self):
         """Bytes by process name and in all. Taken while no generator runs, which shares libraries
         with jetd and would take half of their pages on itself."""
-        total = {"pss": 0, "anonymous": 0, "rss": 0}
-        by_name = {}
-        for pid in descendants(self.process.pid):
-            try:
-                rollup = pathlib.Path("/proc", str(pid), "smaps_rollup").read_text()
-                name = pathlib.Path("/proc", str(pid), "comm").read_text().strip()
-            except OSError:
-                continue
-            one = {}
-            for key, field in (("pss", "Pss"), ("anonymous", "Anonymous"), ("rss", "Rss")):
-                one[key] = 1024 * int(re.search(rf"^{field}:\s+(\d+)", rollup, re.M).group(1))
-                total[key] += one[key]
-            by_name[name] = one
-        return dict(total, processes=by_name)
+        return memory_of(self.pids())
 
     def usage(self):
         """CPU nanoseconds and context switches so far, by process name."""
-        result = {}
-        for pid in descendants(self.process.pid):
-            cpu = switches = 0
-            try:
-                name = pathlib.Path("/proc", str(pid), "comm").read_text().strip()
-                tasks = list(pathlib.Path("/proc", str(pid), "task").iterdir())
-            except OSError:
-                continue
-            for task in tasks:
-                try:
-                    cpu += int((task / "schedstat").read_text().split()[0])
-                    switches += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)",
-                                                        (task / "status").read_text())))
-                except OSError:
-                    continue
-            result[name] = {"cpu_ns": cpu, "switches": switches}
-        return result
+        return usage_of(self.pids())
 
     def disk_bytes(self):
         return sum(f.stat().st_blocks * 512 for f in (self.folder / "data").rglob("*")
                    if f.is_file())
+
+
+class Load:
+    """A generator that runs. Several may at a time, if they keep to different keys."""
+
+    def __init__(self, server, phases, prefix):
+        self.server = server
+        handle, name = tempfile.mkstemp(prefix="load-", suffix=".json", dir=server.folder)
+        os.close(handle)
+        self.out = pathlib.Path(name)
+        command = [str(server.tools.load), "--endpoint", server.endpoint, "--json", name,
+                   "--pid", str(server.process.pid)]
+        if prefix:
+            command += ["--prefix", prefix]
+        self.process = subprocess.Popen(command + list(phases), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        text=True)
+
+    def rows(self):
+        try:
+            said, _ = self.process.communicate()
+        finally:
+            self.process.kill()  # no harm if it has ended
+            self.server.running_loads.remove(self)
+        if self.process.returncode != 0:
+            raise RuntimeError(f"on {self.server.kind}: {said}\n{self.server.log_tail()}")
+        rows = [json.loads(line) for line in self.out.read_text().splitlines()]
+        self.out.unlink()
+        return rows
 
 
 def usage_between(before, after, seconds):

@@ -2,22 +2,9 @@
 """table.md and goals.md from results.json."""
 
 import goals
+import growth_tables
 import stats
-
-MIB = 1 << 20
-
-
-def spread(estimate, digits=2):
-    return f"{estimate.median:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
-
-
-def number(value):
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def columns(*cells):
-    return "| " + " | ".join(cells) + " |"
-
+from cells import MIB, columns, number, spread
 
 def cpu_of(rows, name):
     """Median CPU per unit of one process of a server."""
@@ -143,6 +130,12 @@ def judged(results):
             goals.judge("jetd without clients, context switches a second", "<=", 3,
                         one(jetd["idle"]["jetd"]["switches_per_second"])),
         ]
+    if "compaction" in results:
+        pairs = results["compaction"]["jetd"]
+        found.append(goals.judge(
+            "updates beside a removal to those without: p99", "tail", 1.1,
+            stats.ratios([p["with"]["latency_us"]["p99"] for p in pairs],
+                         [p["without"]["latency_us"]["p99"] for p in pairs])))
     if "idle" in results:
         cpu = {k: sum(s["cpu_us"] for s in results["idle"][k]["servers"]) for k in ("etcd", "jetd")}
         found.append(goals.judge("idle control plane: CPU", "<=", 0.5,
@@ -150,11 +143,27 @@ def judged(results):
     return found
 
 
+def provenance(results):
+    """A line for each run that these results are of, with its sections."""
+    runs = {}
+    for section, run in results["runs"].items():
+        runs.setdefault(run["text"], []).append((section, run.get("load")))
+    lines = []
+    for text, named in runs.items():
+        loads = [value for _, load in named if load for value in load]
+        if loads:
+            text += f" Load average {min(loads):.1f} to {max(loads):.1f}, the run itself included."
+        sections = ", ".join(section for section, _ in named)
+        lines.append(text if len(runs) == 1 else f"- {sections}: {text}")
+    return lines
+
+
 def goals_text(results):
     lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->", "# Goals", "",
              "jetd and its nats-server together, as a ratio to etcd in the same run unless a unit "
              "stands there. A tail of fewer than "
-             f"{stats.FEWEST_FOR_INTERVAL} rounds is open. " + results["machine"]["text"], "",
+             f"{stats.FEWEST_FOR_INTERVAL} rounds is open.", "",
+             *provenance(results), "",
              columns("what", "goal", "median (interval)", ""), columns(*["---"] * 4)]
     for goal in judged(results):
         e = goal["estimate"]
@@ -166,7 +175,7 @@ def goals_text(results):
 
 def table_text(results):
     lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->", "# jetd against etcd", "",
-             results["machine"]["text"], ""]
+             *provenance(results), ""]
     if "load" in results:
         lines += ["A unit is an operation, in lists a key, in watches an event; the p50 and p99 of "
                   "watches are from when a write was due to its event. Ratios are jetd's, with its "
@@ -186,4 +195,5 @@ def table_text(results):
             lines.append(columns(phase, f"{value:.3f}", f"{results['fsyncs']['jetd'][phase]:.3f}"))
         lines += ["", f"A bare append of 1 KiB with fdatasync: p50 {results['bare_sync_us']:.0f} "
                   "µs.", ""]
+    lines += growth_tables.parts(results)
     return "\n".join(lines)
