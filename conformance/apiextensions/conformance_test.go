@@ -101,7 +101,7 @@ func TestConsistentReads(t *testing.T) {
 }
 
 func TestWatches(t *testing.T) {
-	t.Setenv(checkVariable, "5s")
+	t.Setenv(checkVariable, "10s")
 	k := kind{"widget"}
 	w, made := seeded(t, k)
 	run(t, w, k, made, part{"Events", checkWatches}, part{"CacheIsTheStore", checkConsistency})
