@@ -2,6 +2,7 @@
 #ifndef JETD_JETSTREAM_APPEND_GATHER_H_
 #define JETD_JETSTREAM_APPEND_GATHER_H_
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -12,24 +13,30 @@
 namespace jetd::jetstream {
 
 // AppendGather decides when appends are sent to a nats-server whose files are synced from outside.
-// What is appended while a sync runs is answered after the next one at the earliest, so there is no
-// hurry: such appends wait for each other, and cost client and server one wake-up together instead
-// of one each. They go when the sync is done, before its answers are given, so that the server
-// works while the answers are written:
+// Each group that is sent costs a wake-up of the server, one of the client and a sync, whatever its
+// size, so appends wait for each other where that costs nobody much:
 //
-//   sync of 8 records ───────────────────┐   9th … 16th append: wait
-//                                        └─> all 8 sent, then the 8 answers, then the next sync
+// - From when a group was sent until the sync that makes it durable is done. What is appended then
+//   is answered after the next one at the earliest.
+// - For a moment after it. Those whose appends it made durable are answered now, and will mostly
+//   append again; without the moment, two halves of the clients take turns for ever:
 //
-// Only where there is company to wait for: after a sync of few records appends go at once. And not
-// for ever: up to kMaxRecords and kMaxBytes, and, by the owner's timer, kMaxWait.
+//     sync of 8 ───────────┐ 8 answers
+//       4 appends wait     └─ up to kPause for 5 more, which makes 9 of 12, then all are sent
+//
+// Only where there is company to wait for: after a sync of few records appends go at once. Where
+// the pause passes in vain it is left out the next times, more of them each time. And not for ever:
+// up to kMaxRecords and kMaxBytes, and kMaxWait. Nothing waits where nothing is synced.
 //
 // Thread rules: its owner's thread. The owner calls EndRound at the end of every round.
 class AppendGather {
  public:
   static constexpr size_t kCompany = 4;
-  static constexpr size_t kMaxRecords = 16;
+  static constexpr size_t kMaxRecords = 32;
   static constexpr size_t kMaxBytes = 128UL << 10;
   static constexpr std::chrono::milliseconds kMaxWait{2};
+  static constexpr std::chrono::milliseconds kPause{2};
+  static constexpr size_t kMaxLeftOut = 256;
 
   // `send` sends all that was published. `executor` outlives this.
   AppendGather(Executor* executor, std::function<void()> send)
@@ -40,12 +47,23 @@ class AppendGather {
 
   // A sync that makes `records` more of them durable has begun.
   void OnSyncStarted(size_t records) {
-    syncing_ = true;
-    company_ = records >= kCompany;
+    phase_ = records >= kCompany ? Phase::kSyncing : Phase::kIdle;
+    synced_ = records;
+    syncs_ = true;
   }
-  // Sends what has waited. Nothing happens if no sync has begun.
+  // It is done, and its answers are given now.
   void OnSyncDone() {
-    if (std::exchange(syncing_, false)) Send();
+    if (std::exchange(phase_, Phase::kIdle) != Phase::kSyncing) return;
+    StopTimer();
+    const size_t writers = synced_ + records_;
+    wanted_ = std::min(writers - writers / 4, kMaxRecords);
+    if (records_ >= wanted_) return Send();
+    if (left_out_ > 0) {
+      --left_out_;
+      return Send();
+    }
+    phase_ = Phase::kPausing;
+    StartTimer(kPause);
   }
   void OnAppend(size_t bytes) {
     ++records_;
@@ -53,25 +71,45 @@ class AppendGather {
   }
   // Sends, unless the `published` messages that were not sent yet are appends that may wait.
   void EndRound(size_t published) {
-    if (!MayWait(published)) {
-      Send();
-    } else if (timer_ == 0) {
-      timer_ = executor_->RunAfter(kMaxWait, [this] {
-        timer_ = 0;
-        Send();
-      });
+    if (MayWait(published)) {
+      if (timer_ == 0) StartTimer(kMaxWait);
+      return;
     }
+    if (phase_ == Phase::kPausing) {
+      if (published == 0 && records_ == 0) return;
+      if (records_ >= wanted_) next_left_out_ = 1;
+      phase_ = Phase::kIdle;
+    }
+    Send();
   }
 
  private:
+  // kSyncing: a group with company is on its way, or being synced.
+  enum class Phase { kIdle, kSyncing, kPausing };
+
   [[nodiscard]] bool MayWait(size_t published) const {
-    return syncing_ && company_ && published == records_ && records_ > 0 &&
-           records_ < kMaxRecords && bytes_ < kMaxBytes;
+    return phase_ != Phase::kIdle && published == records_ && records_ > 0 &&
+           records_ < (phase_ == Phase::kPausing ? wanted_ : kMaxRecords) && bytes_ < kMaxBytes;
+  }
+  void OnTimer() {
+    if (phase_ == Phase::kPausing) {
+      left_out_ = next_left_out_;
+      next_left_out_ = std::min(2 * next_left_out_, kMaxLeftOut);
+      phase_ = Phase::kIdle;
+    }
+    Send();
   }
   void Send() {
     StopTimer();
+    if (syncs_ && records_ >= kCompany) phase_ = Phase::kSyncing;
     records_ = bytes_ = 0;
     send_();
+  }
+  void StartTimer(std::chrono::nanoseconds delay) {
+    timer_ = executor_->RunAfter(delay, [this] {
+      timer_ = 0;
+      OnTimer();
+    });
   }
   void StopTimer() {
     if (timer_ != 0) executor_->Cancel(std::exchange(timer_, 0));
@@ -79,10 +117,15 @@ class AppendGather {
 
   Executor* const executor_;
   const std::function<void()> send_;
-  bool syncing_ = false;
-  bool company_ = false;
-  size_t records_ = 0;
+  Phase phase_ = Phase::kIdle;
+  bool syncs_ = false;  // ever
+  size_t synced_ = 0;   // by the newest sync
+  size_t records_ = 0;  // appended and not sent
   size_t bytes_ = 0;
+  size_t wanted_ = 0;  // so many end the pause
+  // Pauses that are left out still, and how many will be after the next one in vain.
+  size_t left_out_ = 0;
+  size_t next_left_out_ = 1;
   TimerId timer_ = 0;
 };
 

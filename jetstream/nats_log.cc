@@ -19,6 +19,7 @@
 #include "jetstream/nats_records.h"
 #include "jetstream/server_check.h"
 #include "jetstream/subject.h"
+#include "jetstream/sync_turn.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -39,35 +40,14 @@ std::string ApiPrefix(const std::string& domain) {
 
 absl::Status NotConnected() { return MakeError(Errc::kUnavailable, "not connected to NATS"); }
 
-std::string OutsideCaveat(int replicas) {
-  if (replicas == 1) {
-    return "one replica: a power cut at the nats-server can lose answered writes that it had not "
-           "synced yet (its sync_interval, which cannot be seen from here; two minutes by default)";
-  }
-  return Cat(
-      "a power cut at ", replicas / 2 + 1, " of the ", replicas,
-      " replicas at once can lose answered writes that they had not synced yet (sync_interval, "
-      "which cannot be seen from here)");
-}
-
 }  // namespace
-
-std::vector<std::string> WarningsOf(const LogInfo& info) {
-  std::vector<std::string> warnings;
-  if (!info.durability_caveat.empty()) warnings.push_back(info.durability_caveat);
-  if (info.max_payload_bytes < limits::kMaxRequestBytes) {
-    warnings.push_back(
-        Cat("the nats-server's max_payload leaves ", info.max_payload_bytes,
-            " bytes for a value: larger ones, which etcd takes up to 1.5 MiB, are refused; set "
-            "max_payload to 8MB there"));
-  }
-  return warnings;
-}
 
 // Everything that belongs to one connection.
 struct NatsLog::Session {
   std::unique_ptr<NatsConnection> connection;
   std::unique_ptr<AppendGather> gather;
+  std::unique_ptr<SyncTurn> turn;
+  StreamSeq predicted;  // of the newest append
   std::unique_ptr<NatsApi> api;
   std::unique_ptr<AppendChain> chain;
   std::unique_ptr<NatsRecords> records;
@@ -80,6 +60,7 @@ struct NatsLog::Session {
   void Drop() {
     connection->Stop();
     gather.reset();
+    turn.reset();
     for (const auto& reader : readers) reader->Drop();
     if (records != nullptr) records->Drop();
     if (chain != nullptr) chain->Drop();
@@ -173,7 +154,11 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
   session_ = std::make_unique<Session>();
   session_->connection = std::move(connection);
   NatsConnection* const nats = session_->connection.get();
-  session_->gather = std::make_unique<AppendGather>(loop_, [nats] { nats->Flush(); });
+  session_->gather = std::make_unique<AppendGather>(loop_, [session = session_.get()] {
+    session->connection->Flush();
+    if (session->turn != nullptr) session->turn->OnSent(session->predicted);
+  });
+  session_->turn = std::make_unique<SyncTurn>(loop_, [this] { SyncSoon(); });
   nats->Start([this](const absl::Status& why) { EndSession(why); });
   session_->api = std::make_unique<NatsApi>(loop_, nats, prefix_, options_.answer_timeout);
   if (!options_.exclusive) {
@@ -254,8 +239,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
                                                     options_.stream.bucket, facts.replicas);
   phase_ = Phase::kConnected;
   backoff_ = options_.min_backoff;
-  appended_ = durable_ = StreamSeq();
-  syncing_ = false;
+  durable_ = StreamSeq();
   info_ = InfoOf(facts);
   log::Info("connected to nats-server {} at {}, stream {} with {} records",
             info_.server_version.empty() ? "(unknown version)" : info_.server_version,
@@ -369,6 +353,7 @@ void NatsLog::Append(StreamSeq predicted, const NewRecord& record) {
   JETD_CHECK(record.payload.size() <= info_.max_payload_bytes)
       << "payload of " << record.payload.size() << " bytes";
   session_->chain->Append(predicted, record);
+  session_->predicted = predicted;
   session_->gather->OnAppend(record.payload.size());
 }
 
@@ -380,10 +365,10 @@ void NatsLog::OnAppended(StreamSeq seq) {
 }
 
 void NatsLog::RequestDurable(StreamSeq seq) {
-  if (!connected()) return;
-  appended_ = std::max(appended_, seq);
-  if (syncing_) return;
-  syncing_ = true;
+  if (connected()) session_->turn->Request(seq);
+}
+
+void NatsLog::SyncSoon() {
   // Not at once: one sync, or one call, for all answers of a round.
   Later([this, session = session_.get()] {
     if (session_.get() == session && connected()) SyncMore();
@@ -392,20 +377,20 @@ void NatsLog::RequestDurable(StreamSeq seq) {
 
 void NatsLog::SyncMore() {
   const auto safe = [this, open = std::weak_ptr(open_), session = session_.get(),
-                     upto = appended_] {
-    if (open.expired() || session_.get() != session || !connected()) return;
-    syncing_ = false;
-    if (options_.durability != nullptr) NoteBlock(upto);
-    session_->gather->OnSyncDone();
-    if (upto > durable_) {
+                     upto = session_->turn->appended()] {
+    const auto here = [&] { return !open.expired() && session_.get() == session && connected(); };
+    if (!here()) return;
+    session->turn->OnSynced(upto, [&] {
+      if (options_.durability != nullptr) NoteBlock(upto);
+      session->gather->OnSyncDone();
+      if (upto <= durable_) return true;
       durable_ = upto;
       observer_->OnDurable(upto);
-      if (open.expired() || session_.get() != session || !connected()) return;
-    }
-    if (appended_ > durable_) RequestDurable(appended_);
+      return here();
+    });
   };
   if (options_.durability == nullptr) return safe();
-  session_->gather->OnSyncStarted(appended_.value() - durable_.value());
+  session_->gather->OnSyncStarted(session_->turn->appended().value() - durable_.value());
   options_.durability->SyncAppends(safe);
 }
 

@@ -43,10 +43,6 @@ struct NatsLogOptions {
   std::chrono::milliseconds max_backoff{2'000};
 };
 
-// What whoever runs jetd should know about this log, one line each: what an answered write
-// survives, and that large requests will be refused. Logged when it changes.
-[[nodiscard]] std::vector<std::string> WarningsOf(const LogInfo& info);
-
 // The Log on a real nats-server: see Log for what it promises.
 //
 // One connection at a time, a NatsSession, and it is never mended: when it breaks, everything of it
@@ -101,6 +97,7 @@ class NatsLog : public Log {
   void ConnectLater(const absl::Status& why, Expected expected = Expected::kNo);
   void GiveUp(const absl::Status& why);
   void OnAppended(StreamSeq seq);
+  void SyncSoon();
   void SyncMore();
   void NoteBlock(StreamSeq upto);
   void DeletePutOff();
@@ -129,9 +126,7 @@ class NatsLog : public Log {
   std::chrono::milliseconds backoff_;
   TimerId connect_timer_ = 0;
 
-  // How far appends were answered, told safe, and whether a sync is on its way; one session's.
-  StreamSeq appended_, durable_;
-  bool syncing_ = false;
+  StreamSeq durable_;  // how far appends of this session were told safe
 
   // What lies in files that do not grow any more: all up to `in_old_blocks_`. `upto_of_newest_` was
   // answered when `newest_block_` was seen last.

@@ -15,6 +15,7 @@
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"
 #include "jetstream/nats_test_server.h"
+#include "jetstream/server_check.h"
 
 namespace jetd::jetstream {
 namespace {

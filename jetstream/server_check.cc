@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/strings.h"
 #include "jetstream/long_subject.h"
 #include "jetstream/nats_probe.h"
@@ -61,6 +62,29 @@ absl::Status ControlLineTooShort(const std::string& url) {
           " ends connections for lines that long keys need (its max_control_line is too small); "
           "set max_control_line to ",
           kEnoughBytes, ", its default, or more there"));
+}
+
+std::string OutsideCaveat(int replicas) {
+  if (replicas == 1) {
+    return "one replica: a power cut at the nats-server can lose answered writes that it had not "
+           "synced yet (its sync_interval, which cannot be seen from here; two minutes by default)";
+  }
+  return Cat(
+      "a power cut at ", replicas / 2 + 1, " of the ", replicas,
+      " replicas at once can lose answered writes that they had not synced yet (sync_interval, "
+      "which cannot be seen from here)");
+}
+
+std::vector<std::string> WarningsOf(const LogInfo& info) {
+  std::vector<std::string> warnings;
+  if (!info.durability_caveat.empty()) warnings.push_back(info.durability_caveat);
+  if (info.max_payload_bytes < limits::kMaxRequestBytes) {
+    warnings.push_back(
+        Cat("the nats-server's max_payload leaves ", info.max_payload_bytes,
+            " bytes for a value: larger ones, which etcd takes up to 1.5 MiB, are refused; set "
+            "max_payload to 8MB there"));
+  }
+  return warnings;
 }
 
 }  // namespace jetd::jetstream

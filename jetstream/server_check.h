@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether a nats-server can be used at all. Errors are FailedPrecondition with one line for whoever
-// runs it: what is wrong, why that matters, how to mend it. Pure functions, but for
-// ProbeControlLine: the engine thread's.
+// Whether a nats-server can be used at all, and what has to be known of it. Errors are
+// FailedPrecondition with one line for whoever runs it: what is wrong, why that matters, how to
+// mend it. Pure functions, but for ProbeControlLine: the engine thread's.
 #ifndef JETD_JETSTREAM_SERVER_CHECK_H_
 #define JETD_JETSTREAM_SERVER_CHECK_H_
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "jetstream/log.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"
 
@@ -34,6 +36,13 @@ void ProbeControlLine(NatsApi* api, const std::string& publish_prefix,
 [[nodiscard]] bool TellsOfControlLine(const absl::Status& why);
 
 [[nodiscard]] absl::Status ControlLineTooShort(const std::string& url);
+
+// What an answered write survives on a server whose files are not synced by us.
+[[nodiscard]] std::string OutsideCaveat(int replicas);
+
+// What whoever runs jetd should know about this log, one line each: what an answered write
+// survives, and that large requests will be refused. Logged when it changes.
+[[nodiscard]] std::vector<std::string> WarningsOf(const LogInfo& info);
 
 }  // namespace jetd::jetstream
 
