@@ -45,6 +45,7 @@
 #include "jetstream/group_sync.h"
 #include "jetstream/nats_log.h"
 #include "lease/lessor.h"
+#include "revision/checkpoint.h"
 #include "revision/committer.h"
 #include "revision/store.h"
 #include "revision/value_files.h"
@@ -149,6 +150,7 @@ class Program {
 
  private:
   void KeepValuesInFiles();
+  [[nodiscard]] std::string CheckpointPath() const;
   void StartEngine();
   [[nodiscard]] absl::Status StartServer();
   void TellReady() const;
@@ -235,10 +237,18 @@ Program::Program(Config config, std::vector<Listener> listeners,
 }
 
 void Program::KeepValuesInFiles() {
-  if (!config_.value_cache_bytes.has_value()) return;
+  const std::string folder = Cat(config_.data_dir, "/values");
+  const bool keep = !CheckpointPath().empty();
   std::error_code ignored;  // what is not there then is told below
-  std::filesystem::create_directories(config_.data_dir, ignored);
-  auto files = revision::ValueFiles::Open({.folder = Cat(config_.data_dir, "/values")});
+  if (config_.value_cache_bytes.has_value()) {
+    std::filesystem::create_directories(config_.data_dir, ignored);
+  } else if (embedded_ == nullptr || !std::filesystem::exists(folder, ignored)) {
+    return;
+  }
+  auto files = revision::ValueFiles::Open({.folder = folder, .keep = keep});
+  // What a start with other flags left is of no use, and would lie there for ever.
+  if (files.ok() && !keep) (void)revision::RemoveCheckpoint(Cat(folder, "/checkpoint"));
+  if (!config_.value_cache_bytes.has_value()) return;
   if (!files.ok()) {
     log::Warn("all values stay in memory: {}", MessageOf(files.status()));
     return;
@@ -278,7 +288,15 @@ revision::Committer::Options Program::CommitterOptions() const {
   options.member_name = config_.name;
   options.client_urls = config_.advertise_client_urls;
   options.incarnation = NewIncarnation();
+  options.checkpoint_path = CheckpointPath();
   return options;
+}
+
+// Beside the value files, whose segments it refers to. With an outside NATS others may have written
+// to the stream in ways that only a whole replay sees.
+std::string Program::CheckpointPath() const {
+  if (embedded_ == nullptr || !config_.value_cache_bytes.has_value()) return {};
+  return Cat(config_.data_dir, "/values/checkpoint");
 }
 
 void Program::OnEngine(const std::function<void()>& fn) {
@@ -333,7 +351,12 @@ void Program::Stop() {
   // What NATS does not answer in time, the committer does.
   loop_.Post([this, kPatience] { loop_.RunAfter(kPatience, [this] { committer_.Stop(); }); });
   server_.Stop();
-  OnEngine([this] { committer_.Stop(); });
+  OnEngine([this] {
+    committer_.Stop();
+    if (auto status = committer_.SaveCheckpoint(); !status.ok()) {
+      log::Warn("the next start reads all from the stream: {}", MessageOf(status));
+    }
+  });
   loop_.Stop();
   engine_thread_.join();
 }

@@ -182,6 +182,31 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
   return children;
 }
 
+// The next start after a clean end begins there; one with other flags leaves nothing of it.
+TEST_F(MainTest, ACleanEndLeavesACheckpoint) {
+  if (std::getenv("JETD_NATS_SERVER") == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER is not set";
+  const std::string checkpoint = Path("data/values/checkpoint");
+  const auto run = [&](const std::string& cache, int signal) {
+    JetdProcess jetd({"--data-dir", Path("data"), "--listen-client-urls", FreeUrl("http"),
+                      "--value-cache-bytes", cache});
+    EXPECT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+    EXPECT_FALSE(std::filesystem::exists(checkpoint)) << "used up";
+    jetd.Signal(signal);
+    EXPECT_EQ(jetd.WaitForEnd(), signal == SIGTERM ? kExitOk : -SIGKILL);
+    return jetd.output();
+  };
+  const std::string began = "began at the checkpoint";
+  EXPECT_THAT(run("0", SIGTERM), Not(HasSubstr(began)));
+  EXPECT_TRUE(std::filesystem::exists(checkpoint));
+  EXPECT_THAT(run("1000000", SIGTERM), HasSubstr(began));
+  EXPECT_TRUE(std::filesystem::exists(checkpoint));
+  EXPECT_THAT(run("1000000", SIGKILL), HasSubstr(began));
+  EXPECT_THAT(run("1000000", SIGTERM), Not(HasSubstr(began)));
+  EXPECT_TRUE(std::filesystem::exists(checkpoint));
+  EXPECT_THAT(run("all", SIGTERM), Not(HasSubstr(began)));
+  EXPECT_FALSE(std::filesystem::exists(checkpoint));
+}
+
 // By the state of its process, not by what it does.
 TEST_F(MainTest, TheEmbeddedServerIsGoneWithIt) {
   if (std::getenv("JETD_NATS_SERVER") == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER is not set";

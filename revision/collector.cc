@@ -26,6 +26,14 @@ size_t Collector::waiting() const {
   return n;
 }
 
+void Collector::AppendWaiting(std::vector<StreamSeq>* hidden,
+                              std::vector<StreamSeq>* markers) const {
+  for (const Batch& batch : batches_) {
+    hidden->insert(hidden->end(), batch.hidden.begin(), batch.hidden.end());
+    markers->insert(markers->end(), batch.markers.begin(), batch.markers.end());
+  }
+}
+
 void Collector::Add(Batch batch) {
   Order(&batch.hidden);
   Order(&batch.markers);

@@ -51,6 +51,8 @@ class Collector {
 
   [[nodiscard]] uint64_t deleted() const { return deleted_; }
   [[nodiscard]] size_t waiting() const;
+  // What is not known to be gone, for one batch of somebody else's.
+  void AppendWaiting(std::vector<StreamSeq>* hidden, std::vector<StreamSeq>* markers) const;
 
  private:
   enum class Step { kHidden, kSync, kMarkers };

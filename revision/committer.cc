@@ -395,6 +395,8 @@ void Committer::Start(DoneFn fatal) {
 void Committer::Stop() {
   if (impl_->stopped) return;
   impl_->stopped = true;
+  // A supervisor may tell the nats-server to end at the same time: what is committed stays so.
+  impl_->led_at_stop = impl_->phase == Phase::kLeading || impl_->phase == Phase::kRecovering;
   impl_->phase = Phase::kStopped;
   impl_->EndSurvey();
   impl_->collector.Suspend();

@@ -43,6 +43,8 @@ class Committer : public jetstream::Log::Observer {
     std::string member_name;
     std::vector<std::string> client_urls;
     std::string incarnation;  // 128 random bits in hex, new for every process
+    // Where SaveCheckpoint leaves what the next Start begins with; empty: nowhere.
+    std::string checkpoint_path;
     // Delete markers of keys that are gone go once a list of what lives is written, and that is
     // done when at least this many wait for it (and an eighth of the versions held).
     size_t min_markers_for_list = 1'000;
@@ -97,6 +99,9 @@ class Committer : public jetstream::Log::Observer {
   void Start(DoneFn fatal);
   // Answers what waits, closes the log.
   void Stop();
+  // After Stop: writes the checkpoint, if this member led until then. The store is of no use to
+  // anybody else afterwards.
+  [[nodiscard]] absl::Status SaveCheckpoint();
 
   // Put, DeleteRange, Txn, or a Range that wants its place in the order. `op` and its bytes live
   // until `done`. `bytes` is the request's encoded size, for the queue's bound.
@@ -137,6 +142,7 @@ class Committer : public jetstream::Log::Observer {
   [[nodiscard]] size_t max_key_subject_bytes() const;
 
   struct Counters {
+    uint64_t replayed_records = 0;  // read at the start
     uint64_t txns_committed = 0, records_acked = 0, chain_breaks = 0, reconnects = 0;
     uint64_t barriers_sent = 0, barriers_shared = 0, voids = 0, foreign_records = 0;
     size_t queued = 0, pending = 0, in_flight_records = 0;

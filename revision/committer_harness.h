@@ -47,17 +47,21 @@ class Recorder : public Committer::Listener {
 // One member on a stream that outlives it: destroying and making another is a restart.
 class Member {
  public:
-  // With `value_budget_bytes`, values beyond it are in files.
+  // With `value_budget_bytes`, values beyond it are in files; in `folder` and with a checkpoint for
+  // the next member there, if that is given.
   Member(FakeExecutor* exec, jetstream::MemoryStream* stream, std::string name,
-         jetstream::MemoryLog::Options options = {}, std::optional<size_t> value_budget_bytes = {})
+         jetstream::MemoryLog::Options options = {}, std::optional<size_t> value_budget_bytes = {},
+         const std::string& folder = {})
       : exec_(exec), log(exec, stream, std::move(options)) {
     if (value_budget_bytes.has_value()) {
-      UseTinyValueFiles(&store, folder_.emplace().path(), *value_budget_bytes);
+      UseTinyValueFiles(&store, folder.empty() ? folder_.emplace().path() : folder,
+                        *value_budget_bytes, /*keep=*/!folder.empty());
     }
     Committer::Options committer_options;
     committer_options.member_id = std::hash<std::string>()(name);
     committer_options.member_name = name;
     committer_options.incarnation = name + "-incarnation";
+    if (!folder.empty()) committer_options.checkpoint_path = folder + "/checkpoint";
     committer_options.min_markers_for_list = 4;
     committer_options.survey_step = 3;
     committer_options.max_live_per_record = 2;

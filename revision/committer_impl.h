@@ -128,6 +128,7 @@ struct Committer::Impl {
   [[nodiscard]] StreamSeq Unfinished() const;
   void Resume();
   void CollectAtStart();
+  absl::Status SaveCheckpoint();
   void ContendAgain();
 
   // Constant.
@@ -143,6 +144,7 @@ struct Committer::Impl {
   std::string waiting_for = "the first connection to NATS";
   bool connected = false;
   bool led_before = false;
+  bool led_at_stop = false;
   std::optional<jetstream::SubjectCodec> codec;
   jetstream::LogInfo info;
   RecordLimits record_limits;

@@ -13,6 +13,7 @@
 // JETD_SIM_SEED=<seed>.
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,8 +24,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "gtest/gtest.h"
 #include "revision/committer_harness.h"
+#include "revision/invariants.h"
 
 namespace jetd::revision {
 namespace {
@@ -56,11 +59,13 @@ class Sim {
     stream_.LandLate(1'000'000);
     exec_.Advance(std::chrono::seconds(5));
     while (!live_.empty()) Kill();
+    VerifyCheckpoint();
     Verify();
   }
   [[nodiscard]] size_t acked() const { return acked_; }
   [[nodiscard]] size_t failed() const { return failed_; }
   [[nodiscard]] size_t reads() const { return reads_; }
+  [[nodiscard]] size_t from_checkpoint() const { return from_checkpoint_; }
 
  private:
   struct Write {
@@ -93,7 +98,38 @@ class Sim {
       return Chance(1) && Chance(20) ? MakeError(Errc::kTooManyRequests) : absl::OkStatus();
     };
     live_.push_back(std::make_unique<Member>(&exec_, &stream_, "m" + std::to_string(++members_),
-                                             options, ValueBudget()));
+                                             options, ValueBudget(), NewFolder()));
+  }
+
+  // For the values of a member; most often with a checkpoint that one of its predecessors left, not
+  // always the last one. "" where checkpoints are not used.
+  std::string NewFolder() {
+    if (!embedded_ || !values_in_files_) return {};
+    folders_.push_back(std::make_unique<ScratchFolder>());
+    if (!saved_.empty() && Chance(80)) {
+      const ScratchFolder& from = Chance(80) ? *saved_.back() : *saved_[Pick(saved_.size())];
+      CopyFolder(from, *folders_.back());
+    }
+    return folders_.back()->path();
+  }
+  static void CopyFolder(const ScratchFolder& from, const ScratchFolder& to) {
+    std::filesystem::copy(from.path(), to.path(), std::filesystem::copy_options::recursive);
+  }
+  // A member ends as a signal makes it.
+  void EndCleanly() {
+    std::unique_ptr<Member> member = std::move(live_.back());
+    live_.pop_back();
+    member->committer->Stop();
+    if (!folders_.empty()) {
+      const absl::Status saved = member->committer->SaveCheckpoint();
+      EXPECT_TRUE(saved.ok()) << saved;
+      const std::string path = folders_.back()->path() + "/checkpoint";
+      if (std::filesystem::exists(path)) {
+        saved_.push_back(std::make_unique<ScratchFolder>());
+        CopyFolder(*folders_.back(), *saved_.back());
+      }
+    }
+    dead_.push_back(std::move(member));
   }
 
   std::optional<size_t> ValueBudget() {
@@ -104,12 +140,16 @@ class Sim {
   Member& Some() { return Chance(70) ? *live_.back() : *live_[Pick(live_.size())]; }
 
   void Kill() {
-    // As kill -9 does: what was in flight meets its fate, nobody hears of it.
-    const size_t which = Pick(live_.size());
-    live_[which]->log.Disconnect();
-    dead_.push_back(std::move(live_[which]));
-    live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(which));
-    dead_.back()->committer->Stop();
+    if (embedded_ && values_in_files_ && Chance(60)) {
+      EndCleanly();
+    } else {
+      // As kill -9 does: what was in flight meets its fate, nobody hears of it.
+      const size_t which = Pick(live_.size());
+      live_[which]->log.Disconnect();
+      dead_.push_back(std::move(live_[which]));
+      live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(which));
+      dead_.back()->committer->Stop();
+    }
     if (embedded_ && Chance(70)) {
       // One in three cuts leaves a hole, behind which records are there.
       const bool holes = Chance(33);
@@ -248,6 +288,43 @@ class Sim {
     while (open_ < writes_.size() && writes_[open_]->counted) ++open_;
   }
 
+  // With their keys, sorted.
+  static std::vector<std::string> LeasesOf(const Store& store) {
+    std::vector<std::string> lines;
+    for (const Store::LeaseInfo& lease : store.Leases()) {
+      std::vector<std::string> keys = store.LeaseKeys(lease.id);
+      std::sort(keys.begin(), keys.end());
+      lines.push_back(Cat(lease.id.value(), " ttl ", lease.ttl_s));
+      for (const std::string& key : keys) lines.back() += " " + key;
+    }
+    std::sort(lines.begin(), lines.end());
+    return lines;
+  }
+
+  // A member that begins at any checkpoint of the past sees what one sees that reads all.
+  void VerifyCheckpoint() {
+    if (saved_.empty()) return;
+    uint32_t hash = 0;
+    std::vector<std::string> leases;
+    {
+      Member all(&exec_, &stream_, "all", exclusive_);
+      exec_.Advance(std::chrono::seconds(1));
+      ASSERT_TRUE(all.committer->leading()) << all.committer->waiting_for();
+      hash = all.store.HashKv(Revision())->hash;
+      leases = LeasesOf(all.store);
+    }
+    const ScratchFolder folder;
+    CopyFolder(*saved_.back(), folder);
+    Member again(&exec_, &stream_, "again", exclusive_, 100, folder.path());
+    exec_.Advance(std::chrono::seconds(1));
+    ASSERT_TRUE(again.committer->leading()) << again.committer->waiting_for();
+    EXPECT_EQ(again.store.HashKv(Revision())->hash, hash);
+    EXPECT_EQ(LeasesOf(again.store), leases);
+    EXPECT_TRUE(CheckInvariants(again.store).ok());
+    const auto read = again.committer->counters().replayed_records;
+    from_checkpoint_ += read < stream_.State().messages / 2 ? 1 : 0;
+  }
+
   void Verify() {
     Harvest();
     Member fresh(&exec_, &stream_, "fresh", {}, ValueBudget());
@@ -301,12 +378,19 @@ class Sim {
     }
   }
 
+  const MemoryLog::Options exclusive_ = [] {
+    MemoryLog::Options options;
+    options.exclusive = true;
+    return options;
+  }();
   std::mt19937_64 rng_;
   const bool embedded_;
   const bool replicated_;
   const bool values_in_files_;
   FakeExecutor exec_;
   MemoryStream stream_{{.remember_deleted = true}};
+  // Outlive the members. saved_ have a checkpoint.
+  std::vector<std::unique_ptr<ScratchFolder>> folders_, saved_;
   std::vector<std::unique_ptr<Member>> live_;
   std::vector<std::unique_ptr<Member>> dead_;
   int members_ = 0;
@@ -314,7 +398,7 @@ class Sim {
   size_t open_ = 0;
   std::vector<std::shared_ptr<Lease>> leases_;
   std::map<std::string, Revision> newest_answered_;
-  size_t acked_ = 0, failed_ = 0, reads_ = 0;
+  size_t acked_ = 0, failed_ = 0, reads_ = 0, from_checkpoint_ = 0;
 };
 
 void RunSeeds(Sim::Server server) {
@@ -328,6 +412,7 @@ void RunSeeds(Sim::Server server) {
   size_t acked = 0;
   size_t failed = 0;
   size_t reads = 0;
+  size_t from_checkpoint = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("JETD_SIM_SEED=" + std::to_string(seed));
     Sim sim(seed, server);
@@ -335,10 +420,13 @@ void RunSeeds(Sim::Server server) {
     acked += sim.acked();
     failed += sim.failed();
     reads += sim.reads();
+    from_checkpoint += sim.from_checkpoint();
     if (::testing::Test::HasFailure()) break;
   }
-  std::printf("%zu writes answered OK, %zu refused or unknown, %zu reads, over %zu seeds\n", acked,
-              failed, reads, static_cast<size_t>(count));
+  std::printf(
+      "%zu writes answered OK, %zu refused or unknown, %zu reads, over %zu seeds; %zu checkpoints "
+      "were good to the end\n",
+      acked, failed, reads, static_cast<size_t>(count), from_checkpoint);
   EXPECT_GT(acked, 100 * count) << "the runs hardly wrote anything";
 }
 

@@ -17,7 +17,10 @@ using jetstream::SeqRange;
 void Committer::Impl::StartReplay() {
   phase = Phase::kReplaying;
   waiting_for = "the replay of the stream";
-  if (!replay) replay = std::make_unique<Replay>(log, &*codec, store);
+  if (!replay) {
+    replay = std::make_unique<Replay>(log, &*codec, store);
+    if (!options.checkpoint_path.empty()) replay->set_checkpoint(options.checkpoint_path, info);
+  }
   replay->Run([this, number = ++reading](absl::StatusOr<Replay::Result> result) {
     if (number == reading && !stopped) OnReplayed(std::move(result));
   });
@@ -43,6 +46,7 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
               result->records, result->last.value(), store->committed().value(),
               store->stats().keys, store->lease_count());
   }
+  counters.replayed_records = result->records;
   if (news && result->foreign > 0) {
     log::Warn("{} records in the bucket were not written by jetd; they are ignored and voided",
               result->foreign);

@@ -44,6 +44,16 @@ const KvBlock* KeyIndex::Push(const Entry* entry, KvRef kv) {
   return v;
 }
 
+const KeyIndex::Entry* KeyIndex::Append(KvRef kv) {
+  if (!entries_.empty() && entries_.rbegin()->key() >= kv->key()) return nullptr;
+  const KvBlock* v = kv.release();
+  const auto it = entries_.emplace_hint(entries_.end(), v);
+  CountNewest(v);
+  ++stats_.versions;
+  stats_.bytes += v->hot_footprint();
+  return &*it;
+}
+
 void KeyIndex::Pop(const KvBlock* newest) {
   const auto it = entries_.find(newest->key());
   JETD_CHECK(it != entries_.end() && it->newest_ == newest) << "not the newest version";

@@ -76,6 +76,8 @@ class KeyIndex {
   // Makes `kv` the newest version of its key; `entry` is what Find says of it. Returns the block,
   // alive as long as the index holds it.
   const KvBlock* Push(const Entry* entry, KvRef kv);
+  // The same for a key behind all others, which is quicker; null if it is not.
+  const Entry* Append(KvRef kv);
   // Takes the newest version of a key away again: the version before becomes the newest, and
   // without one the key goes.
   void Pop(const KvBlock* newest);

@@ -130,6 +130,62 @@ KvRef KvBlock::MakeHot(const KvBlock& cold, char** encoding) {
   return KvRef(hot);
 }
 
+namespace {
+
+// What stands before a block's bytes in a file.
+struct Saved {
+  uint32_t size = 0;
+  uint32_t key_size = 0;
+  uint8_t numbers_size = 0;
+  uint8_t tombstone = 0;
+  uint8_t cold = 0;
+  uint8_t unused = 0;
+  uint32_t mod_sub = 0;
+  int64_t mod_main = 0;
+  uint64_t seq = 0;
+};
+static_assert(sizeof(Saved) == 32);
+
+}  // namespace
+
+void KvBlock::AppendTo(std::string* out) const {
+  const Saved saved{.size = size_,
+                    .key_size = key_size_,
+                    .numbers_size = static_cast<uint8_t>(numbers_size_),
+                    .tombstone = static_cast<uint8_t>(tombstone_),
+                    .cold = static_cast<uint8_t>(cold_),
+                    .mod_sub = mod_sub_,
+                    .mod_main = mod_main_.value(),
+                    .seq = seq_.value()};
+  out->append(reinterpret_cast<const char*>(&saved), sizeof(saved));
+  out->append(bytes(), size_);
+}
+
+KvRef KvBlock::FromBytes(std::string_view* bytes) {
+  Saved saved;
+  if (bytes->size() < sizeof(saved)) return KvRef();
+  std::memcpy(&saved, bytes->data(), sizeof(saved));
+  if (bytes->size() - sizeof(saved) < saved.size || saved.key_size >= (1U << 24) ||
+      saved.numbers_size > 33 || saved.tombstone > 1 || saved.cold > 1) {
+    return KvRef();
+  }
+  auto* block = new (::operator new(sizeof(KvBlock) + saved.size)) KvBlock;
+  KvRef result(block);
+  block->size_ = saved.size;
+  block->key_size_ = saved.key_size & 0xffffff;
+  block->numbers_size_ = saved.numbers_size & 0x3f;
+  block->tombstone_ = saved.tombstone & 1;
+  block->cold_ = saved.cold & 1;
+  block->mod_sub_ = saved.mod_sub;
+  block->mod_main_ = Revision(saved.mod_main);
+  block->seq_ = StreamSeq(saved.seq);
+  std::memcpy(reinterpret_cast<char*>(block + 1), bytes->data() + sizeof(saved), saved.size);
+  const size_t least = block->value_field() + (saved.cold == 1 ? sizeof(ValueLocation) : 0);
+  if (saved.size < least) return KvRef();
+  bytes->remove_prefix(sizeof(saved) + saved.size);
+  return result;
+}
+
 ValueLocation KvBlock::location() const {
   JETD_CHECK(cold_ != 0) << "the location of a hot version";
   ValueLocation location;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -64,6 +65,11 @@ class KvBlock {
   // The same version with room for its encoding, encoded_size() bytes, which the caller writes to
   // *encoding before anybody looks. REQUIRES: cold.cold().
   [[nodiscard]] static KvRef MakeHot(const KvBlock& cold, char** encoding);
+
+  // The block as bytes, hot or cold, for files of this machine; and back. FromBytes takes them off
+  // the front of *bytes; null if they are none.
+  void AppendTo(std::string* out) const;
+  [[nodiscard]] static KvRef FromBytes(std::string_view* bytes);
 
   [[nodiscard]] std::string_view key() const {
     return {bytes() + key_field_size() - key_size_, key_size_};

@@ -59,6 +59,43 @@ void ExpectSameWhenCold(const KvBlock& hot) {
   ASSERT_EQ(again->seq(), hot.seq());
 }
 
+TEST(KvBlockTest, GoesThroughBytes) {
+  const KvRef hot = KvBlock::Make({.key = "key",
+                                   .value = "value",
+                                   .mod = {Revision(7), 2},
+                                   .create_revision = Revision(3),
+                                   .version = 4,
+                                   .lease = LeaseId(5),
+                                   .seq = StreamSeq(6)});
+  const KvRef cold = KvBlock::MakeCold(
+      *hot, {.segment = 1, .offset = 2, .size = static_cast<uint32_t>(hot->encoded().size())});
+  const KvRef deleted = KvBlock::Make(
+      {.key = "key", .mod = {Revision(8), 0}, .seq = StreamSeq(9), .tombstone = true});
+  std::string bytes;
+  for (const KvRef& kv : {hot, cold, deleted}) kv->AppendTo(&bytes);
+  std::string_view rest = bytes;
+  const KvRef first = KvBlock::FromBytes(&rest);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->encoded(), hot->encoded());
+  EXPECT_EQ(first->mod(), hot->mod());
+  EXPECT_EQ(first->seq(), hot->seq());
+  const KvRef second = KvBlock::FromBytes(&rest);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->location(), cold->location());
+  EXPECT_EQ(second->key(), "key");
+  EXPECT_EQ(second->lease(), LeaseId(5));
+  const KvRef third = KvBlock::FromBytes(&rest);
+  ASSERT_TRUE(third);
+  EXPECT_TRUE(third->tombstone());
+  EXPECT_EQ(third->encoded(), deleted->encoded());
+  EXPECT_TRUE(rest.empty());
+  EXPECT_FALSE(KvBlock::FromBytes(&rest));
+  for (size_t size = 0; size < 32 + hot->encoded().size(); ++size) {
+    std::string_view cut(bytes.data(), size);
+    EXPECT_FALSE(KvBlock::FromBytes(&cut)) << size;
+  }
+}
+
 TEST(KvBlockDeathTest, AColdVersionHasNoValue) {
   const KvRef hot = KvBlock::Make({.key = "a", .value = "b", .mod = {Revision(2), 0}});
   const KvRef cold =

@@ -24,6 +24,7 @@ Replay::Replay(Log* log, const jetstream::SubjectCodec* codec, Store* store)
 
 void Replay::Run(DoneFn done) {
   done_ = std::move(done);
+  if (!checkpoint_path_.empty()) OpenCheckpoint();
   ReadControl();
 }
 
@@ -43,12 +44,18 @@ void Replay::ReadControl() {
   compacted_ = Revision{};
   live_.Clear();
   Log::ReadOptions control;
+  // Of those before it, a checkpoint says all.
+  if (checkpoint_ != nullptr) control.from = checkpoint_->head().seq.Next();
   control.subjects = {codec_->TermSubject(), codec_->CompactSubject(), codec_->LiveSubject()};
   log_->Read(
       control, [this](const jetstream::Record& record) { OnControl(record); },
       [this](const absl::StatusOr<StreamSeq>& last) {
         if (!last.ok()) {
           std::exchange(done_, nullptr)(last.status());
+          return;
+        }
+        if (checkpoint_ != nullptr) {
+          TryCheckpoint(*last);
           return;
         }
         const absl::Status damage = std::exchange(damage_, absl::OkStatus());

@@ -14,26 +14,12 @@
 #include "jetstream/log.h"
 #include "jetstream/record.h"
 #include "jetstream/subject.h"
+#include "revision/checkpoint.h"
 #include "revision/live_list.h"
 #include "revision/store.h"
+#include "revision/system_records.h"
 
 namespace jetd::revision {
-
-// Where jetd's own records lie, for the collector.
-struct SystemRecords {
-  std::map<LeaseId, StreamSeq> leases;  // grants of leases that are there
-  struct GoneLease {
-    Revision revision;  // of the record that says "gone"
-    StreamSeq grant;    // 0: removed before
-    StreamSeq gone;
-  };
-  std::vector<GoneLease> gone_leases;
-  StreamSeq compact;            // newest compaction record, 0: none
-  StreamSeq term;               // newest term record
-  std::vector<StreamSeq> live;  // lists of what counts
-  // Term records that void nothing, except the newest; and compaction records but the newest.
-  std::vector<StreamSeq> superseded;
-};
 
 // Replay rebuilds the store from the stream, in two readings: the term and compaction records
 // first, since they say which of the others count, then all in order.
@@ -105,6 +91,12 @@ class Replay {
   Replay(jetstream::Log* log, const jetstream::SubjectCodec* codec, Store* store);
 
   void set_on_judged(JudgedFn on_judged) { on_judged_ = std::move(on_judged); }
+  // Begins where the checkpoint at `path` ends, if there is one that fits the stream, which is that
+  // of `info`; uses it up in any case. Before Run.
+  void set_checkpoint(std::string path, const jetstream::LogInfo& info) {
+    checkpoint_path_ = std::move(path);
+    info_ = info;
+  }
   void Run(DoneFn done);
   // Records applied so far, for progress.
   [[nodiscard]] uint64_t records() const { return result_.records; }
@@ -112,6 +104,14 @@ class Replay {
  private:
   void ReadControl();
   void ReadAll();
+  // The start from a checkpoint (replay_checkpoint.cc).
+  void OpenCheckpoint();
+  // The control records behind it were read, and the stream ended at `last`.
+  void TryCheckpoint(StreamSeq last);
+  [[nodiscard]] absl::Status FitsTail(StreamSeq last) const;
+  void ProveCheckpoint(const jetstream::Record& record);
+  [[nodiscard]] absl::Status LoadCheckpoint();
+  void DropCheckpoint(const absl::Status& why);
   // Forgets all that was read.
   void Restart();
   void OnControl(const jetstream::Record& record);
@@ -140,6 +140,11 @@ class Replay {
 
   DoneFn done_;
   JudgedFn on_judged_;
+  std::string checkpoint_path_;  // empty: none, or tried
+  jetstream::LogInfo info_;
+  std::unique_ptr<Checkpoint> checkpoint_;  // not null while it is tried
+  std::optional<jetstream::TermRecord> term_of_checkpoint_;
+  bool end_of_checkpoint_found_ = false;
   Result result_;
   absl::Status error_;                          // what ends the replay
   absl::Status damage_;                         // the same, to be confirmed

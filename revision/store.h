@@ -109,6 +109,19 @@ class Store {
   void RestoreLease(LeaseId id, int64_t ttl_s);
   void RestoreLeaseGone(LeaseId id);
 
+  // ---- Checkpoints (checkpoint.h) ------------------------------------------------------------
+  // Calls fn for all versions held, keys in order, each key's from the oldest on. REQUIRES: nothing
+  // is pending.
+  void VisitBlocks(const std::function<void(const KvBlock&)>& fn) const;
+  // The same way back, into an empty store: the leases (RestoreLease), the segments of the value
+  // files, the versions as KvBlock::AppendTo wrote them, in pieces, and the end. After an error
+  // there is nothing to be done with the store but Clear.
+  [[nodiscard]] absl::Status AdoptSegments(const std::vector<ValueFiles::SegmentSize>& segments);
+  [[nodiscard]] absl::Status LoadBlocks(std::string_view bytes);
+  [[nodiscard]] absl::Status FinishLoad(Revision revision, Revision compacted);
+  // Syncs the value files and leaves them for the next process. Nothing without such files.
+  [[nodiscard]] absl::StatusOr<std::vector<ValueFiles::SegmentSize>> SaveValueFiles();
+
   // ---- Reading ---------------------------------------------------------------------------------
   // kNewest shows what is pending and, within Begin … End, what the open transaction did so far
   // (its reads then say txn_revision() if it changed something, the revision before otherwise).

@@ -49,6 +49,14 @@ struct Store::Impl {
   size_t open_undos = 0;
   std::vector<Change> changes;
 
+  // While it is loaded: all versions so far, and the last key.
+  struct Loaded {
+    ModRevision mod;
+    const KvBlock* kv;
+  };
+  std::vector<Loaded> loaded;
+  const KeyIndex::Entry* loading = nullptr;
+
   [[nodiscard]] Revision Current(View view) const;
   // What `asked` (0 or less: the newest) means for a reader whose newest revision is `current`.
   [[nodiscard]] absl::StatusOr<Revision> ReadRevision(Revision asked, Revision current) const;

@@ -54,6 +54,9 @@ class ValueCache : public KeyIndex::Observer {
   // The version with its value, read from its file if it is cold. Null for null.
   [[nodiscard]] KvRef Load(const KvBlock* v) const;
 
+  // Null without files.
+  [[nodiscard]] ValueFiles* files() { return files_.get(); }
+
   // `v` is new in the index, and the newest of all.
   void Add(const KvBlock* v);
   // Makes what is beyond the budget cold, of a long backlog a part. No pointer to a block may be

@@ -55,12 +55,13 @@ absl::Status CannotUse(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, pieces...);
 }
 
-absl::Status RemoveSegments(const std::string& folder) {
+absl::Status RemoveSegments(const std::string& folder, const std::vector<std::string>& but = {}) {
   std::error_code error;
   std::vector<std::filesystem::path> found;
   for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
        it.increment(error)) {
-    if (it->path().extension() == kSuffix) found.push_back(it->path());
+    if (it->path().extension() != kSuffix) continue;
+    if (std::find(but.begin(), but.end(), it->path()) == but.end()) found.push_back(it->path());
   }
   for (const auto& path : found) {
     if (!error) std::filesystem::remove(path, error);
@@ -86,7 +87,7 @@ absl::StatusOr<std::unique_ptr<ValueFiles>> ValueFiles::Open(Options options) {
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     status = CannotUse("cannot lock ", lock, ": ",
                        errno == EWOULDBLOCK ? "another process uses it" : std::strerror(errno));
-  } else {
+  } else if (!options.keep) {
     status = RemoveSegments(folder);
   }
   if (!status.ok()) {
@@ -97,12 +98,20 @@ absl::StatusOr<std::unique_ptr<ValueFiles>> ValueFiles::Open(Options options) {
 }
 
 ValueFiles::~ValueFiles() {
-  Clear();
+  if (saved_) {
+    for (const auto& [number, segment] : segments_) close(segment.fd);
+  } else if (!segments_.empty()) {
+    // If not, nobody came to adopt what Open kept, and the next one may.
+    Clear();
+  }
   close(lock_fd_);
 }
 
 void ValueFiles::Clear() {
   while (!segments_.empty()) Remove(segments_.begin()->first);
+  if (absl::Status status = RemoveSegments(options_.folder); !status.ok()) {
+    log::Warn("{}", MessageOf(status));
+  }
   buffer_.clear();
   cleared_ = std::max(cleared_, std::exchange(current_, 0));
   written_ = 0;
@@ -161,7 +170,7 @@ bool ValueFiles::Reserve(size_t bytes) {
 bool ValueFiles::NewSegment() {
   if (!Flush()) return false;
   const uint32_t next = std::max(current_, cleared_) + 1;
-  const int fd = open(PathOf(next).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const int fd = open(PathOf(next).c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) {
     Fail("make", next);
     return false;
@@ -213,6 +222,71 @@ void ValueFiles::Remove(uint32_t segment) {
   stats_.live_bytes -= it->second.live;
   segments_.erase(it);
   stats_.segments = segments_.size();
+}
+
+// --- from one process to the next ---------------------------------------------------------------
+
+absl::StatusOr<std::vector<ValueFiles::SegmentSize>> ValueFiles::Save() {
+  std::vector<SegmentSize> all;
+  if (segments_.size() > options_.most_saved) {
+    return CannotUse("there are ", segments_.size(), " value files");
+  }
+  bool synced = Flush();
+  for (const auto& [number, segment] : segments_) {
+    synced = synced && fsync(segment.fd) == 0;
+    all.push_back({number, segment.size});
+  }
+  std::sort(all.begin(), all.end(),
+            [](const SegmentSize& a, const SegmentSize& b) { return a.number < b.number; });
+  const int folder = open(options_.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  synced = synced && folder >= 0 && fsync(folder) == 0;
+  const int why = errno;
+  if (folder >= 0) close(folder);
+  if (!synced) return CannotUse("cannot sync ", options_.folder, ": ", std::strerror(why));
+  saved_ = true;
+  return all;
+}
+
+absl::Status ValueFiles::Adopt(const std::vector<SegmentSize>& segments) {
+  JETD_CHECK(segments_.empty()) << "segments are there already";
+  std::vector<std::string> kept;
+  for (const SegmentSize& segment : segments) {
+    kept.push_back(PathOf(segment.number));
+    const int fd = open(kept.back().c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) return CannotUse("cannot open ", kept.back(), ": ", std::strerror(errno));
+    if (segments_.contains(segment.number)) {
+      close(fd);
+      return CannotUse(kept.back(), " is named twice");
+    }
+    segments_[segment.number] = {.fd = fd, .size = segment.size};
+    stats_.file_bytes += segment.size;
+    stats_.segments = segments_.size();
+    cleared_ = std::max(cleared_, segment.number);
+    struct stat file {};
+    if (fstat(fd, &file) != 0 || static_cast<uint64_t>(file.st_size) < segment.size) {
+      return CannotUse(kept.back(), " is too short");
+    }
+  }
+  return RemoveSegments(options_.folder, kept);
+}
+
+bool ValueFiles::Use(const ValueLocation& location) {
+  const auto it = segments_.find(location.segment);
+  if (it == segments_.end() || location.offset < kHeadBytes ||
+      uint64_t{location.offset} + location.size > it->second.size) {
+    return false;
+  }
+  it->second.live += kHeadBytes + location.size;
+  stats_.live_bytes += kHeadBytes + location.size;
+  return true;
+}
+
+void ValueFiles::RemoveUnused() {
+  std::vector<uint32_t> unused;
+  for (const auto& [number, segment] : segments_) {
+    if (segment.live == 0) unused.push_back(number);
+  }
+  for (const uint32_t number : unused) Remove(number);
 }
 
 // --- reading ------------------------------------------------------------------------------------

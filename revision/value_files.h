@@ -8,9 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "revision/kv.h"
 
@@ -23,9 +25,10 @@ namespace jetd::revision {
 //   record:  mark, size, CRC-32C, mod revision (main, sub)   24 bytes, in the machine's byte order
 //            the encoding: a whole mvccpb.KeyValue
 //
-// The files serve this process alone: the stream is what survives. So nothing is synced, a start
-// begins with an empty folder, and a record that does not read back as it was written ends the
-// process, which the stream then rebuilds. A disk that takes no more is no error: Append says no.
+// The files serve this process, and through a checkpoint the next one: the stream is what survives.
+// So nothing is synced but by Save, a start begins with an empty folder as a rule, and a record
+// that does not read back as it was written ends the process, which the stream then rebuilds. A
+// disk that takes no more is no error: Append says no.
 //
 // A segment counts the bytes of its records that are in use; when none are, it is removed. Who
 // moves the rest out of one that is mostly waste is ValueCache.
@@ -40,6 +43,14 @@ class ValueFiles {
     size_t segment_bytes = 16UL << 20;
     // Appended bytes wait for each other, to be written in one piece.
     size_t buffer_bytes = 256UL << 10;
+    // Segments that are there stay for Adopt, until Clear.
+    bool keep = false;
+    // Each process adds a segment, however little it writes. Open ones are open files.
+    size_t most_saved = 512;
+  };
+  struct SegmentSize {
+    uint32_t number = 0;
+    uint64_t size = 0;
   };
   struct Stats {
     size_t segments = 0;
@@ -68,8 +79,19 @@ class ValueFiles {
   // The record is not in use any more.
   void Drop(const ValueLocation& location);
 
-  // Forgets all records.
+  // Forgets all records, and removes all segments, also such as Open left there.
   void Clear();
+
+  // Writes and syncs all, and leaves the files there from now on, when this object ends too. What
+  // to Adopt then. An error if there are more than `most_saved`.
+  [[nodiscard]] absl::StatusOr<std::vector<SegmentSize>> Save();
+  // Takes these segments of an earlier process over, their records not in use, and removes all
+  // others. After an error: Clear. REQUIRES: nothing was appended.
+  [[nodiscard]] absl::Status Adopt(const std::vector<SegmentSize>& segments);
+  // Says that a record of an adopted segment is in use. False if there is no such place.
+  [[nodiscard]] bool Use(const ValueLocation& location);
+  // Removes adopted segments of which no record is.
+  void RemoveUnused();
 
   // The closed segment with the largest share of waste, if there is more waste than use over all
   // and than four segments.
@@ -116,6 +138,7 @@ class ValueFiles {
   size_t written_ = 0;    // of it in the file; the rest is in the buffer
   std::string buffer_;
   bool failing_ = false;
+  bool saved_ = false;
   int skipped_ = 0;  // attempts since the disk last refused
 };
 

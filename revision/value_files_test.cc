@@ -148,6 +148,65 @@ TEST_F(ValueFilesTest, ForgetsAllAndGoesOn) {
   EXPECT_EQ(Read(location), kv->encoded());
 }
 
+TEST_F(ValueFilesTest, TheNextProcessAdoptsWhatWasSaved) {
+  std::vector<std::pair<KvRef, ValueLocation>> all;
+  for (int64_t i = 1; i <= 40; ++i) {
+    KvRef kv = Version(i, 100, static_cast<char>(i));
+    const ValueLocation location = Append(*kv);
+    all.emplace_back(std::move(kv), location);
+  }
+  const auto saved = files_->Save();
+  ASSERT_TRUE(saved.ok()) << saved.status();
+  const ValueFiles::Options options{.folder = folder_.path() + "/values",
+                                    .segment_bytes = kSegmentBytes,
+                                    .buffer_bytes = kBufferBytes,
+                                    .keep = true};
+  files_.reset();
+  std::ofstream(PathOf("000000ff.values")) << "not named";
+  files_ = OpenValueFiles(options);
+  ASSERT_TRUE(files_->Adopt(*saved).ok());
+  EXPECT_EQ(Files().size(), saved->size());
+  // All of the third segment stays unused.
+  for (const auto& [kv, location] : all) {
+    if (location.segment == 3) continue;
+    ASSERT_TRUE(files_->Use(location));
+    EXPECT_EQ(Read(location), kv->encoded());
+  }
+  files_->RemoveUnused();
+  EXPECT_FALSE(files_->Has(3));
+  EXPECT_EQ(Files().size(), saved->size() - 1);
+  EXPECT_FALSE(files_->Use(all.front().second.segment == 3 ? all.back().second
+                                                           : ValueLocation{3, 24, 10, 0}));
+  EXPECT_FALSE(files_->Use({1, static_cast<uint32_t>(kSegmentBytes), 10'000, 0}));
+  // New ones go to new files, and old ones can be dropped.
+  const ValueLocation added = Append(*all.front().first);
+  EXPECT_GT(added.segment, saved->back().number);
+  EXPECT_EQ(Read(added), all.front().first->encoded());
+  for (const auto& [kv, location] : all) {
+    if (location.segment != 3) files_->Drop(location);
+  }
+  EXPECT_EQ(files_->stats().segments, 1U);
+
+  files_.reset();
+  files_ = OpenValueFiles(options);
+  EXPECT_FALSE(files_->Adopt(*saved).ok()) << "they are gone";
+  files_->Clear();
+  EXPECT_TRUE(Files().empty());
+}
+
+TEST_F(ValueFilesTest, SavesNoMoreFilesThanAreGoodToKeepOpen) {
+  files_.reset();
+  files_ = OpenValueFiles({.folder = folder_.path() + "/values",
+                           .segment_bytes = kSegmentBytes,
+                           .buffer_bytes = kBufferBytes,
+                           .most_saved = 2});
+  int64_t revision = 0;
+  while (files_->stats().segments < 2) Append(*Version(++revision, 100, 'x'));
+  EXPECT_TRUE(files_->Save().ok());
+  while (files_->stats().segments < 3) Append(*Version(++revision, 100, 'x'));
+  EXPECT_FALSE(files_->Save().ok());
+}
+
 TEST_F(ValueFilesTest, SaysWhatAFolderLacks) {
   const auto files = ValueFiles::Open({.folder = folder_.path() + "/no/such/folder"});
   ASSERT_FALSE(files.ok());

@@ -49,9 +49,11 @@ inline std::unique_ptr<ValueFiles> OpenValueFiles(ValueFiles::Options options) {
 }
 
 // Every value is worth a file, and files so small that a few versions fill one.
-inline void UseTinyValueFiles(Store* store, const std::string& folder, size_t budget_bytes) {
-  store->UseValueFiles(OpenValueFiles({.folder = folder, .segment_bytes = 200, .buffer_bytes = 90}),
-                       {.budget_bytes = budget_bytes, .min_value_bytes = 1});
+inline void UseTinyValueFiles(Store* store, const std::string& folder, size_t budget_bytes,
+                              bool keep = false) {
+  store->UseValueFiles(
+      OpenValueFiles({.folder = folder, .segment_bytes = 200, .buffer_bytes = 90, .keep = keep}),
+      {.budget_bytes = budget_bytes, .min_value_bytes = 1});
 }
 
 }  // namespace jetd::revision
