@@ -2,6 +2,7 @@
 #include "conformance/crash/crash_run.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <random>
@@ -115,18 +116,32 @@ class Run {
 
   absl::Status KillAgainAndAgain() {
     while (report_.server_kills < options_.server_kills ||
-           report_.nats_kills < options_.nats_kills) {
+           report_.nats_kills < options_.nats_kills || report_.clean_stops < options_.clean_stops) {
       const size_t writes = options_.writes_between * (1 + random_() % 4);
       if (absl::Status alive = WaitForWrites(writes); !alive.ok()) return alive;
       const int servers_left = options_.server_kills - report_.server_kills;
       const int nats_left = options_.nats_kills - report_.nats_kills;
-      const auto pick =
-          static_cast<int>(random_() % static_cast<uint64_t>(servers_left + nats_left));
-      if (absl::Status done = pick < servers_left ? KillServer() : KillNats(); !done.ok()) {
-        return done;
-      }
+      const int stops_left = options_.clean_stops - report_.clean_stops;
+      const auto pick = static_cast<int>(
+          random_() % static_cast<uint64_t>(servers_left + nats_left + stops_left));
+      const absl::Status done = pick < servers_left               ? KillServer()
+                                : pick < servers_left + nats_left ? KillNats()
+                                                                  : StopCleanly();
+      if (!done.ok()) return done;
     }
     return WaitForWrites(options_.writes_between);
+  }
+
+  // Now and then the next start is killed, whose first business the checkpoint is.
+  absl::Status StopCleanly() {
+    if (absl::Status stopped = server_->Stop(options_.patience); !stopped.ok()) return stopped;
+    ++report_.clean_stops;
+    if (std::filesystem::exists(server_->data_dir() + "/values/checkpoint")) ++report_.checkpoints;
+    if (absl::Status started = server_->Restart(); !started.ok()) return started;
+    if (report_.server_kills == options_.server_kills || !PauseForMore(milliseconds(500))) {
+      return absl::OkStatus();
+    }
+    return KillServer();
   }
 
   // Now and then again before it is up.

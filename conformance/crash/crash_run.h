@@ -20,6 +20,8 @@ struct CrashOptions {
   // SIGKILLs of the server and of its nats-server (none for etcd).
   int server_kills = 50;
   int nats_kills = 50;
+  // Ends in order (SIGTERM), each followed by a start on the same data.
+  int clean_stops = 0;
   uint64_t seed = 1;
   // Answered writes between a kill and the next, at least; up to four times as many.
   size_t writes_between = 50;
@@ -37,6 +39,8 @@ struct CrashReport {
   size_t progress_answers = 0;
   int server_kills = 0;
   int nats_kills = 0;
+  int clean_stops = 0;
+  int checkpoints = 0;  // that clean stops left
   size_t compactions = 0;
   int64_t revision = 0;                 // at the end
   std::string data_dir;                 // of the server; its log is beside it

@@ -17,7 +17,8 @@ using etcdclient::ServerProcess;
 
 void Print(const CrashReport& report, uint64_t seed) {
   std::cout << "seed " << seed << ": " << report.server_kills << " kills of the server, "
-            << report.nats_kills << " of its nats-server\n"
+            << report.nats_kills << " of its nats-server, " << report.clean_stops
+            << " clean stops (" << report.checkpoints << " left a checkpoint)\n"
             << "writes: " << report.ops.acked << " answered, " << report.ops.refused << " refused, "
             << report.ops.unknown << " of unknown fate (" << report.ops.unknown_landed
             << " of them landed)\n"
@@ -45,6 +46,8 @@ int Main(int argc, char** argv) {
   app.add_option("--watchers", options.watchers, "clients that watch")->capture_default_str();
   app.add_option("--server-kills", options.server_kills, "kill -9 of jetd")->capture_default_str();
   app.add_option("--nats-kills", options.nats_kills, "kill -9 of its nats-server")
+      ->capture_default_str();
+  app.add_option("--clean-stops", options.clean_stops, "SIGTERM of jetd and a new start")
       ->capture_default_str();
   app.add_option("--seed", options.seed, "of writes and kills")->capture_default_str();
   app.add_option("--writes-between", options.writes_between,
