@@ -105,10 +105,14 @@ absl::Status WaitReady(const Pair& pair) {
   return absl::OkStatus();
 }
 
-// jetd's nats-server is left to end by itself, as it does.
-absl::Status KillAndRestart(const Pair& pair) {
+// By SIGKILL or by SIGTERM. jetd's nats-server is left to end by itself, as it does.
+absl::Status EndAndRestart(const Pair& pair, bool cleanly) {
   for (ServerProcess* server : {pair.etcd.get(), pair.server.get()}) {
-    server->Kill(ServerProcess::Scope::kProcess);
+    if (!cleanly) {
+      server->Kill(ServerProcess::Scope::kProcess);
+    } else if (const absl::Status stopped = server->Stop(kReady); !stopped.ok()) {
+      return stopped;
+    }
     if (const absl::Status started = server->Restart(); !started.ok()) return started;
   }
   return WaitReady(pair);
@@ -116,11 +120,12 @@ absl::Status KillAndRestart(const Pair& pair) {
 
 absl::StatusOr<RunResult> RunSeed(const SuiteOptions& options, uint64_t seed, Pair& pair) {
   if (const absl::Status ready = WaitReady(pair); !ready.ok()) return ready;
+  uint64_t ends = seed;  // every other one is clean
   auto run = RunLockstep({.seed = seed,
                           .requests = options.requests,
                           .etcd_endpoint = pair.etcd->endpoint(),
                           .server_endpoint = pair.server->endpoint(),
-                          .kill_servers = [&] { return KillAndRestart(pair); },
+                          .kill_servers = [&] { return EndAndRestart(pair, ++ends % 2 == 0); },
                           .has_range_stream = options.server_kind == ServerKind::kJetd,
                           .mutant = options.mutant,
                           .verbose = options.verbose});
