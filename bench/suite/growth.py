@@ -50,6 +50,7 @@ def with_keys(run, kind, keys):
 def restart(server, keys):
     """The start to the first complete answer, what nats-server took of it, and memory then."""
     server.stop()
+    server.forget_checkpoint()
     start_ms = server.start_and_await(keys)
     time.sleep(2)
     return {"start_ms": start_ms, "nats_ms": sections.nats_recovery_ms(server),

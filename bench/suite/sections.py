@@ -2,6 +2,7 @@
 """The parts of a run. Each takes the Run (main.py) and returns what goes into results.json."""
 
 import contextlib
+import datetime
 import os
 import re
 import shutil
@@ -41,7 +42,7 @@ def load(run):
 
 def memory(run):
     """100,000 keys of 1 KiB and 90,000 updates: memory after the load, later, after a restart, and
-    how long that start takes."""
+    how long a start takes, from a checkpoint and from the stream alone."""
     keys, updates, later = run.sized(100_000), run.sized(90_000), 10 if run.quick else 60
     result = {"keys": keys, "updates": updates, "later_seconds": later,
               **{kind: [] for kind in BOTH}}
@@ -58,6 +59,9 @@ def memory(run):
                 time.sleep(later)
                 one["later"] = server.memory()
                 server.stop()
+                one["checkpoint_start_ms"] = server.start_and_await(keys)
+                server.stop()
+                server.forget_checkpoint()
                 one["start_ms"] = server.start_and_await(keys)
                 one["nats_ms"] = nats_recovery_ms(server)
                 time.sleep(2)
@@ -69,20 +73,14 @@ def memory(run):
 
 
 def nats_recovery_ms(server):
-    """jetd's log: from its first line, which says that nats-server is starting, to its being
-    connected. None for etcd."""
+    """From exec to jetd's being connected to its nats-server. None for etcd."""
     if server.kind != "jetd":
         return None
-    log = server.log_tail()
-    times = re.findall(r"^\S+T(\d+):(\d+):([\d.]+)Z \w+ (.*)$", log, re.M)
-    begin = end = None
-    for hours, minutes, seconds, text in times:
-        at = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        if "nats-server is starting" in text and (begin is None or end is not None):
-            begin, end = at, None
-        if text.startswith("connected to nats-server"):
-            end = at
-    return None if begin is None or end is None else (end - begin) * 1000
+    found = re.findall(r"^(\S+)Z \w+ connected to nats-server", server.log_tail(), re.M)
+    if not found:
+        return None
+    connected = datetime.datetime.fromisoformat(found[-1] + "+00:00")
+    return (connected.timestamp() - server.started_at) * 1000
 
 
 def empty(run):

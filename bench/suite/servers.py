@@ -105,6 +105,7 @@ class Server:
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.process = None
         self.started_ns = 0
+        self.started_at = 0.0  # the same by the wall clock
         self.running_loads = []
 
     def __enter__(self):
@@ -129,6 +130,7 @@ class Server:
     def start(self):
         with open(self.folder / "log", "ab") as log:
             self.started_ns = time.monotonic_ns()
+            self.started_at = time.time()
             self.process = subprocess.Popen(
                 self.wrap + self.command() + self.flags, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, env=self.environment)
@@ -164,6 +166,10 @@ class Server:
                     pass
             self.process.wait()
         self.process = None
+
+    def forget_checkpoint(self):
+        """The next start has the stream alone, as on a new machine. Nothing for etcd."""
+        shutil.rmtree(self.folder / "data" / "values", ignore_errors=True)
 
     def load(self, phases, prefix=None):
         """Runs phases, and returns their rows. Wrong answers end the whole run."""
