@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <future>
+#include <initializer_list>
 #include <limits>
 #include <utility>
 
@@ -163,6 +164,11 @@ absl::Status Server::Start() {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ClampToInt(options_.keepalive_timeout));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              ClampToInt(options_.keepalive_min_time));
+  // None but in a build that bench/sweep makes.
+  using Argument = std::pair<const char*, int>;
+  for (const auto& [name, value] : std::initializer_list<Argument>{JETD_GRPC_ARGUMENTS}) {
+    builder.AddChannelArgument(name, value);
+  }
   ports_.assign(options_.listeners.size(), 0);
   for (size_t i = 0; i < options_.listeners.size(); ++i) {
     const Listener& listener = options_.listeners[i];

@@ -5,13 +5,11 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import signal
-import subprocess
 import sys
-import time
 
 import compaction
+import describe
 import growth
 import plots
 import sections
@@ -42,27 +40,7 @@ class Run:
     def sized(self, count):
         return count // 5 if self.quick else count
 
-    @staticmethod
-    def say(text):
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-def describe_machine(run, options):
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
-                if line.startswith("model name")), "unknown CPU")
-    commit = subprocess.run(["git", "-C", options.root, "rev-parse", "--short=10", "HEAD"],
-                            capture_output=True, text=True).stdout.strip()
-    etcd = subprocess.run([options.etcd, "--version"], capture_output=True,
-                          text=True).stdout.split("\n")[0]
-    nats = subprocess.run([options.nats_server, "--version"], capture_output=True,
-                          text=True).stdout.strip()
-    # The number alone: what follows it is whose build it is.
-    kernel = platform.release().split("-")[0]
-    text = (f"{os.cpu_count()} x {cpu}, Linux {kernel}; {etcd}; {nats}; jetd at "
-            f"{commit}. {run.rounds} rounds"
-            f"{', quick' if run.quick else ''}; generator on the same cores. "
-            f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.")
-    return f"{text} {options.note}" if options.note else text
+    say = staticmethod(describe.say)
 
 
 def earlier(file):
@@ -99,7 +77,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     run = Run(options)
     wanted = options.sections or (QUICK if options.quick else ALL)
-    machine = describe_machine(run, options)
+    machine = describe.machine(options, f"{run.rounds} rounds{', quick' if run.quick else ''}. ")
     results = earlier(out / "results.json") if options.sections else {"runs": {}}
     for name, section in ALL.items():
         if name not in wanted:
