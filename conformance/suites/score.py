@@ -4,11 +4,12 @@
 import json
 import os
 
-from catalog import SUITES
+from catalog import OURS, SUITES
 
 STATES = ("passed", "failed", "skipped")
 SHOWN_PACKAGES = {
     "golang-k8s-apiserver-dev": "Kubernetes' API server",
+    "golang-k8s-apiextensions-apiserver-dev": "that for custom resources",
     "golang-etcd-server-dev": "etcd's tests",
     "golang-1.26-go": "Go",
 }
@@ -31,12 +32,20 @@ def load(results, kind):
     if missing:
         raise ValueError(f"no results of {', '.join(missing)} on {kind} under {results}: run "
                          f"conformance/run {' '.join(missing)} there first")
-    kinds = {json.dumps([result["server"]["version"], result["versions"]])
-             for result in found.values()}
-    if len(kinds) > 1:
+    if not same_versions(found.values()):
         raise ValueError(f"the results on {kind} under {results} are of several versions: run "
                          "conformance/run full again")
     return found
+
+
+def same_versions(results):
+    """Whether they are of one server, and no package differs; a later run may know of more."""
+    seen = {}
+    for result in results:
+        for name, version in [("", result["server"]["version"]), *result["versions"].items()]:
+            if seen.setdefault(name, version) != version:
+                return False
+    return True
 
 
 def count(result, state):
@@ -126,6 +135,26 @@ def others(etcd, jetd):
     return lines
 
 
+def our_own(etcd, jetd):
+    """The suites of this tree, test by test."""
+    lines = []
+    for suite in SUITES:
+        if not suite.package.startswith(OURS):
+            continue
+        lines += ["", f"## {suite.name}, test by test", "",
+                  "| test | parts | on etcd | on jetd |", "|---|--:|--:|--:|"]
+        other = {test["name"]: test for test in etcd[suite.name]["suite"]["tests"]}
+        for test in jetd[suite.name]["suite"]["tests"]:
+            beside = outcome(other[test["name"]]) if test["name"] in other else "not run"
+            lines.append(f"| {test['name']} | {test['subtests'] or ''} | {beside} "
+                         f"| {outcome(test)} |")
+    return lines
+
+
+def outcome(test):
+    return f"{test['status']}, {test['seconds']:.0f} s"
+
+
 def minutes(seconds):
     return f"{seconds / 60:.1f} min"
 
@@ -160,14 +189,16 @@ def write(results, path):
         "<!-- Written by conformance/run full --score. -->",
         "# Score",
         "",
-        "etcd's and Kubernetes' own tests ([suites/README.md](suites/README.md)) on a stock etcd "
-        f"{other['server']['version']}",
-        f"and on jetd {first['server']['version']}. A test is a top-level test; those that passed "
-        f"on jetd hold {subtests} subtests.",
+        "etcd's and Kubernetes' own tests ([suites/README.md](suites/README.md)), and a modern API "
+        "server",
+        f"([apiextensions/README.md](apiextensions/README.md)), on a stock etcd "
+        f"{other['server']['version']} and on jetd {first['server']['version']}.",
+        f"A test is a top-level test; those that passed on jetd hold {subtests} subtests.",
         f"From Debian: {', '.join(versions)}. {first['time'][:10]}.",
         "",
         *table(etcd, jetd),
         *(["", "Times:", ""] + times_lines if times_lines else []),
+        *our_own(etcd, jetd),
         *exclusions(etcd, jetd),
         *others(etcd, jetd),
     ]

@@ -14,6 +14,7 @@ from exclusions import Exclusions
 from process import alive
 from report import SuiteRun, as_json
 from runner import Runner, Test
+from score import same_versions
 
 SUITE = Suite("a-suite", "example/a", "scripts", test_s=30)
 
@@ -144,6 +145,15 @@ class SelectTest(unittest.TestCase):
         for words in (["nonsense"], ["k8s-etcd3", "k8s-etcd3"]):
             with self.assertRaises(ValueError):
                 select(words)
+
+
+class ScoreTest(unittest.TestCase):
+    def test_results_of_several_versions(self):
+        def result(server, **versions):
+            return {"server": {"version": server}, "versions": versions}
+        self.assertTrue(same_versions([result("1", a="1"), result("1", a="1", b="2")]))
+        self.assertFalse(same_versions([result("1", a="1"), result("2", a="1")]))
+        self.assertFalse(same_versions([result("1", a="1", b="2"), result("1", a="1", b="3")]))
 
 
 if __name__ == "__main__":
