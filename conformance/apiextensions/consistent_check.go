@@ -39,35 +39,12 @@ func checkConsistentReads(w *world, k kind, made state) error {
 	if w.relay != nil {
 		rounds = fewRounds
 	}
-	failures := make([]error, readers)
-	longest := make([]time.Duration, readers)
-	writers := make([]*writer, readers)
-	var workers sync.WaitGroup
 	start := time.Now()
-	for id := range readers {
-		writers[id] = newWriter(k, w.direct)
-		workers.Go(func() {
-			for round := range rounds {
-				asked := time.Now()
-				err := readBack(w, writers[id], quiet, quietState)
-				longest[id] = max(longest[id], time.Since(asked))
-				if err != nil {
-					failures[id] = fmt.Errorf("round %d: %w", round, err)
-					return
-				}
-			}
-		})
+	longest, err := readAllBack(w, k, quiet, made, quietState, rounds)
+	if err != nil {
+		return err
 	}
-	workers.Wait()
 	took := time.Since(start)
-	for id, one := range writers {
-		if failures[id] != nil {
-			return failures[id]
-		}
-		for name, o := range one.objects {
-			made[name] = o
-		}
-	}
 	for range wholeLists {
 		found, err := k.list(w.ctx, w.cached, metav1.ListOptions{})
 		if err != nil {
@@ -94,7 +71,7 @@ func checkConsistentReads(w *world, k kind, made state) error {
 		return fmt.Errorf("the cache of %s got no progress notification", quiet.plural())
 	}
 	w.figure("%d rounds of a write and two consistent lists: %.1f s, the longest %.2f s; "+
-		"%.0f progress notifications", all, took.Seconds(), slices.Max(longest).Seconds(),
+		"%.0f progress notifications", all, took.Seconds(), longest.Seconds(),
 		progress)
 	return nil
 }
@@ -127,6 +104,40 @@ func checkConsistency(w *world, k kind, _ state) error {
 		return fmt.Errorf("%.0f comparisons of cache and store found a difference", different)
 	}
 	return err
+}
+
+// readAllBack lets readers write and read at once, and adds to `made` what they have written: how
+// long the longest round took.
+func readAllBack(w *world, k, quiet kind, made, quietState state,
+	rounds int) (time.Duration, error) {
+	failures := make([]error, readers)
+	longest := make([]time.Duration, readers)
+	writers := make([]*writer, readers)
+	var workers sync.WaitGroup
+	for id := range readers {
+		writers[id] = newWriter(k, w.direct)
+		workers.Go(func() {
+			for round := range rounds {
+				asked := time.Now()
+				err := readBack(w, writers[id], quiet, quietState)
+				longest[id] = max(longest[id], time.Since(asked))
+				if err != nil {
+					failures[id] = fmt.Errorf("round %d: %w", round, err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	for id, one := range writers {
+		if failures[id] != nil {
+			return 0, failures[id]
+		}
+		for name, o := range one.objects {
+			made[name] = o
+		}
+	}
+	return slices.Max(longest), nil
 }
 
 // readBack writes one object and reads it, and the quiet kind, from the cache of the other server.

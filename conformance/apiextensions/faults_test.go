@@ -3,6 +3,7 @@
 package apiextensions
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"testing"
@@ -116,8 +117,10 @@ func TestWrongCacheIsSeen(t *testing.T) {
 	}
 	w.see(t, k, wrongStore{fault: skipped, says: "found a difference",
 		check: func(w *world, k kind, made state) error {
-			_, err := w.writeAll(k, func(one *writer) bool { return one.writes < 10 })
-			if err != nil {
+			ctx, fail := context.WithCancelCause(w.ctx)
+			defer fail(nil)
+			w.writeAll(ctx, fail, k, func(one *writer) bool { return one.writes < 10 })
+			if err := context.Cause(ctx); err != nil {
 				return err
 			}
 			return checkConsistency(w, k, made)

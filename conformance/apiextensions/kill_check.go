@@ -32,15 +32,17 @@ func checkKill(w *world, k kind, made state) error {
 	}
 	var written atomic.Int64
 	var back []time.Duration
-	ctx, cancel := context.WithCancel(w.ctx)
-	defer cancel()
+	ctx, fail := context.WithCancelCause(w.ctx)
+	defer fail(nil)
 	killed := make(chan struct{}) // closed once the last kill is over
-	var killErr error             // read after killed
 	go func() {
 		defer close(killed)
-		back, killErr = w.killAgainAndAgain(ctx, &written)
+		var err error
+		if back, err = w.killAgainAndAgain(ctx, &written); err != nil {
+			fail(err)
+		}
 	}()
-	all, err := w.writeAll(k, func(one *writer) bool {
+	all := w.writeAll(ctx, fail, k, func(one *writer) bool {
 		written.Add(1)
 		select {
 		case <-killed:
@@ -49,14 +51,8 @@ func checkKill(w *world, k kind, made state) error {
 			return true
 		}
 	})
-	if err != nil {
-		cancel()
-	}
 	<-killed
-	if err == nil {
-		err = killErr
-	}
-	if err != nil {
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	for _, s := range []*apiServer{w.cached, w.direct} {
@@ -65,6 +61,9 @@ func checkKill(w *world, k kind, made state) error {
 		}
 	}
 	if err := w.end(k, all[0], followers...); err != nil {
+		return err
+	}
+	if err := w.judge(all, followers, made); err != nil {
 		return err
 	}
 	opened, lost := 0, 0
@@ -77,9 +76,6 @@ func checkKill(w *world, k kind, made state) error {
 	w.figure("%d kills among %d writes: writes again after %v; %d answers did not come; "+
 		"%d watches were opened %d times", kills, written.Load(), back, lost, len(followers),
 		opened)
-	if err := w.judge(all, followers, made); err != nil {
-		return err
-	}
 	if err := checkStored(w, k, made); err != nil {
 		return err
 	}

@@ -144,8 +144,10 @@ func checkWatches(w *world, k kind, made state) error {
 			k.follow(w.ctx, s, from(start.version), false), k.follow(w.ctx, s, short, true))
 	}
 	began := time.Now()
-	all, err := w.writeAll(k, func(one *writer) bool { return one.writes < writerSteps })
-	if err != nil {
+	ctx, fail := context.WithCancelCause(w.ctx)
+	defer fail(nil)
+	all := w.writeAll(ctx, fail, k, func(one *writer) bool { return one.writes < writerSteps })
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	took := time.Since(began)
@@ -160,26 +162,24 @@ func checkWatches(w *world, k kind, made state) error {
 	return w.judge(all, followers, made)
 }
 
-// writeAll lets writers work, half of them on each server, as long as `more` says so of each.
-func (w *world) writeAll(k kind, more func(one *writer) bool) ([]*writer, error) {
+// writeAll lets writers work, half of them on each server, as long as `more` says so of each, and
+// until the context ends; the first that fails ends it.
+func (w *world) writeAll(ctx context.Context, fail context.CancelCauseFunc, k kind,
+	more func(one *writer) bool) []*writer {
 	all := make([]*writer, writers)
-	failures := make([]error, writers)
 	var workers sync.WaitGroup
 	for id := range writers {
 		all[id] = newWriter(k, []*apiServer{w.cached, w.direct}[id%2])
 		workers.Go(func() {
-			for more(all[id]) && failures[id] == nil {
-				failures[id] = all[id].step(w.ctx)
+			for more(all[id]) && ctx.Err() == nil {
+				if err := all[id].step(ctx); err != nil {
+					fail(err)
+				}
 			}
 		})
 	}
 	workers.Wait()
-	for _, err := range failures {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
+	return all
 }
 
 // judge compares what the followers have heard with what the writers did, and with each other.
