@@ -43,12 +43,16 @@ def with_keys(run, kind, keys):
     with servers.Server(run.tools, kind, flags=large_quota(kind)) as server:
         server.start_and_await()
         row = server.load([f"create,clients=64,ops={keys}"])[0]
-        return {"keys": keys, "cpu_us": row["server_cpu_us_per_unit"],
-                "after_load": server.memory(), **restart(server, keys)}
+        one = {"keys": keys, "cpu_us": row["server_cpu_us_per_unit"],
+               "after_load": server.memory()}
+        server.stop()
+        one["checkpoint_start_ms"] = server.start_and_await(keys)
+        return {**one, **restart(server, keys)}
 
 
 def restart(server, keys):
-    """The start to the first complete answer, what nats-server took of it, and memory then."""
+    """The start from the stream to the first complete answer, what nats-server took of it, and
+    memory then."""
     server.stop()
     server.forget_checkpoint()
     start_ms = server.start_and_await(keys)

@@ -38,6 +38,8 @@ def of_growth(growth):
         "start_over_records": draw(
             "Start to a complete answer over records", "keys", "ms",
             {**lines(keys, lambda k: k["keys"], lambda k: k["start_ms"]),
+             "jetd after a clean stop": [(k["keys"], k["checkpoint_start_ms"])
+                                         for k in keys["jetd"]],
              "of jetd's, nats-server": [(k["keys"], k["nats_ms"]) for k in keys["jetd"]
                                         if k["nats_ms"]]}, log_x=True, log_y=True),
         "cpu_over_watches": draw(

@@ -56,13 +56,19 @@ def growth(result):
                       f"{row['lag_us']['p99'] / 1e3:.2f}"]
         lines.append(columns(*cells))
     lines += ["", *head("keys of 1 KiB", "etcd: PSS MiB", "restarted", "start ms",
-                        "jetd: PSS MiB", "restarted", "start ms",
-                        "of it until nats-server took connections", "start ratio")]
+                        "jetd: PSS MiB", "restarted", "start from the stream, ms",
+                        "of it until nats-server took connections", "ratio",
+                        "after a clean stop, ms", "ratio")]
     for etcd, jetd in zip(*[result["keys"][k] for k in BOTH]):
         cells = [number(etcd["keys"])]
         for one in (etcd, jetd):
             cells += [pss(one["after_load"]), pss(one["after_restart"]), number(one["start_ms"])]
-        lines.append(columns(*cells, recovery(jetd), f"{jetd['start_ms'] / etcd['start_ms']:.2f}"))
+        cells.append(recovery(jetd))
+        for key in ("start_ms", "checkpoint_start_ms"):
+            if key == "checkpoint_start_ms":
+                cells.append(number(jetd[key]))
+            cells.append(f"{jetd[key] / etcd[key]:.2f}")
+        lines.append(columns(*cells))
     return lines
 
 

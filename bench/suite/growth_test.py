@@ -42,8 +42,10 @@ def example():
             "latency": {k: [row(k, 50, rate=500, ops_per_second=500),
                             row(k, 40, rate=1000, ops_per_second=800)] for k in both},
             "watches": {k: [row(k, 4, watchers=n) for n in (1, 10_000)] for k in both},
-            "keys": {"etcd": [dict(start("etcd", 10, 1000), keys=1_000_000)],
-                     "jetd": [dict(start("jetd", 5, 400), keys=1_000_000)]}},
+            "keys": {"etcd": [dict(start("etcd", 10, 1000), keys=1_000_000,
+                                   checkpoint_start_ms=1000)],
+                     "jetd": [dict(start("jetd", 5, 400), keys=1_000_000,
+                                   checkpoint_start_ms=150)]}},
         "values": {k: [{"value_bytes": size, "update": row(k, 50), "get": row(k, 20),
                         "list": row(k, 1), "memory": memory(7)} for size in (100, MIB)]
                    for k in both},
@@ -121,7 +123,7 @@ class TableTest(unittest.TestCase):
 
     def test_a_start_shows_nats_servers_part(self):
         text = "\n".join(growth_tables.growth(example()["growth"]))
-        self.assertIn("| 1,000,000 | 30 | 60 | 1,000 | 15 | 30 | 400 | 40 | 0.40 |", text)
+        self.assertIn("| 1,000,000 | 30 | 60 | 1,000 | 15 | 30 | 400 | 40 | 0.40 | 150 | 0.15 |", text)
 
     def test_tenants_are_shown_with_what_each_adds(self):
         text = "\n".join(growth_tables.of_tenants(example()["tenants"]))
