@@ -123,7 +123,8 @@ class TableTest(unittest.TestCase):
 
     def test_a_start_shows_nats_servers_part(self):
         text = "\n".join(growth_tables.growth(example()["growth"]))
-        self.assertIn("| 1,000,000 | 30 | 60 | 1,000 | 15 | 30 | 400 | 40 | 0.40 | 150 | 0.15 |", text)
+        self.assertIn("| 1,000,000 | 30 | 60 | 1,000 | 15 | 30 | 400 | 40 | 0.40 | 150 | 0.15 |",
+                      text)
 
     def test_tenants_are_shown_with_what_each_adds(self):
         text = "\n".join(growth_tables.of_tenants(example()["tenants"]))
