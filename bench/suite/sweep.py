@@ -59,9 +59,9 @@ VARIANTS = [
 ]
 
 # Fixed work, so that all hold the same when their memory is taken.
-WORK = {"create": "create,clients=64,ops=10000", "update 16": "update,clients=16,ops=15000",
-        "update 64": "update,clients=64,ops=20000", "get 16": "get,clients=16,ops=30000",
-        "list": "list,clients=1,ops=300"}
+WORK = {"create": "create,clients=64,ops=10000", "update 16": "update,clients=16,ops=10000",
+        "update 64": "update,clients=64,ops=12000", "get 16": "get,clients=16,ops=20000",
+        "list": "list,clients=1,ops=200"}
 KEYS = 10_000
 CPU_OF = ("update 16", "update 64", "get 16", "list")
 
