@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers under test, the generator, and what /proc says of them."""
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -13,10 +15,23 @@ import tempfile
 import time
 
 
+# Below those that the kernel gives to clients, of which a server that starts may find one taken.
+PORTS = range(20_000, 32_000)
+ports_given = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        port = random.choice(PORTS)
+        if port in ports_given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        ports_given.add(port)
+        return port
 
 
 class Tools:
@@ -145,7 +160,12 @@ class Server:
              f"await,keys={keys}"], stdout=subprocess.DEVNULL)
         time.sleep(0.3)
         self.start()
-        if waiter.wait(timeout=300) != 0:
+        try:
+            while waiter.poll() is None and self.process.poll() is None:
+                time.sleep(0.02)
+        finally:
+            waiter.kill()  # no harm if it has ended
+        if waiter.wait() != 0:
             raise RuntimeError(f"{self.kind} did not start:\n{self.log_tail()}")
         return (json.loads(out.read_text())["ready_at_ns"] - self.started_ns) / 1e6
 
@@ -217,12 +237,19 @@ class Load:
                                         text=True)
 
     def rows(self):
+        said = None
         try:
-            said, _ = self.process.communicate()
+            while said is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said, _ = self.process.communicate(timeout=1)
+                if said is None and self.server.process.poll() is not None:
+                    break  # nobody will answer it
         finally:
             self.process.kill()  # no harm if it has ended
+            self.process.stdout.close()
+            self.process.wait()
             self.server.running_loads.remove(self)
-        if self.process.returncode != 0:
+        if said is None or self.process.returncode != 0:
             raise RuntimeError(f"on {self.server.kind}: {said}\n{self.server.log_tail()}")
         rows = [json.loads(line) for line in self.out.read_text().splitlines()]
         self.out.unlink()

@@ -105,7 +105,9 @@ def tools_of(variant, options):
     tools = servers.Tools(build(variant, options), options.etcd, options.nats_server, options.data)
     tools.load = pathlib.Path(options.build) / "bench" / "load"
     if variant.go:
-        file = tools.data / ("nats-server-" + re.sub(r"\W+", "-", variant.name))
+        # Under its name jetd looks for the file that nats-server writes its port to.
+        file = tools.data / re.sub(r"\W+", "-", variant.name) / "nats-server"
+        file.parent.mkdir(exist_ok=True)
         file.write_text(wrapper(options.nats_server, variant.go))
         file.chmod(0o755)
         tools.nats_server = str(file)
