@@ -32,7 +32,7 @@ def split(row):
 
 
 def growth(result):
-    lines = ["Updates at a rate, over what the last rate that a server kept up with was:", "",
+    lines = ["Updates at a rate, up to the first that a server does not keep up with:", "",
              *head("updates/s", *[f"{k}: {what}" for k in BOTH
                                   for what in ("CPU µs", "p50 ms", "p99 ms")])]
     rates = sorted({row["rate"] for k in BOTH for row in result["latency"][k]})
