@@ -77,7 +77,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     run = Run(options)
     wanted = options.sections or (QUICK if options.quick else ALL)
-    machine = describe.machine(options, f"{run.rounds} rounds{', quick' if run.quick else ''}. ")
+    machine = describe.machine(options, "Quick. " if run.quick else "")
     results = earlier(out / "results.json") if options.sections else {"runs": {}}
     for name, section in ALL.items():
         if name not in wanted:
