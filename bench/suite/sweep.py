@@ -170,7 +170,7 @@ def table(rounds):
 def text(machine, rounds):
     return "\n".join([
         "<!-- SPDX-License-Identifier: Apache-2.0 -->", "# Sweep", "", machine, "",
-        f"{len(rounds[SHIPPED])} rounds, in each every variant once; ratios pair those of one "
+        f"Rounds: {len(rounds[SHIPPED])}, in each every variant once; ratios pair those of one "
         "round. A variant makes a difference where its interval leaves that of the second run of "
         "the same.", "", *table(rounds), ""])
 
@@ -178,6 +178,7 @@ def text(machine, rounds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--check-options", action="store_true")  # and nothing else
     parser.add_argument("--build")
     parser.add_argument("--root")
     parser.add_argument("--etcd")
@@ -192,6 +193,8 @@ def main():
     options = parser.parse_args()
     if options.list:
         print("\n".join(v.name for v in VARIANTS))
+        return 0
+    if options.check_options:
         return 0
     options.data = options.data or f"{options.root}/build/bench"
     options.builds = options.builds or f"{options.root}/build/sweep"
