@@ -142,6 +142,9 @@ class Log {
 
   // Deletes one record, physically. A record that is not there is OK.
   virtual void Delete(StreamSeq seq, DoneFn done) = 0;
+  // Adds, in ascending order, deletions that were answered with OK and wait in memory all the same
+  // (NatsLog::Delete); after Close too. Who does not read the stream at the next start notes them.
+  virtual void AppendPutOff(std::vector<StreamSeq>* /*seqs*/) const {}
   // Makes deletions so far survive a power cut (embedded), so that what they hid may go next.
   virtual void SyncDeletes(DoneFn done) = 0;
 

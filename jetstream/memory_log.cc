@@ -343,12 +343,23 @@ void MemoryLog::Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, Done
 void MemoryLog::Delete(StreamSeq seq, DoneFn done) {
   const uint64_t id = Expect([done](const absl::Status& why) { done(why); });
   if (id == 0) return;
+  if (options_.puts_off_deletions) {
+    put_off_.insert(seq);
+    Later([this, id, done = std::move(done)] {
+      if (Settle(id)) done(absl::OkStatus());
+    });
+    return;
+  }
   api_->Push({.run =
                   [this, id, seq, done = std::move(done)] {
                     stream_->Delete(seq);
                     if (Settle(id)) done(absl::OkStatus());
                   },
               .deletes = seq});
+}
+
+void MemoryLog::AppendPutOff(std::vector<StreamSeq>* seqs) const {
+  seqs->insert(seqs->end(), put_off_.begin(), put_off_.end());
 }
 
 void MemoryLog::SyncDeletes(DoneFn done) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -67,6 +68,8 @@ class MemoryLog : public Log {
     bool connect_on_open = true;
     // Records that a read passes before other work gets its turn.
     size_t read_batch = 64;
+    // Deletions are answered and never made, as NatsLog's are until a newer file begins.
+    bool puts_off_deletions = false;
     MemoryLogFaults faults;
   };
   enum class Leg {
@@ -102,6 +105,7 @@ class MemoryLog : public Log {
   void Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) override;
   void Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn done) override;
   void Delete(StreamSeq seq, DoneFn done) override;
+  void AppendPutOff(std::vector<StreamSeq>* seqs) const override;
   void SyncDeletes(DoneFn done) override;
   void State(StateFn done) override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }
@@ -145,6 +149,7 @@ class MemoryLog : public Log {
   int listener_ = 0;
   uint64_t next_request_ = 1;
   std::map<uint64_t, FailFn> expected_;
+  std::set<StreamSeq> put_off_;
   StreamSeq acked_{0};    // to be synced: newest answered append or RequestDurable
   StreamSeq syncing_{0};  // what the sync that is under way covers; 0: none is
   // Replaced by Close and gone with the log: what was deferred before does not run.

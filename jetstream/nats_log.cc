@@ -432,10 +432,9 @@ void NatsLog::NoteBlock(StreamSeq upto) {
 void NatsLog::DeletePutOff() {
   if (deleting_put_off_ || !connected()) return;
   std::vector<StreamSeq> batch;
-  for (auto it = put_off_.begin();
-       it != put_off_.end() && *it <= in_old_blocks_ && batch.size() < kPutOffBatch;) {
-    batch.push_back(*it);
-    it = put_off_.erase(it);
+  for (const StreamSeq seq : put_off_) {
+    if (seq > in_old_blocks_ || batch.size() == kPutOffBatch) break;
+    batch.push_back(seq);
   }
   if (batch.empty()) return;
   deleting_put_off_ = true;
@@ -444,7 +443,7 @@ void NatsLog::DeletePutOff() {
     session_->records->Delete(
         seq, [this, open = std::weak_ptr(open_), outstanding, seq](const absl::Status& status) {
           if (open.expired()) return;
-          if (!status.ok()) put_off_.insert(seq);
+          if (status.ok()) put_off_.erase(seq);
           if (--*outstanding > 0) return;
           deleting_put_off_ = false;
           loop_->RunAfter(kPutOffPause, [this, open] {
@@ -461,6 +460,10 @@ void NatsLog::Delete(StreamSeq seq, DoneFn done) {
     return Later([done = std::move(done)] { done(absl::OkStatus()); });
   }
   session_->records->Delete(seq, std::move(done));
+}
+
+void NatsLog::AppendPutOff(std::vector<StreamSeq>* seqs) const {
+  seqs->insert(seqs->end(), put_off_.begin(), put_off_.end());
 }
 
 void NatsLog::SyncDeletes(DoneFn done) {

@@ -72,6 +72,7 @@ class NatsLog : public Log {
   // unclean end the records are back (seen with 2.15.1), although all was synced. Of what hides
   // something, a delete marker for example, the sequence is the higher one, so it never goes first.
   void Delete(StreamSeq seq, DoneFn done) override;
+  void AppendPutOff(std::vector<StreamSeq>* seqs) const override;
   void SyncDeletes(DoneFn done) override;
   void State(StateFn done) override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }

@@ -226,6 +226,30 @@ TEST_F(CheckpointTest, ForgetsNoGarbage) {
   }
 }
 
+// Nor does it what the log was told to delete and has only taken note of.
+TEST_F(CheckpointTest, ForgetsNoDeletionThatWasPutOff) {
+  const ScratchFolder folder;
+  MemoryLog::Options patient = Embedded();
+  patient.puts_off_deletions = true;
+  auto member = std::make_unique<Member>(&exec_, &stream_, "patient", patient, 300, folder.path());
+  exec_.Advance(seconds(1));
+  for (int i = 0; i < 200; ++i) member->Put(Cat("k", i % 5), "value");
+  member->Delete("k3");
+  exec_.Advance(seconds(1));
+  member->committer->Compact(member->store.committed(), Committer::Wait::kLogical,
+                             [](const auto&) {});
+  exec_.Advance(seconds(20));
+  End(std::move(member));
+  EXPECT_GT(stream_.State().messages, 200U);
+  uint64_t left = 0;
+  Replayed(stream_, &left);
+  EXPECT_LT(left, 20U);
+  member = Start(&stream_, folder.path(), 300);
+  EXPECT_LT(member->committer->counters().replayed_records, 20U);
+  exec_.Advance(seconds(20));
+  EXPECT_EQ(stream_.State().messages, left);
+}
+
 TEST_F(CheckpointTest, IsNotUsedForAnotherStream) {
   const ScratchFolder folder;
   Prepare(folder.path(), 1, 300);
