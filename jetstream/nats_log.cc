@@ -154,9 +154,11 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
   session_ = std::make_unique<Session>();
   session_->connection = std::move(connection);
   NatsConnection* const nats = session_->connection.get();
-  session_->gather = std::make_unique<AppendGather>(loop_, [session = session_.get()] {
+  // Where nothing is synced no turn waits for acks.
+  const bool synced = options_.durability != nullptr;
+  session_->gather = std::make_unique<AppendGather>(loop_, [session = session_.get(), synced] {
     session->connection->Flush();
-    if (session->turn != nullptr) session->turn->OnSent(session->predicted);
+    if (synced && session->turn != nullptr) session->turn->OnSent(session->predicted);
   });
   session_->turn = std::make_unique<SyncTurn>(loop_, [this] { SyncSoon(); });
   nats->Start([this](const absl::Status& why) { EndSession(why); });

@@ -39,6 +39,16 @@ TEST_F(SyncTurnTest, WaitsForWhatWasSentTogether) {
   EXPECT_EQ(executor_.timers(), 0U);
 }
 
+// As where nothing is synced.
+TEST_F(SyncTurnTest, WaitsForNothingThatItWasNotToldOf) {
+  turn_.Request(StreamSeq{3});
+  EXPECT_EQ(Started(), 1);
+  turn_.OnSynced(StreamSeq{3}, kNothing);
+  turn_.Request(StreamSeq{5});
+  EXPECT_EQ(Started(), 1);
+  EXPECT_EQ(executor_.timers(), 0U);
+}
+
 TEST_F(SyncTurnTest, OneSyncAtATime) {
   turn_.OnSent(StreamSeq{2});
   turn_.Request(StreamSeq{2});

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "base/strings.h"
 #include "revision/crc32c.h"
@@ -209,6 +210,15 @@ class FrameWriter {
   bool ok_ = true;
 };
 
+// Where the disk has lost a part of the file, reading it through the mapping would end the process,
+// at this start and at each to come.
+bool CanBeRead(int fd) {
+  std::vector<char> buffer(1UL << 20);
+  ssize_t got = 0;
+  for (off_t at = 0; (got = pread(fd, buffer.data(), buffer.size(), at)) > 0;) at += got;
+  return got == 0;
+}
+
 }  // namespace
 
 absl::Status WriteCheckpoint(const std::string& path, const CheckpointHead& head,
@@ -257,7 +267,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& 
   std::unique_ptr<Checkpoint> checkpoint(new Checkpoint);
   struct stat file {};
   void* mapped = MAP_FAILED;
-  if (fstat(fd, &file) == 0 && file.st_size > 0) {
+  if (fstat(fd, &file) == 0 && file.st_size > 0 && CanBeRead(fd)) {
     checkpoint->size_ = static_cast<size_t>(file.st_size);
     mapped = mmap(nullptr, checkpoint->size_, PROT_READ, MAP_PRIVATE, fd, 0);
   }
