@@ -9,7 +9,7 @@ namespace jetd::bench {
 
 size_t Histogram::BucketOf(int64_t value) {
   const auto v = static_cast<uint64_t>(value);
-  const int bits = std::bit_width(v);
+  const auto bits = static_cast<int>(std::bit_width(v));
   if (bits <= kLinearBits) return static_cast<size_t>(v);
   // The highest 7 bits say the place in the doubling: from 64 to 127.
   const int shift = bits - kLinearBits;

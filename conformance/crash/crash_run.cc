@@ -124,9 +124,9 @@ class Run {
       const int stops_left = options_.clean_stops - report_.clean_stops;
       const auto pick = static_cast<int>(
           random_() % static_cast<uint64_t>(servers_left + nats_left + stops_left));
-      const absl::Status done = pick < servers_left               ? KillServer()
-                                : pick < servers_left + nats_left ? KillNats()
-                                                                  : StopCleanly();
+      absl::Status done = pick < servers_left               ? KillServer()
+                          : pick < servers_left + nats_left ? KillNats()
+                                                            : StopCleanly();
       if (!done.ok()) return done;
     }
     return WaitForWrites(options_.writes_between);
