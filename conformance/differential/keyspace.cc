@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
+
 namespace jetd::conformance::differential {
 namespace {
 
@@ -83,7 +85,7 @@ Keyspace::Keyspace(Random* random) {
   prefixes_ = {"/", "/registry/", "/registry/pods/", "a", "a/", "\xff", "_", "."};
   for (const auto& resource : resources) {
     for (const auto& space : spaces)
-      prefixes_.push_back("/registry/" + resource + "/" + space + "/");
+      prefixes_.push_back(Cat("/registry/", resource, "/", space, "/"));
   }
   for (int i = 0; i < kObjects; ++i) {
     keys_.push_back("/registry/" + random->Pick(resources) + "/" + random->Pick(spaces) + "/web-" +

@@ -100,7 +100,7 @@ class Board {
 
 absl::Status WaitReady(const Pair& pair) {
   for (ServerProcess* server : {pair.etcd.get(), pair.server.get()}) {
-    if (const absl::Status ready = server->WaitReady(kReady); !ready.ok()) return ready;
+    if (absl::Status ready = server->WaitReady(kReady); !ready.ok()) return ready;
   }
   return absl::OkStatus();
 }
@@ -110,10 +110,10 @@ absl::Status EndAndRestart(const Pair& pair, bool cleanly) {
   for (ServerProcess* server : {pair.etcd.get(), pair.server.get()}) {
     if (!cleanly) {
       server->Kill(ServerProcess::Scope::kProcess);
-    } else if (const absl::Status stopped = server->Stop(kReady); !stopped.ok()) {
+    } else if (absl::Status stopped = server->Stop(kReady); !stopped.ok()) {
       return stopped;
     }
-    if (const absl::Status started = server->Restart(); !started.ok()) return started;
+    if (absl::Status started = server->Restart(); !started.ok()) return started;
   }
   return WaitReady(pair);
 }
