@@ -60,18 +60,22 @@ std::unique_ptr<NatsTestServer> NatsTestServer::StartFrom(const char* variable,
 }
 
 NatsTestServer::NatsTestServer(std::string program, const std::string& config,
-                               const std::string& jetstream)
-    : program_(std::move(program)) {
+                               std::string jetstream)
+    : program_(std::move(program)), jetstream_(std::move(jetstream)) {
   std::string name = std::filesystem::temp_directory_path() / "jetd_nats_XXXXXX";
   JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
   folder_ = name;
   port_ = FreePort();
+  WriteConfig(config);
+  Start();
+}
+
+void NatsTestServer::WriteConfig(const std::string& config) const {
   std::ofstream(folder_ + "/nats.conf") << "listen: \"127.0.0.1:" << port_ << "\"\n"
                                         << "max_payload: 8MB\n"
                                         << "jetstream { store_dir: \"" << folder_
-                                        << "/js\", max_file_store: 10GB " << jetstream << " }\n"
+                                        << "/js\", max_file_store: 10GB " << jetstream_ << " }\n"
                                         << config;
-  Start();
 }
 
 NatsTestServer::~NatsTestServer() {
@@ -83,14 +87,14 @@ std::string NatsTestServer::url() const { return Cat("nats://127.0.0.1:", port_)
 
 void NatsTestServer::Start() {
   const std::string config = folder_ + "/nats.conf";
-  const std::string log_path = folder_ + "/nats.log";
+  const std::string log = log_path();
   const pid_t parent = getpid();
   const pid_t pid = fork();
   JETD_CHECK(pid >= 0);
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
-    const int log_fd = open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    const int log_fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(log_fd, 1);
     dup2(log_fd, 2);
     close_range(3, ~0U, 0);
@@ -106,12 +110,26 @@ void NatsTestServer::Start() {
   }
 }
 
-void NatsTestServer::Kill() {
+bool NatsTestServer::running() {
+  if (pid_ >= 0 && waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
+  return pid_ >= 0;
+}
+
+void NatsTestServer::Kill() { End(SIGKILL); }
+
+void NatsTestServer::Stop() { End(SIGTERM); }
+
+void NatsTestServer::End(int signal) {
   if (pid_ < 0) return;
-  kill(pid_, SIGKILL);
+  kill(pid_, signal);
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
+}
+
+void NatsTestServer::Reload(const std::string& config) {
+  WriteConfig(config);
+  JETD_CHECK(kill(pid_, SIGHUP) == 0);
 }
 
 void NatsTestServer::Freeze() {

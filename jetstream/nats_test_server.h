@@ -30,9 +30,18 @@ class NatsTestServer {
 
   // The same after a restart.
   [[nodiscard]] std::string url() const;
+  [[nodiscard]] int port() const { return port_; }
   [[nodiscard]] const std::string& folder() const { return folder_; }
+  [[nodiscard]] std::string log_path() const { return folder_ + "/nats.log"; }
+  // False once it was killed, stopped, or has ended by itself.
+  [[nodiscard]] bool running();
   // As `kill -9` does it. Waits until the process is gone.
   void Kill();
+  // The same in order, by SIGTERM.
+  void Stop();
+  // Another configuration in the place of the one that was added at the start, for the server that
+  // runs.
+  void Reload(const std::string& config);
   // Stops it from running and lets it run on: to its clients it is silent meanwhile.
   void Freeze();
   void Thaw();
@@ -40,10 +49,13 @@ class NatsTestServer {
   void Restart();
 
  private:
-  NatsTestServer(std::string program, const std::string& config, const std::string& jetstream);
+  NatsTestServer(std::string program, const std::string& config, std::string jetstream);
+  void WriteConfig(const std::string& config) const;
   void Start();
+  void End(int signal);
 
   const std::string program_;
+  const std::string jetstream_;
   std::string folder_;
   int port_ = -1;
   pid_t pid_ = -1;

@@ -24,6 +24,7 @@ std::vector<FaultPlan::Fault> FaultPlan::Next(size_t count, size_t operations) {
   std::vector<Fault> faults;
   for (size_t i = 0; i < count; ++i) {
     Fault fault{.kind = kinds[random_() % kinds.size()], .after = random_() % operations};
+    if (disk_ == Disk::kSmall && random_() % 2 == 0) fault.kind = Kind::kFillDisk;
     // Mostly shorter, now and then longer than clients wait.
     const uint64_t length = random_() % 20;
     const uint64_t most_ms = length < 12 ? 300 : (length < 19 ? 2'500 : 9'000);
@@ -51,6 +52,8 @@ std::string NameOf(Kind kind) {
       return "both frozen";
     case Kind::kRestart:
       return "clean restart";
+    case Kind::kFillDisk:
+      return "disk full";
   }
   return "";
 }
@@ -76,6 +79,8 @@ absl::Status Inflict(const FaultPlan::Fault& fault, ServerFaults& faults) {
       return absl::OkStatus();
     case Kind::kRestart:
       return faults.StopServer();
+    case Kind::kFillDisk:
+      break;
   }
   return absl::OkStatus();
 }

@@ -11,19 +11,15 @@
 
 #include "base/strings.h"
 #include "conformance/history/codec.h"
-#include "conformance/history/fault_plan.h"
 #include "conformance/history/follower.h"
 #include "conformance/history/group_check.h"
 #include "conformance/history/load.h"
-#include "conformance/history/stream_truth.h"
 #include "conformance/history/watch_check.h"
-#include "conformance/server_faults.h"
 
 namespace jetd::conformance::history {
 namespace {
 
 using etcdclient::Client;
-using etcdclient::ServerProcess;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
@@ -36,12 +32,13 @@ constexpr etcdclient::CallOptions kPatient{
 // One run. What it starts it stops, in the reverse order.
 class Run {
  public:
-  Run(const HistoryOptions& options, const std::function<void(const std::string&)>& progress)
+  Run(const HistoryOptions& options, World* world,
+      const std::function<void(const std::string&)>& progress)
       : options_(options),
+        world_(world),
         progress_(progress),
         keys_(options.groups, options.group_size),
-        random_(options.seed),
-        plan_(options.server.kind, options.seed) {}
+        random_(options.seed) {}
 
   absl::StatusOr<HistoryReport> Do() {
     const auto start = steady_clock::now();
@@ -52,6 +49,7 @@ class Run {
       report_.seconds = std::chrono::duration<double>(steady_clock::now() - start).count();
       progress_(Line());
     }
+    report_.violations.Merge(world_->TakeViolations());
     for (const std::string& error : load_->strange_errors()) {
       report_.violations.Add("strange error", error);
     }
@@ -66,23 +64,20 @@ class Run {
 
  private:
   absl::Status Start() {
-    auto server = ServerProcess::Start(options_.server);
-    if (!server.ok()) return server.status();
-    server_ = *std::move(server);
-    report_.data_dir = server_->data_dir();
-    if (absl::Status ready = server_->WaitReady(options_.patience); !ready.ok()) return ready;
-    faults_ = std::make_unique<ServerFaults>(server_.get(), options_.seed, options_.patience);
-    auto client = server_->Connect();
+    if (absl::Status started = world_->Start(); !started.ok()) return started;
+    endpoints_ = world_->endpoints();
+    auto client = Client::Connect({.endpoint = endpoints_[0]});
     if (!client.ok()) return client.status();
     client_ = *std::move(client);
     Operation first = ReadAll();
     if (first.fate != Fate::kAnswered) return absl::UnavailableError(first.error);
     revisions_ = std::make_unique<RevisionCheck>(keys_.size(), first.revision);
     groups_ = std::make_unique<GroupCheck>(keys_.size(), keys_.group_size(), kSearchBudget);
-    load_ = std::make_unique<Load>(
-        Load::Options{
-            .endpoint = server_->endpoint(), .clients = options_.clients, .seed = options_.seed},
-        &keys_);
+    load_ = std::make_unique<Load>(Load::Options{.endpoints = endpoints_,
+                                                 .clients = options_.clients,
+                                                 .pause = options_.pause,
+                                                 .seed = options_.seed},
+                                   &keys_);
     StartFollowers(first.revision + 1);
     return absl::OkStatus();
   }
@@ -93,7 +88,7 @@ class Run {
     const auto add = [&](const std::string& name, std::vector<WatchSpec> watches, int reopen) {
       followers_.push_back(
           std::make_unique<Follower>(Follower::Options{.name = name,
-                                                       .endpoint = server_->endpoint(),
+                                                       .endpoint = Endpoint(followers_.size()),
                                                        .watches = std::move(watches),
                                                        .start_revision = start_revision,
                                                        .reopen_after = reopen},
@@ -113,10 +108,12 @@ class Run {
   absl::Status RunWindow() {
     const size_t size = std::min(options_.window, options_.operations - report_.operations);
     load_->Start(size);
-    for (const FaultPlan::Fault& fault : plan_.Next(options_.faults, size)) {
+    for (const World::Fault& fault : world_->NextFaults(size)) {
       if (absl::Status alive = WaitFor(fault.after); !alive.ok()) return alive;
-      if (absl::Status done = Inflict(fault, *faults_); !done.ok()) return done;
-      ++report_.faults[NameOf(fault.kind)];
+      if (absl::Status done = fault.inflict(); !done.ok()) {
+        return MakeStatus(done.code(), fault.name, ": ", MessageOf(done));
+      }
+      ++report_.faults[fault.name];
     }
     if (absl::Status alive = WaitFor(size); !alive.ok()) return alive;
     report_.operations += size;
@@ -128,18 +125,14 @@ class Run {
     size_t last = load_->ended();
     auto deadline = steady_clock::now() + options_.patience;
     while (load_->ended() < operations) {
-      if (!server_->running()) {
-        return MakeStatus(absl::StatusCode::kInternal,
-                          "the server ended by itself: ", server_->HowItEnded(), "\n",
-                          server_->LogTail());
-      }
+      if (absl::Status running = world_->CheckRunning(); !running.ok()) return running;
       if (load_->ended() != last) {
         last = load_->ended();
         deadline = steady_clock::now() + options_.patience;
       }
       if (steady_clock::now() > deadline) {
         return MakeStatus(absl::StatusCode::kDeadlineExceeded, "the server hangs\n",
-                          server_->LogTail());
+                          world_->LogTail());
       }
       std::this_thread::sleep_for(kPoll);
     }
@@ -194,7 +187,8 @@ class Run {
   // It is quiet: holds all that was seen since the last time against what the store has.
   absl::Status Judge() {
     while (!load_->idle()) std::this_thread::sleep_for(kPoll);
-    if (absl::Status ready = server_->WaitReady(options_.patience); !ready.ok()) return ready;
+    if (absl::Status ready = world_->WaitReady(); !ready.ok()) return ready;
+    report_.violations.Merge(world_->TakeViolations());
     RevisionCheck::Window window{.operations = load_->Take()};
     std::move(later_.begin(), later_.end(), std::back_inserter(window.operations));
     later_.clear();
@@ -228,34 +222,20 @@ class Run {
     const auto events = Replay(all, revisions_->revision() + 1, revision);
     if (!events.ok()) return events.status();
     truth = ToTransactions(*events);
-    if (options_.read_stream) {
-      if (absl::Status read = ReadStreamTruth(revision, truth); !read.ok()) return read;
+    auto stream = world_->ReadTruth(keys_, revisions_->revision() + 1, revision);
+    if (!stream.ok()) return stream.status();
+    if (stream->has_value()) {
+      truth = **std::move(stream);
+      report_.stream_transactions += truth.size();
     }
     JudgeWatch("a watch of the past", all, truth, revisions_->revision() + 1, *events);
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadStreamTruth(int64_t revision, std::vector<Transaction>& truth) {
-    // However it ended, what was answered is in the stream.
-    if (random_() % 3 == 0) {
-      server_->Kill(ServerProcess::Scope::kTree);
-    } else if (absl::Status stopped = server_->Stop(options_.patience); !stopped.ok()) {
-      return stopped;
-    }
-    auto stream = ReadStream({.data_dir = server_->data_dir(), .nats_server = options_.nats_server},
-                             keys_, revisions_->revision() + 1, revision);
-    if (!stream.ok()) return stream.status();
-    if (absl::Status started = server_->Restart(); !started.ok()) return started;
-    if (absl::Status ready = server_->WaitReady(options_.patience); !ready.ok()) return ready;
-    report_.stream_transactions += stream->size();
-    truth = *std::move(stream);
     return absl::OkStatus();
   }
 
   // What a new watch tells of the revisions from..to.
   absl::StatusOr<std::vector<WatchEvent>> Replay(const WatchSpec& spec, int64_t from, int64_t to) {
     Follower replay({.name = Cat("a watch from revision ", from, " on"),
-                     .endpoint = server_->endpoint(),
+                     .endpoint = Endpoint(random_()),
                      .watches = {spec},
                      .start_revision = from},
                     &keys_);
@@ -275,7 +255,7 @@ class Run {
       const auto now = steady_clock::now();
       if (now > deadline) {
         return MakeStatus(absl::StatusCode::kDeadlineExceeded, follower.Progress(), " of ",
-                          revision, "\n", server_->LogTail());
+                          revision, "\n", world_->LogTail());
       }
       if (now > nudge) {
         Nudge();
@@ -341,17 +321,21 @@ class Run {
                report_.violations.lines().size(), " violations");
   }
 
+  // One of them, whatever the number.
+  [[nodiscard]] const std::string& Endpoint(uint64_t number) const {
+    return endpoints_[number % endpoints_.size()];
+  }
+
   const HistoryOptions options_;
+  World* const world_;
   const std::function<void(const std::string&)> progress_;
   const KeySpace keys_;
   std::mt19937_64 random_;
-  FaultPlan plan_;
   HistoryReport report_;
+  std::vector<std::string> endpoints_;
   uint64_t asked_ = 0;
   std::vector<Operation> later_;  // that belong to the next window
   int64_t compacted_ = 1;
-  std::unique_ptr<ServerProcess> server_;
-  std::unique_ptr<ServerFaults> faults_;
   std::unique_ptr<Client> client_;
   std::unique_ptr<RevisionCheck> revisions_;
   std::unique_ptr<GroupCheck> groups_;
@@ -361,9 +345,9 @@ class Run {
 
 }  // namespace
 
-absl::StatusOr<HistoryReport> RunHistory(const HistoryOptions& options,
+absl::StatusOr<HistoryReport> RunHistory(const HistoryOptions& options, World& world,
                                          const std::function<void(const std::string&)>& progress) {
-  return Run(options, progress).Do();
+  return Run(options, &world, progress).Do();
 }
 
 }  // namespace jetd::conformance::history

@@ -12,25 +12,20 @@
 #include "absl/status/statusor.h"
 #include "conformance/history/revision_check.h"
 #include "conformance/history/violations.h"
-#include "etcdclient/testing/server_process.h"
+#include "conformance/history/world.h"
 
 namespace jetd::conformance::history {
 
 struct HistoryOptions {
-  etcdclient::ServerProcess::Options server;
   size_t operations = 100'000;
   // Between two quiet moments; the history is judged there, and then forgotten.
   size_t window = 50'000;
-  // In each window.
-  size_t faults = 4;
   size_t clients = 64;
+  // Of a client, after an error.
+  std::chrono::milliseconds pause{10};
   size_t groups = 24;
   size_t group_size = 4;
   uint64_t seed = 1;
-  // Of a stopped jetd with a nats-server of its own: what is in the stream is the truth that
-  // answers and watches are held against. Otherwise it is what a watch from the past tells.
-  bool read_stream = true;
-  std::string nats_server;  // the program, for that
   // A server that answers nothing for so long hangs.
   std::chrono::seconds patience{60};
 };
@@ -48,15 +43,16 @@ struct HistoryReport {
   std::map<std::string, size_t> faults;
   std::map<std::string, size_t> errors;  // of operations that were not answered
   double seconds = 0;
-  std::string data_dir;  // of the server; its log is beside it
   Violations violations;
 };
 
 // Clients, watches and faults, window after window, each judged in between: until all operations
-// are done or something is wrong. `progress` is told a line for each window. An error means that
-// the run itself could not be done.
+// are done or something is wrong. What answers and watches are held against is what the world reads
+// from the stream, otherwise what a watch from the past tells. `world` is started here. `progress`
+// is told a line for each window. An error means that the run itself could not be done.
 [[nodiscard]] absl::StatusOr<HistoryReport> RunHistory(
-    const HistoryOptions& options, const std::function<void(const std::string&)>& progress);
+    const HistoryOptions& options, World& world,
+    const std::function<void(const std::string&)>& progress);
 
 }  // namespace jetd::conformance::history
 

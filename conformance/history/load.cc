@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/history/load.h"
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -16,8 +17,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// After an error a client waits so long, not to spin on a server that is away.
-constexpr milliseconds kPause{10};
+// How often is looked whether a client's pause is over.
+constexpr milliseconds kTick{5};
 constexpr size_t kMaxStrangeErrors = 20;
 
 }  // namespace
@@ -125,16 +126,18 @@ class Load::Worker {
   std::vector<Operation> done_ ABSL_GUARDED_BY(mutex_);
 };
 
-Load::Load(const Options& options, const KeySpace* keys) : keys_(keys) {
-  for (size_t i = 0; i < options.connections; ++i) {
-    auto connection = etcdclient::Client::Connect({.endpoint = options.endpoint});
+Load::Load(const Options& options, const KeySpace* keys) : keys_(keys), pause_(options.pause) {
+  const size_t connections = std::max(options.connections, options.endpoints.size());
+  for (size_t i = 0; i < connections; ++i) {
+    auto connection =
+        etcdclient::Client::Connect({.endpoint = options.endpoints[i % options.endpoints.size()]});
     JETD_CHECK(connection.ok()) << connection.status();
     connections_.push_back(*std::move(connection));
   }
   for (size_t i = 0; i < options.clients; ++i) {
     workers_.push_back(std::make_unique<Worker>(this, static_cast<uint32_t>(i),
                                                 options.seed * 1'000'003 + i,
-                                                connections_[i % options.connections].get()));
+                                                connections_[i % connections].get()));
   }
   ticker_ = std::thread([this] { RunTicker(); });
 }
@@ -155,7 +158,7 @@ void Load::RunTicker() {
   while (true) {
     {
       MutexLock lock(mutex_);
-      (void)close_.WaitUntil(mutex_, std::chrono::steady_clock::now() + kPause / 2);
+      (void)close_.WaitUntil(mutex_, std::chrono::steady_clock::now() + kTick);
       if (closing_) return;
     }
     Tick();
@@ -173,7 +176,7 @@ bool Load::TakeOne() { return left_.fetch_sub(1) > 0; }
 
 void Load::PutOff(Worker* worker) {
   MutexLock lock(mutex_);
-  put_off_.emplace(SteadyNowNs() + std::chrono::nanoseconds(kPause).count(), worker);
+  put_off_.emplace(SteadyNowNs() + std::chrono::nanoseconds(pause_).count(), worker);
 }
 
 void Load::Tick() {

@@ -31,9 +31,11 @@ namespace jetd::conformance::history {
 class Load {
  public:
   struct Options {
-    std::string endpoint;
+    std::vector<std::string> endpoints;  // connections take them in turn
     size_t clients = 64;
-    size_t connections = 4;
+    size_t connections = 4;  // at least one for each endpoint
+    // After an error a client waits so long, not to spin on a server that is away.
+    std::chrono::milliseconds pause{10};
     uint64_t seed = 1;
   };
 
@@ -70,6 +72,7 @@ class Load {
   void NoteError(const Operation& operation, const absl::Status& status);
 
   const KeySpace* const keys_;
+  const std::chrono::milliseconds pause_;
   std::atomic<int64_t> left_{0};
   std::atomic<size_t> ended_{0};
   std::atomic<size_t> under_way_{0};  // workers that are not done
