@@ -35,9 +35,4 @@ void HashMemory::OnLeading(Term /*term*/) {
   compactions_.clear();
 }
 
-void HashMemory::OnCommit(Revision /*revision*/, absl::Span<const revision::Change> /*changes*/) {}
-void HashMemory::OnLeaseGranted(LeaseId /*id*/, int64_t /*ttl_s*/) {}
-void HashMemory::OnLeaseGone(LeaseId /*id*/) {}
-void HashMemory::OnStepDown(const absl::Status& /*why*/) {}
-
 }  // namespace jetd::etcdapi

@@ -8,10 +8,8 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "base/types.h"
 #include "revision/committer.h"
-#include "revision/kv.h"
 #include "revision/store.h"
 
 namespace jetd::etcdapi {
@@ -38,11 +36,7 @@ class HashMemory : public revision::Committer::Listener {
 
   // Committer::Listener.
   void OnLeading(Term term) override;
-  void OnCommit(Revision revision, absl::Span<const revision::Change> changes) override;
-  void OnLeaseGranted(LeaseId id, int64_t ttl_s) override;
-  void OnLeaseGone(LeaseId id) override;
   void OnCompacted(Revision revision) override;
-  void OnStepDown(const absl::Status& why) override;
 
  private:
   struct Compaction {

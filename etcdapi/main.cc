@@ -112,12 +112,8 @@ class Lookout : public revision::Committer::Listener {
     leading_.store(true);
     alarm_->Ring();
   }
-  // Not an end: it goes on, and says that there is no leader here (docs/adr/0012).
-  void OnStepDown(const absl::Status& /*why*/) override {}
-  void OnCommit(Revision /*revision*/, absl::Span<const revision::Change> /*changes*/) override {}
-  void OnLeaseGranted(LeaseId /*id*/, int64_t /*ttl_s*/) override {}
-  void OnLeaseGone(LeaseId /*id*/) override {}
-  void OnCompacted(Revision /*revision*/) override {}
+  // That it steps down is no end: it goes on, and says that there is no leader here
+  // (docs/adr/0012).
   void Fatal(const absl::Status& why) {
     {
       MutexLock lock(mutex_);

@@ -333,7 +333,4 @@ void Lessor::OnStepDown(const absl::Status& /*why*/) {
   impl_->Disarm();
 }
 
-void Lessor::OnCommit(Revision /*revision*/, absl::Span<const revision::Change> /*changes*/) {}
-void Lessor::OnCompacted(Revision /*revision*/) {}
-
 }  // namespace jetd::lease

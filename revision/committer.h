@@ -54,20 +54,21 @@ class Committer : public jetstream::Log::Observer {
     size_t max_live_per_record = jetstream::kMaxLivePerRecord;
   };
 
-  // Told on the engine thread, in order of revision, after the store shows it to readers.
+  // Told on the engine thread, in order of revision, after the store shows it to readers. What a
+  // listener does not override it does not care for.
   class Listener {
    public:
     virtual ~Listener() = default;
     // The store is replayed and this member leads; requests are taken from now on.
-    virtual void OnLeading(Term term) = 0;
+    virtual void OnLeading(Term /*term*/) {}
     // A transaction became visible. `changes` may be empty (leases only): then the revision is the
     // one before. Valid during the call; copy KvRefs to keep them.
-    virtual void OnCommit(Revision revision, absl::Span<const Change> changes) = 0;
-    virtual void OnLeaseGranted(LeaseId id, int64_t ttl_s) = 0;
-    virtual void OnLeaseGone(LeaseId id) = 0;
-    virtual void OnCompacted(Revision revision) = 0;
+    virtual void OnCommit(Revision /*revision*/, absl::Span<const Change> /*changes*/) {}
+    virtual void OnLeaseGranted(LeaseId /*id*/, int64_t /*ttl_s*/) {}
+    virtual void OnLeaseGone(LeaseId /*id*/) {}
+    virtual void OnCompacted(Revision /*revision*/) {}
     // This member no longer leads. Its state may be stale from here on.
-    virtual void OnStepDown(const absl::Status& why) = 0;
+    virtual void OnStepDown(const absl::Status& /*why*/) {}
   };
 
   // Where this member stands; for health, Status and metrics.

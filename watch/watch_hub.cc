@@ -68,13 +68,4 @@ void WatchHub::OnCommit(Revision revision, absl::Span<const revision::Change> ch
   impl_->feed.Publish(revision, changes);
 }
 
-void WatchHub::OnLeaseGranted(LeaseId /*id*/, int64_t /*ttl_s*/) {}
-void WatchHub::OnLeaseGone(LeaseId /*id*/) {}
-
-// Watchers that this overtakes find out at their next step.
-void WatchHub::OnCompacted(Revision /*revision*/) {}
-
-// They wait; see the class comment.
-void WatchHub::OnStepDown(const absl::Status& /*why*/) {}
-
 }  // namespace jetd::watch

@@ -118,10 +118,7 @@ class WatchHub : public revision::Committer::Listener {
   // revision::Committer::Listener.
   void OnLeading(Term term) override;
   void OnCommit(Revision revision, absl::Span<const revision::Change> changes) override;
-  void OnLeaseGranted(LeaseId id, int64_t ttl_s) override;
-  void OnLeaseGone(LeaseId id) override;
-  void OnCompacted(Revision revision) override;
-  void OnStepDown(const absl::Status& why) override;
+  // A watcher that a compaction overtakes finds out at its next step.
 
  private:
   struct Impl;
