@@ -96,47 +96,29 @@ class ReplayTest : public ::testing::Test {
   }
 
   absl::StatusOr<Replay::Result> Run(bool exclusive = false) {
-    jetstream::MemoryLog::Options options;
-    options.exclusive = exclusive;
-    options.read_batch = 1;
-    WatchedLog log(&exec_, &stream_, options);
-    log.before_record = before_record_;
-    jetstream::SilentObserver observer;
-    log.Open(&observer, [](const absl::Status&) {});
-    exec_.RunDeferred();
-    Replay replay(&log, &codec_, &store_);
-    if (judge_) {
-      replay.set_on_judged([this](const Replay::Held& held, Replay::Verdict verdict) {
-        judged_ += std::to_string(held.seq.value());
-        judged_ += verdict == Replay::Verdict::kVoid ? "v " : " ";
-      });
-    }
-    std::optional<absl::StatusOr<Replay::Result>> result;
-    replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
-    exec_.Advance(std::chrono::seconds(1));
-    log.Close();
-    if (!result) return absl::InternalError("the replay did not end");
-    return *std::move(result);
+    absl::StatusOr<Replay::Result> result;
+    OnLog(exclusive, [&](WatchedLog* log) {
+      Replay replay(log, &codec_, &store_);
+      if (judge_) {
+        replay.set_on_judged([this](const Replay::Held& held, Replay::Verdict verdict) {
+          judged_ += std::to_string(held.seq.value());
+          judged_ += verdict == Replay::Verdict::kVoid ? "v " : " ";
+        });
+      }
+      result = Read(&replay);
+    });
+    return result;
   }
   // As the committer does: what was appended meanwhile is read before it may take over.
   void RunToTheEnd() {
-    jetstream::MemoryLog::Options options;
-    options.read_batch = 1;
-    WatchedLog log(&exec_, &stream_, options);
-    log.before_record = before_record_;
-    jetstream::SilentObserver observer;
-    log.Open(&observer, [](const absl::Status&) {});
-    exec_.RunDeferred();
-    Replay replay(&log, &codec_, &store_);
-    StreamSeq last;
-    while (last < stream_.last()) {
-      std::optional<absl::StatusOr<Replay::Result>> result;
-      replay.Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
-      exec_.Advance(std::chrono::seconds(1));
-      ASSERT_TRUE(result.has_value() && result->ok()) << result->status();
-      last = (*result)->last;
-    }
-    log.Close();
+    OnLog(/*exclusive=*/false, [this](WatchedLog* log) {
+      Replay replay(log, &codec_, &store_);
+      for (StreamSeq last; last < stream_.last();) {
+        const auto result = Read(&replay);
+        ASSERT_TRUE(result.ok()) << result.status();
+        last = result->last;
+      }
+    });
   }
   bool Has(std::string_view key) { return bool(store_.Get(key, Store::View::kCommitted)); }
 
@@ -147,6 +129,29 @@ class ReplayTest : public ::testing::Test {
   bool judge_ = true;
   jetstream::SubjectCodec codec_{"B"};
   Store store_;
+
+ private:
+  // Calls fn(WatchedLog*) with the stream's log, open meanwhile.
+  template <typename Fn>
+  void OnLog(bool exclusive, Fn&& fn) {
+    jetstream::MemoryLog::Options options;
+    options.exclusive = exclusive;
+    options.read_batch = 1;
+    WatchedLog log(&exec_, &stream_, options);
+    log.before_record = before_record_;
+    jetstream::SilentObserver observer;
+    log.Open(&observer, [](const absl::Status&) {});
+    exec_.RunDeferred();
+    fn(&log);
+    log.Close();
+  }
+  absl::StatusOr<Replay::Result> Read(Replay* replay) {
+    std::optional<absl::StatusOr<Replay::Result>> result;
+    replay->Run([&](absl::StatusOr<Replay::Result> r) { result = std::move(r); });
+    exec_.Advance(std::chrono::seconds(1));
+    if (!result) return absl::InternalError("the replay did not end");
+    return *std::move(result);
+  }
 };
 
 }  // namespace jetd::revision
