@@ -156,11 +156,11 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
   NatsConnection* const nats = session_->connection.get();
   // Where nothing is synced no turn waits for acks.
   const bool synced = options_.durability != nullptr;
+  session_->turn = std::make_unique<SyncTurn>(loop_, [this] { SyncSoon(); });
   session_->gather = std::make_unique<AppendGather>(loop_, [session = session_.get(), synced] {
     session->connection->Flush();
-    if (synced && session->turn != nullptr) session->turn->OnSent(session->predicted);
+    if (synced) session->turn->OnSent(session->predicted);
   });
-  session_->turn = std::make_unique<SyncTurn>(loop_, [this] { SyncSoon(); });
   nats->Start([this](const absl::Status& why) { EndSession(why); });
   session_->api = std::make_unique<NatsApi>(loop_, nats, prefix_, options_.answer_timeout);
   if (!options_.exclusive) {

@@ -29,20 +29,12 @@ constexpr std::chrono::seconds kFarTooLong{60};
 // Only the probe expects this sequence before anything is served.
 constexpr std::string_view kProbe = "Nats-Expected-Last-Sequence: 18446744073709551615";
 
-sockaddr_in Loopback(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  return address;
-}
-
 // Stands before a server and ends the first `cuts` connections on which a probe comes, without a
 // word, as a server does that is restarted at that moment.
 class CuttingProxy {
  public:
   CuttingProxy(int server_port, int cuts) : server_port_(server_port), cuts_left_(cuts) {
-    sockaddr_in address = Loopback(0);
+    sockaddr_in address = LoopbackAddress(0);
     socklen_t size = sizeof(address);
     JETD_CHECK(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0);
     JETD_CHECK(listen(listener_, 16) == 0);
@@ -97,7 +89,7 @@ class CuttingProxy {
   Pair Accept() const {
     const Pair pair{accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC),
                     socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    const sockaddr_in address = Loopback(server_port_);
+    const sockaddr_in address = LoopbackAddress(server_port_);
     JETD_CHECK(connect(pair.server, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) ==
                0);
     return pair;

@@ -2,12 +2,15 @@
 #ifndef JETD_JETSTREAM_NATS_TEST_SERVER_H_
 #define JETD_JETSTREAM_NATS_TEST_SERVER_H_
 
+#include <netinet/in.h>
 #include <sys/types.h>
 
 #include <memory>
 #include <string>
 
 namespace jetd::jetstream {
+
+[[nodiscard]] sockaddr_in LoopbackAddress(int port);
 
 // A port of 127.0.0.1 that nobody listens on at this moment.
 [[nodiscard]] int FreePort();
