@@ -42,31 +42,37 @@ def label(value):
     return f"{value:g}"
 
 
+def frame(title, width, y_title, y):
+    """The beginning of a picture: its title, and the y axis with its ticks."""
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" '
+        'font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="{width / 2}" y="20" text-anchor="middle" font-size="15">'
+        f"{html.escape(title)}</text>",
+        f'<text x="18" y="{HEIGHT / 2}" text-anchor="middle" '
+        f'transform="rotate(-90 18 {HEIGHT / 2})">{html.escape(y_title)}</text>',
+    ]
+    for tick in y.ticks():
+        py = y.at(tick)
+        out.append(f'<path d="M{LEFT} {py:.1f}H{width - RIGHT}" stroke="#ddd"/>'
+                   f'<text x="{LEFT - 8}" y="{py + 4:.1f}" text-anchor="end">{label(tick)}</text>')
+    return out
+
+
 def draw(title, x_title, y_title, series, log_x=False, log_y=False):
     """`series`: name -> list of (x, y)."""
     points = [p for line in series.values() for p in line]
     x = Axis([p[0] for p in points], LEFT, WIDTH - RIGHT, log_x)
     y = Axis([p[1] for p in points], HEIGHT - BOTTOM, TOP, log_y)
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        'font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{WIDTH / 2}" y="20" text-anchor="middle" font-size="15">'
-        f"{html.escape(title)}</text>",
-        f'<text x="{WIDTH / 2}" y="{HEIGHT - 15}" text-anchor="middle">'
-        f"{html.escape(x_title)}</text>",
-        f'<text x="18" y="{HEIGHT / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 18 {HEIGHT / 2})">{html.escape(y_title)}</text>',
-    ]
+    out = frame(title, WIDTH, y_title, y)
+    out.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 15}" text-anchor="middle">'
+               f"{html.escape(x_title)}</text>")
     for tick in x.ticks():
         px = x.at(tick)
         out.append(f'<path d="M{px:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="#ddd"/>'
                    f'<text x="{px:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
                    f"{label(tick)}</text>")
-    for tick in y.ticks():
-        py = y.at(tick)
-        out.append(f'<path d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>'
-                   f'<text x="{LEFT - 8}" y="{py + 4:.1f}" text-anchor="end">{label(tick)}</text>')
     for number, (name, line) in enumerate(series.items()):
         color = COLORS[number % len(COLORS)]
         path = "L".join(f"{x.at(a):.1f} {y.at(b):.1f}" for a, b in line)
@@ -85,19 +91,7 @@ def bars(title, y_title, groups):
     top = max(v for g in groups.values() for v in g.values()) * 1.05
     width = max(WIDTH, 60 * len(names) + LEFT + RIGHT)
     y = Axis([top], HEIGHT - BOTTOM - 40, TOP, False)
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" '
-        'font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{width / 2}" y="20" text-anchor="middle" font-size="15">'
-        f"{html.escape(title)}</text>",
-        f'<text x="18" y="{HEIGHT / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 18 {HEIGHT / 2})">{html.escape(y_title)}</text>',
-    ]
-    for tick in y.ticks():
-        py = y.at(tick)
-        out.append(f'<path d="M{LEFT} {py:.1f}H{width - RIGHT}" stroke="#ddd"/>'
-                   f'<text x="{LEFT - 8}" y="{py + 4:.1f}" text-anchor="end">{label(tick)}</text>')
+    out = frame(title, width, y_title, y)
     slot = (width - LEFT - RIGHT) / len(names)
     for i, name in enumerate(names):
         for j, one in enumerate(series):
