@@ -20,12 +20,6 @@ Collector::Collector(Executor* executor, jetstream::Log* log, Options options)
 
 Collector::~Collector() { executor_->Cancel(timer_); }
 
-size_t Collector::waiting() const {
-  size_t n = 0;
-  for (const Batch& batch : batches_) n += batch.hidden.size() + batch.markers.size();
-  return n;
-}
-
 void Collector::AppendWaiting(std::vector<StreamSeq>* hidden,
                               std::vector<StreamSeq>* markers) const {
   for (const Batch& batch : batches_) {
@@ -37,6 +31,7 @@ void Collector::AppendWaiting(std::vector<StreamSeq>* hidden,
 void Collector::Add(Batch batch) {
   Order(&batch.hidden);
   Order(&batch.markers);
+  waiting_ += batch.hidden.size() + batch.markers.size();
   batches_.push_back(std::move(batch));
   if (!running_) Schedule(options_.pause);
 }
@@ -89,11 +84,18 @@ void Collector::Work() {
 void Collector::StartWindow(const std::vector<StreamSeq>& seqs) {
   running_ = true;
   failed_ = false;
-  window_size_ = outstanding_ = std::min(options_.window, seqs.size() - position_);
+  window_size_ = outstanding_ = std::min(NextWindow(), seqs.size() - position_);
   for (size_t i = 0; i < window_size_; ++i) {
     log_->Delete(seqs[position_ + i],
                  [this, epoch = epoch_](const absl::Status& status) { OnDeleted(epoch, status); });
   }
+}
+
+size_t Collector::NextWindow() {
+  calm_ = std::exchange(wrote_, false) ? 0 : std::min(calm_ + 1, options_.calm_windows);
+  if (calm_ == options_.calm_windows) return options_.max_window;
+  const auto windows = static_cast<size_t>(options_.horizon / options_.pause);
+  return std::clamp(waiting() / windows, options_.window, options_.max_window);
 }
 
 void Collector::OnDeleted(uint64_t epoch, const absl::Status& status) {
@@ -109,6 +111,7 @@ void Collector::OnDeleted(uint64_t epoch, const absl::Status& status) {
 }
 
 void Collector::FinishBatch() {
+  waiting_ -= batches_.front().hidden.size() + batches_.front().markers.size();
   auto done = std::move(batches_.front().done);
   batches_.pop_front();
   step_ = Step::kHidden;

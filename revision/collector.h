@@ -16,7 +16,15 @@ namespace jetd::revision {
 
 // Collector removes from the stream what nobody can ask for any more: superseded values, delete
 // markers, leases that are gone, voided records. It works in the background, a small window of
-// deletes at a time with a pause between, so that writes do not wait for it.
+// deletes at a time with a pause between, so that writes do not wait for it: a write that comes
+// meanwhile finds at most a window in front of it, each delete 26 to 38 us of nats-server's time.
+//
+// Its pace: small windows while writes come, larger ones when so much waits that it would not be
+// gone within `horizon`, and the largest once no write has come for `calm_windows` windows.
+//   waiting   in a window   a second, at a pause of 1 ms
+//   100,000        4         about  2,700
+//   600,000       10         about  6,000
+//   2,000,000     32         about 15,000
 //
 // Order, since a power cut may undo the newest deletes and keep older ones: a marker (of a delete,
 // of a lease that is gone) goes only after what it hides is gone and that is synced. A batch is
@@ -33,8 +41,11 @@ class Collector {
     std::function<void()> done;  // may be null; called when all is gone
   };
   struct Options {
-    size_t window = 32;                    // deletes in flight
-    std::chrono::microseconds pause{500};  // after each window
+    size_t window = 4;                       // deletes in flight while writes come
+    size_t max_window = 32;                  // the most ever
+    std::chrono::microseconds pause{1'000};  // after each window
+    std::chrono::seconds horizon{60};
+    int calm_windows = 100;
     std::chrono::milliseconds retry{200};  // after an error
   };
 
@@ -48,9 +59,11 @@ class Collector {
   // (deleting what is not there is no error).
   void Suspend();
   void Resume();
+  // A record of somebody's request was appended.
+  void NoteWrite() { wrote_ = true; }
 
   [[nodiscard]] uint64_t deleted() const { return deleted_; }
-  [[nodiscard]] size_t waiting() const;
+  [[nodiscard]] size_t waiting() const { return waiting_; }
   // What is not known to be gone, for one batch of somebody else's.
   void AppendWaiting(std::vector<StreamSeq>* hidden, std::vector<StreamSeq>* markers) const;
 
@@ -61,6 +74,7 @@ class Collector {
   void StartWindow(const std::vector<StreamSeq>& seqs);
   void OnDeleted(uint64_t epoch, const absl::Status& status);
   void FinishBatch();
+  [[nodiscard]] size_t NextWindow();
   void Schedule(std::chrono::nanoseconds delay);
 
   Executor* const executor_;
@@ -69,9 +83,12 @@ class Collector {
 
   std::deque<Batch> batches_;
   Step step_ = Step::kHidden;
+  size_t waiting_ = 0;      // in all batches
   size_t position_ = 0;     // deleted so far in the current list
   size_t window_size_ = 0;  // of the window in flight
   size_t outstanding_ = 0;
+  bool wrote_ = false;   // since the last window
+  int calm_ = 0;         // windows since one with writes, at most calm_windows
   bool failed_ = false;  // a delete of this window failed: the window is repeated
   bool running_ = false;
   bool suspended_ = true;

@@ -51,7 +51,7 @@ class CollectorTest : public ::testing::Test {
   FakeExecutor exec_;
   MemoryStream stream_;
   NotingLog log_{&exec_, &stream_};
-  Collector collector_{&exec_, &log_, {.window = 2}};
+  Collector collector_{&exec_, &log_, {.window = 2, .max_window = 2}};
 };
 
 using Events = std::vector<std::string>;
@@ -89,13 +89,57 @@ TEST_F(CollectorTest, SuspendedItDoesNothingAndGoesOnLater) {
   exec_.Advance(std::chrono::seconds(1));
   EXPECT_TRUE(log_.events.empty());
   collector_.Resume();
-  exec_.Advance(std::chrono::microseconds(600));  // the first window
+  exec_.Advance(std::chrono::microseconds(1'100));  // the first window
   collector_.Suspend();
   exec_.Advance(std::chrono::seconds(1));
   EXPECT_EQ(log_.events, (Events{"1", "2"}));
   collector_.Resume();
   exec_.Advance(std::chrono::seconds(1));
   EXPECT_EQ(log_.events.back(), "4");
+}
+
+// What was deleted after each of the first windows.
+std::vector<size_t> Windows(FakeExecutor* exec, NotingLog* log, Collector* collector,
+                            size_t windows, bool beside_writes) {
+  std::vector<size_t> sizes;
+  for (size_t i = 0; i < windows; ++i) {
+    const size_t before = log->events.size();
+    if (beside_writes) collector->NoteWrite();
+    exec->Advance(std::chrono::milliseconds(1));
+    sizes.push_back(log->events.size() - before);
+  }
+  return sizes;
+}
+
+Collector::Batch Garbage(uint64_t records) {
+  Collector::Batch batch;
+  for (uint64_t seq = 1; seq <= records; ++seq) batch.hidden.emplace_back(seq);
+  return batch;
+}
+
+TEST_F(CollectorTest, BesideWritesWindowsStaySmall) {
+  Collector collector(&exec_, &log_, {.window = 4, .max_window = 32, .calm_windows = 3});
+  collector.Resume();
+  collector.Add(Garbage(1'000));
+  EXPECT_EQ(Windows(&exec_, &log_, &collector, 6, true), (std::vector<size_t>{4, 4, 4, 4, 4, 4}));
+}
+
+TEST_F(CollectorTest, WithoutWritesItSpeedsUpAndSlowsDownAgain) {
+  Collector collector(&exec_, &log_, {.window = 4, .max_window = 32, .calm_windows = 3});
+  collector.Resume();
+  collector.Add(Garbage(1'000));
+  EXPECT_EQ(Windows(&exec_, &log_, &collector, 5, false), (std::vector<size_t>{4, 4, 32, 32, 32}));
+  EXPECT_EQ(Windows(&exec_, &log_, &collector, 2, true), (std::vector<size_t>{4, 4}));
+}
+
+TEST_F(CollectorTest, TheMoreWaitsTheLargerAreItsWindows) {
+  Collector collector(&exec_, &log_,
+                      {.window = 4, .max_window = 32, .horizon = std::chrono::seconds(1)});
+  collector.Resume();
+  collector.Add(Garbage(20'500));
+  EXPECT_EQ(Windows(&exec_, &log_, &collector, 2, true), (std::vector<size_t>{20, 20}));
+  collector.Add(Garbage(60'000));
+  EXPECT_EQ(Windows(&exec_, &log_, &collector, 2, true), (std::vector<size_t>{32, 32}));
 }
 
 TEST_F(CollectorTest, NoTimerWithoutWork) {

@@ -92,6 +92,7 @@ void Committer::Impl::OnDisconnected(const absl::Status& why) {
 void Committer::Impl::OnAppended(StreamSeq seq) {
   if (chain.OnAppended(seq)) {
     ++counters.records_acked;
+    collector.NoteWrite();
     reads.OnAppended(seq);
   }
   if (tail_wanted) {
