@@ -14,6 +14,7 @@
 
 #include "base/strings.h"
 #include "revision/crc32c.h"
+#include "revision/value_files.h"
 
 namespace jetd::revision {
 namespace {
@@ -30,14 +31,6 @@ absl::Status Odd(const Pieces&... pieces) {
 std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash);
-}
-
-bool SyncFolder(const std::string& folder) {
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool synced = fsync(fd) == 0;
-  close(fd);
-  return synced;
 }
 
 // --- the head -----------------------------------------------------------------------------------

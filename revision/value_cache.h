@@ -63,7 +63,7 @@ class ValueCache : public KeyIndex::Observer {
   // held over this call without a count.
   void Balance();
   // Moves what is in use out of files that are mostly waste, a step of about 0.3 ms. True if there
-  // is nothing (more) to do.
+  // is nothing (more) to do, or somebody has pinned the files.
   bool Clean();
 
   void OnDrop(const KvBlock* v) override;

@@ -75,6 +75,16 @@ absl::Status RemoveSegments(const std::string& folder, const std::vector<std::st
 ValueFiles::ValueFiles(Options options, int lock_fd)
     : options_(std::move(options)), lock_fd_(lock_fd) {}
 
+bool SyncFolder(const std::string& folder) {
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool synced = fsync(fd) == 0;
+  const int why = errno;
+  close(fd);
+  errno = why;
+  return synced;
+}
+
 absl::StatusOr<std::unique_ptr<ValueFiles>> ValueFiles::Open(Options options) {
   const std::string& folder = options.folder;
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -108,6 +118,7 @@ ValueFiles::~ValueFiles() {
 }
 
 void ValueFiles::Clear() {
+  ++generation_;
   while (!segments_.empty()) Remove(segments_.begin()->first);
   if (absl::Status status = RemoveSegments(options_.folder); !status.ok()) {
     log::Warn("{}", MessageOf(status));
@@ -176,7 +187,7 @@ bool ValueFiles::NewSegment() {
     return false;
   }
   const uint32_t closed = std::exchange(current_, next);
-  if (closed != 0 && segments_.at(closed).live == 0) Remove(closed);
+  if (closed != 0 && segments_.at(closed).live == 0) Retire(closed);
   segments_[next].fd = fd;
   stats_.segments = segments_.size();
   written_ = 0;
@@ -211,7 +222,21 @@ void ValueFiles::Drop(const ValueLocation& location) {
       << "a record of " << location.size << " bytes was not in use in segment " << location.segment;
   it->second.live -= bytes;
   stats_.live_bytes -= bytes;
-  if (it->second.live == 0 && location.segment != current_) Remove(location.segment);
+  if (it->second.live == 0 && location.segment != current_) Retire(location.segment);
+}
+
+void ValueFiles::Retire(uint32_t segment) {
+  if (pins_ == 0) Remove(segment);
+}
+
+void ValueFiles::Unpin() {
+  JETD_CHECK(pins_ > 0) << "nothing is pinned";
+  if (--pins_ > 0) return;
+  std::vector<uint32_t> unused;
+  for (const auto& [number, segment] : segments_) {
+    if (segment.live == 0 && number != current_) unused.push_back(number);
+  }
+  for (const uint32_t number : unused) Remove(number);
 }
 
 void ValueFiles::Remove(uint32_t segment) {
@@ -238,11 +263,9 @@ absl::StatusOr<std::vector<ValueFiles::SegmentSize>> ValueFiles::Save() {
   }
   std::sort(all.begin(), all.end(),
             [](const SegmentSize& a, const SegmentSize& b) { return a.number < b.number; });
-  const int folder = open(options_.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  synced = synced && folder >= 0 && fsync(folder) == 0;
-  const int why = errno;
-  if (folder >= 0) close(folder);
-  if (!synced) return CannotUse("cannot sync ", options_.folder, ": ", std::strerror(why));
+  if (!synced || !SyncFolder(options_.folder)) {
+    return CannotUse("cannot sync ", options_.folder, ": ", std::strerror(errno));
+  }
   saved_ = true;
   return all;
 }

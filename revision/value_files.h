@@ -18,6 +18,9 @@
 
 namespace jetd::revision {
 
+// Syncs which files a folder holds. If false, errno says why.
+[[nodiscard]] bool SyncFolder(const std::string& folder);
+
 // ValueFiles keeps encodings of versions outside of memory, in a folder of its own: segments, files
 // that are only appended to. What is read back comes from the kernel's page cache as a rule, which
 // so is the cache of these values (docs/adr/0018-values-in-local-files.md).
@@ -79,6 +82,13 @@ class ValueFiles {
   // The record is not in use any more.
   void Drop(const ValueLocation& location);
 
+  // While pinned, no segment is removed: what was in use at Pin can be read until Unpin, in use or
+  // not. Clear removes them all the same; those who pinned find another generation() then.
+  void Pin() { ++pins_; }
+  void Unpin();
+  [[nodiscard]] bool pinned() const { return pins_ > 0; }
+  [[nodiscard]] uint64_t generation() const { return generation_; }
+
   // Forgets all records, and removes all segments, also such as Open left there.
   void Clear();
 
@@ -126,6 +136,8 @@ class ValueFiles {
   // Tells the log once; errno says why.
   void Fail(const char* what, uint32_t segment);
   void Remove(uint32_t segment);
+  // The same for a closed segment that is not in use, unless it is pinned.
+  void Retire(uint32_t segment);
   // Reads bytes of a segment wherever they are. `size` and `offset` lie within it.
   void ReadBytes(uint32_t segment, size_t offset, size_t size, char* out) const;
 
@@ -139,6 +151,8 @@ class ValueFiles {
   std::string buffer_;
   bool failing_ = false;
   bool saved_ = false;
+  int pins_ = 0;
+  uint64_t generation_ = 0;
   int skipped_ = 0;  // attempts since the disk last refused
 };
 
