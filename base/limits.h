@@ -57,6 +57,12 @@ inline constexpr size_t kCompactStepChanges = 4'000;
 // How long a request may wait for a NATS that cannot be reached. Beyond: Unavailable.
 inline constexpr std::chrono::seconds kUnavailableAfter{5};
 
+// --- Snapshots ------------------------------------------------------------------------------
+// Maintenance.Snapshot calls under way. Beyond: ResourceExhausted "etcdserver: too many requests".
+inline constexpr size_t kMaxSnapshots = 4;
+// How long one waits for a client that takes nothing. Beyond: DeadlineExceeded.
+inline constexpr std::chrono::seconds kSnapshotPatience{60};
+
 // --- Watch ----------------------------------------------------------------------------------
 // Bytes of events in one response before it is sent; a single revision is never cut unless the
 // watch asked for fragments. The second is for a watcher that catches up, whose history etcd sends

@@ -13,6 +13,7 @@
 #include "base/etcdpb/rpc.pb.h"
 #include "etcdapi/answer.h"
 #include "etcdapi/simple_call.h"
+#include "etcdapi/snapshot_call.h"
 #include "etcdapi/status_map.h"
 
 namespace jetd::etcdapi {
@@ -155,8 +156,7 @@ void AuthStatus(const Engine* engine, SimpleCall<AuthStatusRequest>* call) {
   call->Reply(EncodeMessage(response));
 }
 
-void BindAllUnimplemented(const ServiceDescriptor* service, const std::string& why,
-                          Server* server) {
+void BindAllUnimplemented(const ServiceDescriptor* service, std::string_view why, Server* server) {
   server->AddService(service);
   for (int i = 0; i < service->method_count(); ++i) {
     server->BindUnimplemented(service, service->method(i)->name(), why);
@@ -183,12 +183,7 @@ void BindMaintenance(const Engine* engine, Server* server) {
   server->BindUnary(service, "HashKV", 1, SimpleCallFactory<HashKVRequest>([engine](auto* call) {
                       HashKv(engine, call);
                     }));
-  server->BindUnimplemented(
-      service, "Snapshot",
-      engine->log->exclusive()
-          ? "the store is the folder of --data-dir; stop jetd and copy it, or take an atomic "
-            "snapshot of its file system"
-          : "the store is a JetStream stream; mirror it, or back it up with `nats stream backup`");
+  BindSnapshot(engine, server);
   server->BindUnimplemented(service, "MoveLeader", "one member serves a bucket");
   server->BindUnimplemented(service, "Downgrade", "there is no cluster version");
 }

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/maintenance_service.h"
 
-#include <memory>
+#include <openssl/sha.h>
 
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bolt/reader.h"
 #include "base/etcdpb/auth_rpc.grpc.pb.h"
 #include "base/etcdpb/election.grpc.pb.h"
 #include "base/etcdpb/lock.grpc.pb.h"
 #include "base/etcdpb/rpc.grpc.pb.h"
+#include "base/limits.h"
+#include "base/strings.h"
 #include "etcdapi/testing/test_server.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -28,7 +35,17 @@ class MaintenanceServiceTest : public ::testing::Test {
     return response;
   }
 
+  void Put(const std::string& key, const std::string& value) {
+    etcdserverpb::PutRequest request;
+    request.set_key(key);
+    request.set_value(value);
+    etcdserverpb::PutResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(kv_->Put(&context, request, &response).ok());
+  }
+
   TestServer server_;
+  std::unique_ptr<etcdserverpb::KV::Stub> kv_ = etcdserverpb::KV::NewStub(server_.channel());
   std::unique_ptr<Maintenance::Stub> maintenance_ = Maintenance::NewStub(server_.channel());
   grpc::ClientContext context_;
 };
@@ -53,12 +70,7 @@ TEST_F(MaintenanceServiceTest, StatusAnswersWithoutNats) {
 }
 
 TEST_F(MaintenanceServiceTest, StatusKnowsASizeBeforeNatsWasAsked) {
-  auto kv = etcdserverpb::KV::NewStub(server_.channel());
-  etcdserverpb::PutRequest request;
-  request.set_key("a");
-  request.set_value(std::string(10'000, 'x'));
-  etcdserverpb::PutResponse response;
-  ASSERT_TRUE(kv->Put(&context_, request, &response).ok());
+  Put("a", std::string(10'000, 'x'));
   server_.OnEngine([&] { server_.log()->Hold(jetstream::MemoryLog::Leg::kApi); });
   EXPECT_GT(Status().dbsize(), 10'000);
 }
@@ -95,24 +107,55 @@ TEST_F(MaintenanceServiceTest, MembersAreListedWithoutARevision) {
   EXPECT_EQ(response.header().member_id(), response.members(0).id());
 }
 
-// Nobody else gets at the embedded server's stream.
-std::string EmbeddedSnapshotText() {
-  TestServer server({.exclusive = true});
-  grpc::ClientContext context;
-  auto reader = etcdserverpb::Maintenance::NewStub(server.channel())->Snapshot(&context, {});
-  return reader->Finish().error_message();
+// Pieces of a file, how much of it is left, and its sum in the last message.
+TEST_F(MaintenanceServiceTest, SnapshotIsAFileInPieces) {
+  for (int i = 0; i < 300; ++i) Put(Cat("key", i), std::string(1000, 'v'));
+  auto reader = maintenance_->Snapshot(&context_, {});
+  std::vector<etcdserverpb::SnapshotResponse> pieces;
+  for (etcdserverpb::SnapshotResponse piece; reader->Read(&piece);) pieces.push_back(piece);
+  ASSERT_TRUE(reader->Finish().ok());
+  ASSERT_GT(pieces.size(), 3U);
+  const std::string sum = pieces.back().blob();
+  pieces.pop_back();
+  uint64_t left = pieces.front().blob().size() + pieces.front().remaining_bytes();
+  std::string file;
+  for (const auto& piece : pieces) {
+    file += piece.blob();
+    left -= piece.blob().size();
+    EXPECT_EQ(piece.remaining_bytes(), left);
+  }
+  EXPECT_EQ(left, 0U);
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(file.data()), file.size(), digest);
+  EXPECT_EQ(sum, std::string(reinterpret_cast<const char*>(digest), sizeof(digest)));
+  const auto content = bolt::Reader::Open(file);
+  ASSERT_TRUE(content.ok()) << content.status();
+  int keys = 0;
+  const absl::Status read = content->ForEach("key", [&](std::string_view, std::string_view) {
+    ++keys;
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(read.ok()) << read;
+  EXPECT_EQ(keys, 300);
+}
+
+TEST_F(MaintenanceServiceTest, OnlySoManySnapshotsAtATime) {
+  for (int i = 0; i < 3'000; ++i) Put(Cat("key", i), std::string(10'000, 'v'));
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<etcdserverpb::SnapshotResponse>>> readers;
+  etcdserverpb::SnapshotResponse piece;
+  for (size_t i = 0; i < limits::kMaxSnapshots; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    readers.push_back(maintenance_->Snapshot(contexts.back().get(), {}));
+    ASSERT_TRUE(readers.back()->Read(&piece)) << "30 MB: it is not at its end";
+  }
+  auto one_more = maintenance_->Snapshot(&context_, {});
+  EXPECT_FALSE(one_more->Read(&piece));
+  EXPECT_EQ(one_more->Finish().error_message(), "etcdserver: too many requests");
+  for (auto& context : contexts) context->TryCancel();
 }
 
 TEST_F(MaintenanceServiceTest, SaysWhatIsNotThere) {
-  auto reader = maintenance_->Snapshot(&context_, {});
-  etcdserverpb::SnapshotResponse snapshot;
-  EXPECT_FALSE(reader->Read(&snapshot));
-  const grpc::Status status = reader->Finish();
-  EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("Snapshot is not supported: "));
-  EXPECT_THAT(status.error_message(), HasSubstr("nats stream backup"));
-  EXPECT_THAT(EmbeddedSnapshotText(), HasSubstr("--data-dir"));
-
   auto auth = etcdserverpb::Auth::NewStub(server_.channel());
   {
     grpc::ClientContext context;

@@ -126,7 +126,7 @@ void Server::BindStream(const ServiceDescriptor* service, std::string_view metho
 }
 
 void Server::BindUnimplemented(const ServiceDescriptor* service, std::string_view method,
-                               std::string why) {
+                               std::string_view why) {
   const auto* descriptor = service->method(IndexOf(service, method));
   const grpc::Status status = Unimplemented(method, why);
   if (descriptor->client_streaming() || descriptor->server_streaming()) {

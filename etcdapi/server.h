@@ -61,7 +61,7 @@ class Server {
   void BindStream(const google::protobuf::ServiceDescriptor* service, std::string_view method,
                   int accepts, StreamPool::Factory factory);
   void BindUnimplemented(const google::protobuf::ServiceDescriptor* service,
-                         std::string_view method, std::string why);
+                         std::string_view method, std::string_view why);
 
   // Listens and serves. An error names the URL that could not be had.
   [[nodiscard]] absl::Status Start();
