@@ -7,8 +7,6 @@ namespace jetd::etcdapi {
 namespace {
 
 using revision::DeleteResult;
-using revision::KvRef;
-using revision::OpResult;
 using revision::PutResult;
 using revision::RangeResult;
 using revision::TxnResult;

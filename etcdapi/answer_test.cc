@@ -41,7 +41,7 @@ class Generator {
       case 0:
         return 0;
       case 1:
-        return Upto(200);
+        return static_cast<int64_t>(Upto(200));
       case 2:
         return static_cast<int64_t>(random_());
       default:

@@ -116,7 +116,7 @@ class KeepAliveCall final : public StreamCall {
     engine_->FillHeader(slot.response.mutable_header(), engine_->store->committed());
     ++in_lessor_;
     engine_->lessor->KeepAlive(LeaseId(request_.id()),
-                               [this, number = next_slot_++](absl::StatusOr<int64_t> ttl) {
+                               [this, number = next_slot_++](const absl::StatusOr<int64_t>& ttl) {
                                  --in_lessor_;
                                  if (!closed()) OnRenewed(number, ttl);
                                  FreeIfOver();

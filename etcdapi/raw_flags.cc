@@ -128,8 +128,7 @@ void WarnOfUnusedTls(Config* config) {
 
 absl::Status CheckTls(const RawFlags& raw, Config* config) {
   TlsFiles& tls = config->tls;
-  const absl::Status parsed =
-      ParseBool("client-cert-auth", raw.client_cert_auth, &tls.client_cert_auth);
+  absl::Status parsed = ParseBool("client-cert-auth", raw.client_cert_auth, &tls.client_cert_auth);
   if (!parsed.ok()) return parsed;
   if (tls.cert_file.empty() != tls.key_file.empty()) {
     return Invalid("--cert-file and --key-file go together; ",

@@ -9,7 +9,6 @@
 namespace jetd::etcdapi {
 namespace {
 
-using etcdserverpb::RequestOp;
 using etcdserverpb::TxnRequest;
 
 constexpr RequestLimits kLimits{.max_request_bytes = 1536UL * 1024, .max_txn_ops = 128};

@@ -42,7 +42,7 @@ class ServerTest : public ::testing::Test {
     folder_ = pattern;
   }
   std::string Write(const std::string& name, const std::string& text) const {
-    const std::string path = Cat(folder_, "/", name);
+    std::string path = Cat(folder_, "/", name);
     std::ofstream(path) << text;
     return path;
   }

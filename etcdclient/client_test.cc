@@ -178,7 +178,7 @@ TEST_F(ClientTest, HandlerHearsOfTheEnd) {
   std::promise<void> first;
   auto watch =
       client_->OpenWatch({.on_message = [&](const pb::WatchResponse&) { first.set_value(); },
-                          .on_end = [&](absl::Status status) { end.set_value(status); }});
+                          .on_end = [&](const absl::Status& status) { end.set_value(status); }});
   watch->Send(Watch("handled"));
   ASSERT_EQ(first.get_future().wait_for(kLong), std::future_status::ready);
   watch.reset();

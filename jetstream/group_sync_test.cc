@@ -145,7 +145,7 @@ class GroupSyncTest : public testing::Test {
     bool done = false;
     store.log().Read(
         {}, [&](const Record& r) { seqs.insert(r.seq.value()); },
-        [&](absl::StatusOr<StreamSeq> last) {
+        [&](const absl::StatusOr<StreamSeq>& last) {
           EXPECT_TRUE(last.ok()) << last.status();
           done = true;
         });
@@ -214,14 +214,14 @@ TEST_F(GroupSyncTest, DeletionsThatWereSyncedAreInTheFiles) {
       continue;
     }
     ++deleting;
-    store->log().Delete(StreamSeq(seq), [&](absl::Status s) {
+    store->log().Delete(StreamSeq(seq), [&](const absl::Status& s) {
       EXPECT_TRUE(s.ok()) << s;
       --deleting;
     });
   }
   ASSERT_TRUE(RunUntil([&] { return deleting == 0; }));
   std::optional<absl::Status> synced;
-  store->log().SyncDeletes([&](absl::Status s) { synced = s; });
+  store->log().SyncDeletes([&](const absl::Status& s) { synced = s; });
   ASSERT_TRUE(RunUntil([&] { return synced.has_value(); }));
   EXPECT_TRUE(synced->ok());
   CopyAsAfterPowerCut(a, b);
@@ -249,7 +249,7 @@ TEST_F(GroupSyncTest, NothingComesBackAfterTwoUncleanEnds) {
   int deleting = 0;
   for (uint64_t seq = 2; seq <= 34; ++seq) {
     ++deleting;
-    store->log().Delete(StreamSeq(seq), [&](absl::Status s) {
+    store->log().Delete(StreamSeq(seq), [&](const absl::Status& s) {
       EXPECT_TRUE(s.ok()) << s;
       --deleting;
     });
@@ -270,7 +270,7 @@ TEST_F(GroupSyncTest, NothingComesBackAfterTwoUncleanEnds) {
     return messages == 102;
   }));
   std::optional<absl::Status> synced;
-  store->log().SyncDeletes([&](absl::Status s) { synced = s; });
+  store->log().SyncDeletes([&](const absl::Status& s) { synced = s; });
   ASSERT_TRUE(RunUntil([&] { return synced.has_value(); }));
   std::string from = a;
   for (const char* name : {"b", "c"}) {

@@ -77,7 +77,7 @@ class Appender : public Log::Observer {
     uint64_t records = 0;
     log_->Read(
         {.headers_only = headers_only}, [&](const Record&) { ++records; },
-        [this](absl::StatusOr<StreamSeq> last) {
+        [this](const absl::StatusOr<StreamSeq>& last) {
           JETD_CHECK(last.ok()) << last.status();
           loop_.Stop();
         });

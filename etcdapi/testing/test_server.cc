@@ -29,7 +29,7 @@ ListenUrl UrlOf(const std::string& text) {
 
 }  // namespace
 
-TestServer::TestServer(Options options) {
+TestServer::TestServer(const Options& options) {
   MakeEngine(options);
   thread_ = std::thread([this] { loop_.Run(); });
   Server::Options server_options;

@@ -43,7 +43,7 @@ class TestServer {
     bool exclusive = false;
   };
   TestServer() : TestServer(Options()) {}
-  explicit TestServer(Options options);
+  explicit TestServer(const Options& options);
   ~TestServer();
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;

@@ -226,7 +226,7 @@ absl::Status ServerProcess::WaitReady(milliseconds timeout) {
       return MakeStatus(absl::StatusCode::kFailedPrecondition, options_.program,
                         " ended: ", HowItEnded(), "\n", LogTail());
     }
-    const absl::Status answered = (*client)->Call(range, {.timeout = milliseconds(2000)}).status();
+    absl::Status answered = (*client)->Call(range, {.timeout = milliseconds(2000)}).status();
     if (answered.ok()) return answered;
     if (steady_clock::now() >= deadline) {
       return MakeStatus(absl::StatusCode::kDeadlineExceeded, options_.program,

@@ -19,8 +19,8 @@ using std::chrono::seconds;
 class ServerProcessTest : public testing::Test {
  protected:
   std::string Script(const std::string& body) {
-    const std::string path = testing::TempDir() + "/server_process_test_" +
-                             testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::string path = testing::TempDir() + "/server_process_test_" +
+                       testing::UnitTest::GetInstance()->current_test_info()->name();
     std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     return path;
