@@ -127,13 +127,13 @@ class SnapshotRestoreTest : public testing::Test {
   void SaveAndRestore() {
     const std::string file = folder_ + "/db";
     Shell(Cat(std::getenv("JETD_ETCDCTL"), " --endpoints=", jetd_->endpoint(),
-            " --command-timeout=120s snapshot save ", file));
+              " --command-timeout=120s snapshot save ", file));
     const std::string status =
         Shell(Cat(std::getenv("JETD_ETCDUTL"), " snapshot status ", file, " -w json"));
     status_revision_ = NumberOf(status, "revision");
     status_keys_ = NumberOf(status, "totalKey");
     Shell(Cat(std::getenv("JETD_ETCDUTL"), " snapshot restore ", file, " --data-dir ", folder_,
-            "/etcd"));
+              "/etcd"));
     restored_ = StartServer(
         {.kind = ServerKind::kEtcd, .program = etcd_program_, .data_dir = folder_ + "/etcd"});
     ASSERT_NE(restored_, nullptr);
