@@ -54,6 +54,8 @@ inline constexpr size_t kMaxWaitingReads = 50'000;
 inline constexpr size_t kBarrierBatch = 128;
 // Changes that a compaction visits before other work gets its turn; about half a millisecond.
 inline constexpr size_t kCompactStepChanges = 4'000;
+// From sending a record to its commit. Beyond: it counts as slow (etcd's bound for an apply).
+inline constexpr std::chrono::milliseconds kSlowCommit{100};
 // How long a request may wait for a NATS that cannot be reached. Beyond: Unavailable.
 inline constexpr std::chrono::seconds kUnavailableAfter{5};
 
@@ -102,6 +104,18 @@ inline constexpr std::chrono::milliseconds kLeaseStall{500};
 inline constexpr std::chrono::seconds kLeaseGrace{2};
 // How many stalls in a row are forgiven. Beyond: the engine is overloaded for good, and leases end.
 inline constexpr int kLeaseMaxGraces = 5;
+
+// --- HTTP (--listen-metrics-urls) -----------------------------------------------------------
+// Connections at a time. Beyond: they wait in the kernel's backlog.
+inline constexpr int kMaxHttpConnections = 64;
+// Request line with headers, and body, each. Beyond: 400, and 413.
+inline constexpr int kMaxHttpRequestBytes = 16 * 1024;
+// From a connection's start to its end, whatever its client does. Beyond: it is closed.
+inline constexpr std::chrono::seconds kHttpConnectionLife{30};
+// How long a read of a health check may take: etcd's request timeout. Beyond: the check failed.
+inline constexpr std::chrono::seconds kHealthReadPatience{7};
+// How long the engine may take for a reply. Beyond: 503.
+inline constexpr std::chrono::seconds kHttpPatience{10};
 
 }  // namespace jetd::limits
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jetstream/group_sync.h"
 
+#include <chrono>
 #include <utility>
 
 #include "base/strings.h"
@@ -16,10 +17,13 @@ GroupSync::~GroupSync() = default;
 void GroupSync::Run(std::function<void(BlockFiles&)> sync, SafeFn safe) {
   helper_.Run(
       [this, alive = std::weak_ptr(alive_), sync = std::move(sync), safe = std::move(safe)] {
+        const auto begun = std::chrono::steady_clock::now();
         sync(*files_);
-        loop_->Post([this, alive, safe, newest = files_->newest()] {
+        const auto took = std::chrono::steady_clock::now() - begun;
+        loop_->Post([this, alive, safe, took, newest = files_->newest()] {
           if (alive.expired()) return;
           newest_block_ = newest;
+          syncs_.Observe(took);
           safe();
         });
       });

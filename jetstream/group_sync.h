@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/duration_histogram.h"
 #include "base/loop.h"
 #include "jetstream/block_files.h"
 #include "jetstream/durability.h"
@@ -38,6 +39,8 @@ class GroupSync : public Durability {
   void SyncDeletes(SafeFn safe) override;
   [[nodiscard]] uint64_t NewestBlock() const override { return newest_block_; }
   [[nodiscard]] std::string Caveat() const override { return caveat_; }
+  // How long syncs took.
+  [[nodiscard]] const DurationHistogram& syncs() const { return syncs_; }
 
  private:
   void Run(std::function<void(BlockFiles&)> sync, SafeFn safe);
@@ -47,6 +50,7 @@ class GroupSync : public Durability {
   std::unique_ptr<BlockFiles> files_;
   std::string caveat_;
   uint64_t newest_block_ = 0;
+  DurationHistogram syncs_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   HelperThread helper_;
 };

@@ -97,6 +97,7 @@ void Committer::Impl::Pump() {
     AppendBarrier();
   }
   chain.SendMore();
+  Watch();
   reads.Flush();
   // Entries that write nothing and have nothing before them need no ack to move on.
   if (!pending.empty() && !pending.front()->writes()) Advance();
@@ -467,6 +468,10 @@ Committer::Counters Committer::counters() const {
   counters.queued = impl_->queue.size();
   counters.pending = impl_->pending.size();
   counters.in_flight_records = impl_->chain.unanswered();
+  counters.waiting_reads = impl_->reads.size() + impl_->settled.size();
+  counters.garbage_removed = impl_->collector.deleted();
+  counters.garbage_waiting = impl_->collector.waiting() + impl_->last_markers.size();
+  counters.survey_running = impl_->survey != nullptr;
   return counters;
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/duration_histogram.h"
 #include "base/executor.h"
 #include "base/limits.h"
 #include "base/types.h"
@@ -146,9 +147,23 @@ class Committer : public jetstream::Log::Observer {
     uint64_t replayed_records = 0;  // read at the start
     uint64_t txns_committed = 0, records_acked = 0, chain_breaks = 0, reconnects = 0;
     uint64_t barriers_sent = 0, barriers_shared = 0, voids = 0, foreign_records = 0;
-    size_t queued = 0, pending = 0, in_flight_records = 0;
+    size_t queued = 0, pending = 0, in_flight_records = 0, waiting_reads = 0;
+    uint64_t garbage_removed = 0;
+    size_t garbage_waiting =
+        0;  // records that may go, and those that wait for a list of what lives
+    bool survey_running = false;
   };
   [[nodiscard]] Counters counters() const;
+
+  // How long things take. One append at a time is watched, the newest of what was sent together, so
+  // that many cost no more than one.
+  struct Timings {
+    DurationHistogram acked;    // from sending a record to its ack
+    DurationHistogram durable;  // and to its commit
+    DurationHistogram barrier;  // a read's proof, there and back
+    uint64_t slow = 0;          // commits that took longer than limits::kSlowCommit
+  };
+  [[nodiscard]] Timings timings() const;
 
   // jetstream::Log::Observer.
   void OnConnected(const jetstream::LogInfo& info) override;

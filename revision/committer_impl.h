@@ -2,8 +2,8 @@
 //
 // The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit),
 // committer_reads.cc (barriers and ranges), committer_patience.cc (clients that wait),
-// committer_survey.cc (lists of what lives), committer_start.cc and committer_recovery.cc (start,
-// chain break, lost connection, taking over, stepping down).
+// committer_survey.cc (lists of what lives), committer_timings.cc, committer_start.cc and
+// committer_recovery.cc (start, chain break, lost connection, taking over, stepping down).
 #ifndef JETD_REVISION_COMMITTER_IMPL_H_
 #define JETD_REVISION_COMMITTER_IMPL_H_
 
@@ -131,6 +131,11 @@ struct Committer::Impl {
   absl::Status SaveCheckpoint();
   void ContendAgain();
 
+  // Watches the newest record that was sent, unless one is watched (committer_timings.cc).
+  void Watch();
+  void WatchAcked(StreamSeq seq);
+  void WatchDurable(StreamSeq seq);
+
   // Constant.
   Executor* const executor;
   jetstream::Log* const log;
@@ -215,6 +220,15 @@ struct Committer::Impl {
 
   std::mt19937_64 lease_ids;
   Counters counters;
+
+  // The record whose way is being timed; seq 0: none.
+  struct Watched {
+    StreamSeq seq;
+    MonoTime sent{0};
+    bool acked = false;
+  };
+  Watched watched;
+  Timings timings;
 };
 
 }  // namespace jetd::revision

@@ -79,6 +79,7 @@ void Committer::Impl::OnDisconnected(const absl::Status& why) {
   ambiguous = std::max(ambiguous, chain.sent());
   waiting_for = Cat("the connection to NATS: ", MessageOf(why));
   chain.OnDisconnected();
+  watched = {};
   reads.Restart();
   collector.Suspend();
   after_drain = nullptr;
@@ -93,6 +94,7 @@ void Committer::Impl::OnAppended(StreamSeq seq) {
   if (chain.OnAppended(seq)) {
     ++counters.records_acked;
     collector.NoteWrite();
+    WatchAcked(seq);
     reads.OnAppended(seq);
   }
   if (tail_wanted) {
@@ -106,6 +108,7 @@ void Committer::Impl::OnAppended(StreamSeq seq) {
 
 void Committer::Impl::OnRefused(const absl::Status& why) {
   chain.OnRefused();
+  watched = {};
   if (GetErrc(why) == Errc::kNoSpace) no_space = true;
   if (GetErrc(why) == Errc::kTooManyRequests) busy = true;
   if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
@@ -117,6 +120,7 @@ void Committer::Impl::OnRefused(const absl::Status& why) {
 
 void Committer::Impl::OnDurable(StreamSeq seq) {
   durable = std::max(durable, seq);
+  WatchDurable(seq);
   if (phase == Phase::kTakingOver && term_record != nullptr && chain.landed() >= term_seq &&
       durable >= term_seq) {
     Lead();
@@ -227,6 +231,7 @@ void Committer::Impl::Break(const absl::Status& why) {
     return;
   }
   ++counters.chain_breaks;
+  watched = {};
   log::Warn("the chain broke after sequence {}: {}", chain.landed().value(), MessageOf(why));
   phase = Phase::kRecovering;
   waiting_for = "the tail of the stream";

@@ -27,33 +27,32 @@ void ReadQueue::Flush() {
   probe_ = false;
   in_flight_ = true;
   ++barriers_sent_;
-  log_->Barrier([this, epoch = epoch_, upto = next_number_ - 1, sent = chain_->sent(),
-                 landed = chain_->landed()](absl::StatusOr<StreamSeq> last) {
-    OnBarrier(epoch, upto, sent, landed, std::move(last));
-  });
+  const Asked asked{epoch_, next_number_ - 1, chain_->sent(), chain_->landed(), executor_->Now()};
+  log_->Barrier(
+      [this, asked](absl::StatusOr<StreamSeq> last) { OnBarrier(asked, std::move(last)); });
 }
 
-void ReadQueue::OnBarrier(uint64_t epoch, uint64_t upto, StreamSeq sent, StreamSeq landed,
-                          absl::StatusOr<StreamSeq> last) {
-  if (epoch != epoch_) return;
+void ReadQueue::OnBarrier(const Asked& asked, absl::StatusOr<StreamSeq> last) {
+  if (asked.epoch != epoch_) return;
   in_flight_ = false;
   if (!last.ok()) {
     // A lost connection is told elsewhere (and Restart makes this retry idle); a busy server is
     // asked again.
-    retry_ = executor_->RunAfter(std::chrono::milliseconds(10), [this, epoch] {
+    retry_ = executor_->RunAfter(std::chrono::milliseconds(10), [this, epoch = asked.epoch] {
       if (epoch == epoch_) Flush();
     });
     return;
   }
-  if (*last > sent) {
+  round_trips_.Observe(executor_->Now() - asked.at);
+  if (*last > asked.sent) {
     foreign_(*last);
     return;
   }
-  if (*last < landed) {
+  if (*last < asked.landed) {
     lost_(*last);
     return;
   }
-  while (!by_record_ && !waiters_.empty() && waiters_.front().number <= upto) ReleaseFront();
+  while (!by_record_ && !waiters_.empty() && waiters_.front().number <= asked.upto) ReleaseFront();
   Flush();
 }
 

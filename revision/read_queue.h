@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "base/duration_histogram.h"
 #include "base/executor.h"
 #include "base/types.h"
 #include "jetstream/log.h"
@@ -66,6 +67,7 @@ class ReadQueue {
   [[nodiscard]] size_t size() const { return waiters_.size(); }
   [[nodiscard]] uint64_t barriers_sent() const { return barriers_sent_; }
   [[nodiscard]] uint64_t released() const { return released_; }
+  [[nodiscard]] const DurationHistogram& round_trips() const { return round_trips_; }
 
  private:
   struct Waiter {
@@ -73,8 +75,14 @@ class ReadQueue {
     StreamSeq after;  // sent() at its arrival
     DoneFn done;
   };
-  void OnBarrier(uint64_t epoch, uint64_t upto, StreamSeq sent, StreamSeq landed,
-                 absl::StatusOr<StreamSeq> last);
+  // What a barrier was asked with.
+  struct Asked {
+    uint64_t epoch;
+    uint64_t upto;  // number of the newest waiter
+    StreamSeq sent, landed;
+    MonoTime at;
+  };
+  void OnBarrier(const Asked& asked, absl::StatusOr<StreamSeq> last);
   void ReleaseFront();
 
   Executor* const executor_;
@@ -91,6 +99,7 @@ class ReadQueue {
   TimerId retry_ = 0;
   uint64_t barriers_sent_ = 0;
   uint64_t released_ = 0;
+  DurationHistogram round_trips_;
 };
 
 }  // namespace jetd::revision

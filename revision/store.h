@@ -217,6 +217,7 @@ class Store {
     size_t live_bytes = 0;  // of those that are the newest of a live key
     size_t cold_bytes = 0;  // in the value files and in use
     size_t file_bytes = 0;  // of the value files
+    uint64_t ranges = 0;    // answered so far, those within transactions too
   };
   [[nodiscard]] Stats stats() const;
 

@@ -48,6 +48,7 @@ struct Store::Impl {
   bool open = false;
   size_t open_undos = 0;
   std::vector<Change> changes;
+  uint64_t ranges = 0;  // counted for stats()
 
   // While it is loaded: all versions so far, and the last key.
   struct Loaded {

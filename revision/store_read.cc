@@ -70,6 +70,7 @@ absl::StatusOr<Revision> Store::Impl::ReadRevision(Revision asked, Revision curr
 }
 
 absl::StatusOr<RangeResult> Store::Range(const RangeOp& op, View view) const {
+  ++impl_->ranges;
   RangeResult result;
   result.revision = impl_->Current(view);
   const absl::StatusOr<Revision> at = impl_->ReadRevision(op.revision, result.revision);
@@ -110,6 +111,7 @@ bool Store::EvaluateCompare(const Compare& compare, View view) const {
 }
 
 absl::StatusOr<Store::Cursor> Store::OpenCursor(const RangeOp& op) const {
+  ++impl_->ranges;
   const Revision committed = impl_->committed;
   const absl::StatusOr<Revision> at = impl_->ReadRevision(op.revision, committed);
   if (!at.ok()) return at.status();
@@ -236,6 +238,7 @@ Store::Stats Store::stats() const {
     result.cold_bytes = impl_->values.files()->stats().live_bytes;
     result.file_bytes = impl_->values.files()->stats().file_bytes;
   }
+  result.ranges = impl_->ranges;
   return result;
 }
 
