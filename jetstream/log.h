@@ -42,6 +42,8 @@ struct LogInfo {
   int replicas = 1;
   int64_t created_ns = 0;  // identity of the stream: differs when it was made anew
   std::string server_version;
+  // jetd itself syncs what it answers; otherwise the server's own promise is all there is.
+  bool synced = false;
   // One line for people: what an answered write survives, "" if as much as etcd promises.
   std::string durability_caveat;
 };

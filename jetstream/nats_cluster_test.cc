@@ -16,8 +16,11 @@
 #include "base/loop.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/nats_connection.h"
 #include "jetstream/nats_log.h"
 #include "jetstream/nats_test_server.h"
+#include "jetstream/stream_setup.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -151,6 +154,27 @@ class NatsClusterTest : public testing::Test, public Log::Observer {
     });
   }
 
+  // As somebody else with NATS's tools.
+  void Edit(const nlohmann::json& config) {
+    auto other = NatsConnection::Connect(&loop_, {.url = servers_[0]->url(), .credentials = {}},
+                                         "other", std::chrono::seconds(10));
+    ASSERT_TRUE(other.ok()) << other.status();
+    (*other)->Start([](const absl::Status&) {});
+    NatsApi api(&loop_, other->get(), "$JS.API.", kFarTooLong);
+    // Again where the leader of the cluster is not known yet.
+    for (bool edited = false; !edited;) {
+      std::optional<nlohmann::json> answer;
+      api.Request("$JS.API.STREAM.UPDATE.KV_b", config.dump(),
+                  [&](const absl::StatusOr<NatsMessage*>& reply) {
+                    answer = reply.ok() ? ParseAnswer((*reply)->payload()) : nlohmann::json();
+                  });
+      (*other)->Flush();
+      ASSERT_TRUE(RunUntil([&] { return answer.has_value(); }));
+      edited = answer->is_object() && ApiErrorOf(*answer).code == 0;
+    }
+    (*other)->Stop();
+  }
+
   void OnConnected(const LogInfo& info) override {
     info_ = info;
     connected_ = true;
@@ -206,6 +230,42 @@ TEST_F(NatsClusterTest, ThreeReplicas) {
     }
     server->Restart();
   }
+}
+
+// What a power cut could cost is judged anew.
+TEST_F(NatsClusterTest, NoticesThatReplicasChanged) {
+  StartThree();
+  NatsLogOptions options;
+  options.stream.replicas = 3;
+  options.answer_timeout = std::chrono::seconds(5);
+  OpenAtAll(std::move(options));
+  ASSERT_TRUE(RunUntil([&] { return connected_ && info_.replicas == 3; }));
+  const std::string before = info_.durability_caveat;
+  Edit(NewStreamConfig({.bucket = "b", .replicas = 1}));
+  ASSERT_TRUE(RunUntil([&] { return connected_ && info_.replicas == 1; }));
+  EXPECT_NE(info_.durability_caveat, before);
+}
+
+// At once, and not when the next connection happens to come.
+TEST_F(NatsClusterTest, NoticesThatTheStreamWasMadeUnusable) {
+  Start("");
+  NatsLogOptions options;
+  options.endpoint = RotateEndpoints({servers_[0]->url()}, {});
+  options.stream.bucket = "b";
+  log_ = std::make_unique<NatsLog>(&loop_, std::move(options));
+  absl::Status fatal;
+  log_->Open(this, [&](const absl::Status& why) { fatal = why; });
+  ASSERT_TRUE(RunUntil([&] { return connected_; }));
+  nlohmann::json config = NewStreamConfig({.bucket = "b"});
+  config["description"] = "edited";
+  Edit(config);  // nothing that matters
+  Append(1, 1);
+  ASSERT_TRUE(RunUntil([&] { return appended_ == 1 || !connected_; }));
+  EXPECT_TRUE(connected_);
+  config["max_age"] = 3'600'000'000'000;
+  Edit(config);
+  ASSERT_TRUE(RunUntil([&] { return !fatal.ok(); }));
+  EXPECT_NE(MessageOf(fatal).find("its records expire (max_age)"), std::string_view::npos);
 }
 
 // A reading's consumer lives at one of the replicas, and that one may be behind: it then counts

@@ -169,6 +169,8 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
     nats->Subscribe(SubjectCodec(options_.stream.bucket).TermSubject(), [this](NatsMessage&) {
       if (connected()) observer_->OnForeignTerm();
     });
+    WatchStream(nats, session_->api.get(), options_.stream.bucket,
+                [this](const absl::StatusOr<StreamFacts>& facts) { OnStreamChanged(facts); });
   }
   SetUpStream(
       session_->api.get(), options_.stream, [this] { return MayCreate(); },
@@ -254,6 +256,13 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   observer_->OnConnected(info_);
 }
 
+void NatsLog::OnStreamChanged(const absl::StatusOr<StreamFacts>& facts) {
+  const bool matters =
+      facts.ok() ? facts->replicas != info_.replicas : absl::IsFailedPrecondition(facts.status());
+  if (!connected() || !matters) return;
+  EndSession(MakeError(Errc::kUnavailable, "the stream was changed"));
+}
+
 LogInfo NatsLog::InfoOf(const StreamFacts& facts) const {
   const NatsServerInfo& server = session_->connection->server();
   LogInfo info;
@@ -265,6 +274,7 @@ LogInfo NatsLog::InfoOf(const StreamFacts& facts) const {
   info.replicas = facts.replicas;
   info.created_ns = facts.created_ns;
   info.server_version = server.version;
+  info.synced = options_.durability != nullptr;
   info.durability_caveat = options_.durability != nullptr ? options_.durability->Caveat()
                                                           : OutsideCaveat(facts.replicas);
   return info;

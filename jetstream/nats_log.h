@@ -98,6 +98,8 @@ class NatsLog : public Log {
   void ConnectLater(const absl::Status& why, Expected expected = Expected::kNo);
   void GiveUp(const absl::Status& why);
   void OnAppended(StreamSeq seq);
+  // What an answer is worth is judged when a connection begins: then another one begins.
+  void OnStreamChanged(const absl::StatusOr<StreamFacts>& facts);
   void SyncSoon();
   void SyncMore();
   void NoteBlock(StreamSeq upto);

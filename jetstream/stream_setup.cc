@@ -207,6 +207,23 @@ void SetUpStream(NatsApi* api, const StreamOptions& options,
   api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(options.bucket))), "", on_reply);
 }
 
+void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bucket,
+                 std::function<void(const absl::StatusOr<StreamFacts>&)> changed) {
+  const auto on_reply = [bucket,
+                         changed = std::move(changed)](const absl::StatusOr<NatsMessage*>& reply) {
+    const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
+    if (!answer.ok()) return changed(MakeError(Errc::kUnavailable, MessageOf(answer.status())));
+    const absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
+    if (!facts.ok()) return changed(facts.status());
+    const absl::Status checked = CheckStreamConfig(bucket, answer->at("config"));
+    if (!checked.ok()) return changed(checked);
+    changed(facts);
+  };
+  connection->Subscribe(Cat("$JS.EVENT.ADVISORY.STREAM.UPDATED.", StreamName(bucket)),
+                        [api, subject = api->Subject(Cat("STREAM.INFO.", StreamName(bucket))),
+                         on_reply](NatsMessage&) { api->Request(subject, "", on_reply); });
+}
+
 void AskStream(NatsApi* api, const std::string& bucket,
                std::function<void(absl::StatusOr<StreamFacts>)> done) {
   api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(bucket))), "",

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "jetstream/log.h"
 #include "jetstream/nats_api.h"
+#include "jetstream/nats_connection.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::jetstream {
@@ -50,6 +51,12 @@ struct StreamFacts {
 void SetUpStream(NatsApi* api, const StreamOptions& options,
                  std::function<absl::Status()> may_create,
                  std::function<void(absl::StatusOr<StreamFacts>)> done);
+
+// Calls `changed` whenever somebody has edited the stream: with its facts, or with
+// FailedPrecondition if this version cannot serve it any more. The server tells of an edit, but not
+// across domains, nor whom it lets not hear it: then nothing is told. For the connection's life.
+void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bucket,
+                 std::function<void(const absl::StatusOr<StreamFacts>&)> changed);
 
 // Asks for the stream's facts as they are now.
 void AskStream(NatsApi* api, const std::string& bucket,
