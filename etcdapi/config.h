@@ -41,6 +41,7 @@ struct Config {
   std::vector<ListenUrl> listen_client_urls;
   std::vector<std::string> advertise_client_urls;
   std::vector<ListenUrl> listen_metrics_urls;
+  bool extensive_metrics = false;  // how long calls take, too
   TlsFiles tls;
   RequestLimits limits{.max_request_bytes = limits::kMaxRequestBytes,
                        .max_txn_ops = limits::kMaxTxnOps};

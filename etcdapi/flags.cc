@@ -66,7 +66,10 @@ void AddMemberFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "advertise-client-urls", &raw->advertise_client_urls,
       "What member list tells clients [the listen URLs]");
   Add(app, group, "listen-metrics-urls", &raw->listen_metrics_urls,
-      "Where /metrics and /health are to be served (not yet)");
+      "Where /metrics, /health, /livez, /readyz and /version are served: http:// or https:// URLs "
+      "[nowhere]");
+  Add(app, group, "metrics", &raw->metrics,
+      "basic, or extensive: /metrics says how long calls take, too");
   Add(app, group, "max-request-bytes", &raw->max_request_bytes, "Largest request that writes");
   Add(app, group, "max-txn-ops", &raw->max_txn_ops, "Most operations in a transaction");
   Add(app, group, "grpc-keepalive-min-time", &raw->keepalive_min_time,

@@ -173,7 +173,8 @@ TEST(FlagsTest, TakesWhatKubeadmWritesForEtcd) {
   EXPECT_EQ(config.tls.trusted_ca_file, "/pki/ca.crt");
   EXPECT_EQ(config.watch_progress_interval, 5s);
   EXPECT_EQ(config.listen_metrics_urls.size(), 1U);
-  EXPECT_EQ(config.warnings.size(), 10U);
+  EXPECT_FALSE(config.extensive_metrics);
+  EXPECT_EQ(config.warnings.size(), 9U);
   EXPECT_EQ(config.warnings[1],
             "--initial-advertise-peer-urls has no effect: jetd has no raft and no peers");
 }
@@ -206,6 +207,11 @@ TEST(FlagsTest, ExplainsBadValues) {
               HasSubstr("no IP address"));
   EXPECT_THAT(ErrorOf({"--listen-client-urls", "http://127.0.0.1:99999"}), HasSubstr("no port"));
   EXPECT_THAT(ErrorOf({"--listen-client-urls", "https://127.0.0.1:1"}), HasSubstr("--cert-file"));
+  EXPECT_THAT(ErrorOf({"--listen-metrics-urls", "https://127.0.0.1:1"}),
+              HasSubstr("--listen-metrics-urls: https://127.0.0.1:1: client TLS key/cert "));
+  EXPECT_THAT(ErrorOf({"--listen-metrics-urls", "unix:///run/x"}),
+              HasSubstr("it must be http:// or https://"));
+  EXPECT_EQ(ErrorOf({"--metrics", "all"}), "--metrics: \"all\" is neither basic nor extensive");
   EXPECT_THAT(ErrorOf({"--cert-file", "x"}), HasSubstr("--key-file is missing"));
   EXPECT_THAT(ErrorOf({"--client-cert-auth"}), HasSubstr("--trusted-ca-file"));
   EXPECT_THAT(ErrorOf({"--max-txn-ops", "0"}), HasSubstr("at least 1"));
@@ -256,6 +262,7 @@ TEST(FlagsTest, SaysWhenTlsIsNotUsed) {
   EXPECT_THAT(with({}), ElementsAre("--cert-file has no effect: http://127.0.0.1:2379 is without "
                                     "TLS; write https://"));
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1"}), ElementsAre());
+  EXPECT_THAT(with({"--listen-metrics-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2"}), ElementsAre());
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2",
                     "--client-cert-auth", "--trusted-ca-file=ca"}),

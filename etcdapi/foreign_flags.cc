@@ -94,7 +94,6 @@ constexpr std::array kForeign = {
     Foreign{"enable-log-rotation", Kind::kBool, "jetd logs to stderr"},
     Foreign{"log-rotation-config-json", Kind::kValue, "jetd logs to stderr"},
     Foreign{"enable-pprof", Kind::kBool, "it is a tool for Go programs"},
-    Foreign{"metrics", Kind::kValue, kLater},
     Foreign{"max-concurrent-streams", Kind::kValue, kLater},
     Foreign{"socket-reuse-port", Kind::kBool, kLater},
     Foreign{"socket-reuse-address", Kind::kBool, "jetd always does"},

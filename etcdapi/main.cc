@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <random>
 #include <sstream>
 #include <string>
@@ -28,11 +29,14 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "etcdapi/auto_compactor.h"
+#include "etcdapi/commit_tally.h"
 #include "etcdapi/engine.h"
 #include "etcdapi/first_steps.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/grpc_log.h"
 #include "etcdapi/health_service.h"
+#include "etcdapi/http_pages.h"
+#include "etcdapi/http_server.h"
 #include "etcdapi/kv_service.h"
 #include "etcdapi/leader_guard.h"
 #include "etcdapi/lease_service.h"
@@ -138,14 +142,15 @@ class Lookout : public revision::Committer::Listener {
 
 class Program {
  public:
-  // `embedded` is null with an outside NATS.
+  // `embedded` is null with an outside NATS, `http` without --listen-metrics-urls.
   Program(Config config, std::vector<Listener> listeners,
-          std::unique_ptr<jetstream::EmbeddedServer> embedded);
+          std::unique_ptr<jetstream::EmbeddedServer> embedded, std::unique_ptr<HttpServer> http);
   // Returns the exit code.
   int Run();
 
  private:
   void KeepValuesInFiles();
+  void MakePages();
   [[nodiscard]] std::string CheckpointPath() const;
   void StartEngine();
   [[nodiscard]] absl::Status StartServer();
@@ -172,6 +177,9 @@ class Program {
   LeaderGuard leader_guard_;
   Engine engine_;
   Server server_;
+  CommitTally tally_{&loop_};
+  std::optional<HttpPages> pages_;
+  const std::unique_ptr<HttpServer> http_;
   std::thread engine_thread_;
 };
 
@@ -182,6 +190,7 @@ Server::Options ServerOptions(const Config& config, std::vector<Listener> listen
   options.keepalive_min_time = config.keepalive_min_time;
   options.keepalive_interval = config.keepalive_interval;
   options.keepalive_timeout = config.keepalive_timeout;
+  options.time_calls = config.extensive_metrics && !config.listen_metrics_urls.empty();
   return options;
 }
 
@@ -194,7 +203,8 @@ watch::WatchHub::Options HubOptions(const Config& config) {
 }
 
 Program::Program(Config config, std::vector<Listener> listeners,
-                 std::unique_ptr<jetstream::EmbeddedServer> embedded)
+                 std::unique_ptr<jetstream::EmbeddedServer> embedded,
+                 std::unique_ptr<HttpServer> http)
     : config_(std::move(config)),
       embedded_(std::move(embedded)),
       group_sync_(embedded_ == nullptr ? nullptr
@@ -213,7 +223,8 @@ Program::Program(Config config, std::vector<Listener> listeners,
           &loop_, [this] { return committer_.leading(); },
           [this](bool has_leader) { server_.TellLeader(has_leader); }),
       server_(&loop_, ServerOptions(config_, std::move(listeners)),
-              [this] { return leader_guard_.has_leader(); }) {
+              [this] { return leader_guard_.has_leader(); }),
+      http_(std::move(http)) {
   KeepValuesInFiles();
   committer_.AddListener(&hub_);
   committer_.AddListener(&lessor_);
@@ -230,6 +241,18 @@ Program::Program(Config config, std::vector<Listener> listeners,
   engine_.member_id = CommitterOptions().member_id;
   engine_.member_name = config_.name;
   engine_.client_urls = config_.advertise_client_urls;
+  if (http_ != nullptr) MakePages();
+}
+
+void Program::MakePages() {
+  committer_.AddListener(&tally_);
+  HttpPages::Sources sources;
+  sources.server = &server_;
+  sources.tally = &tally_;
+  sources.has_leader = [this] { return leader_guard_.has_leader(); };
+  sources.alarms = [] { return std::vector<std::string>(); };
+  if (group_sync_ != nullptr) sources.syncs = [this] { return group_sync_->syncs(); };
+  pages_.emplace(&engine_, std::move(sources));
 }
 
 void Program::KeepValuesInFiles() {
@@ -308,6 +331,14 @@ void Program::StartEngine() {
   engine_thread_ = std::thread([this] { loop_.Run(); });
   loop_.Post(
       [this] { committer_.Start([this](const absl::Status& why) { lookout_.Fatal(why); }); });
+  // Before anything is served: probes hear what the start waits for.
+  if (http_ != nullptr) {
+    http_->Start(pages_->handler());
+    for (size_t i = 0; i < config_.listen_metrics_urls.size(); ++i) {
+      log::Info("serving metrics on {} (port {})", config_.listen_metrics_urls[i].text,
+                http_->port(i));
+    }
+  }
 }
 
 absl::Status Program::StartServer() {
@@ -346,6 +377,7 @@ void Program::Stop() {
   constexpr std::chrono::seconds kPatience{2};
   // What NATS does not answer in time, the committer does.
   loop_.Post([this, kPatience] { loop_.RunAfter(kPatience, [this] { committer_.Stop(); }); });
+  if (http_ != nullptr) http_->Stop();
   server_.Stop();
   OnEngine([this] {
     committer_.Stop();
@@ -434,9 +466,17 @@ int Main(int argc, char** argv) {
   if (!listeners.ok()) return refuse(listeners.status());
   const absl::Status nats_files = CheckNatsFiles(flags.config->nats);
   if (!nats_files.ok()) return refuse(nats_files);
+  std::unique_ptr<HttpServer> http;
+  if (!flags.config->listen_metrics_urls.empty()) {
+    auto listening =
+        HttpServer::Listen({.urls = flags.config->listen_metrics_urls, .tls = flags.config->tls});
+    if (!listening.ok()) return refuse(listening.status());
+    http = *std::move(listening);
+  }
   auto embedded = StartEmbedded(*flags.config);
   if (!embedded.ok()) return refuse(embedded.status());
-  Program program(*std::move(flags.config), *std::move(listeners), *std::move(embedded));
+  Program program(*std::move(flags.config), *std::move(listeners), *std::move(embedded),
+                  std::move(http));
   return program.Run();
 }
 

@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "etcdapi/flags.h"
+#include "etcdapi/testing/http_get.h"
 #include "etcdapi/testing/jetd_process.h"
 #include "etcdapi/testing/test_certificate.h"
 #include "gmock/gmock.h"
@@ -118,6 +119,79 @@ TEST_F(MainOutsideTest, SaysWhoTookTheLead) {
   ASSERT_TRUE(first.WaitFor("no longer leading")) << first.output();
   EXPECT_TRUE(first.WaitFor(Cat("member same at ", flags.back(), " took over in term 2")));
   EXPECT_TRUE(first.WaitFor("give each member a --name of its own"));
+}
+
+// Names of a process's threads.
+std::vector<std::string> ThreadsOf(pid_t pid) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(Cat("/proc/", pid, "/task"))) {
+    std::ifstream file(entry.path() / "comm");
+    std::getline(file, names.emplace_back());
+  }
+  return names;
+}
+
+TEST_F(MainOutsideTest, ServesMetricsWhereItIsTold) {
+  const TestCertificate ca = MakeTestCertificate("ca");
+  const TestCertificate cert = MakeTestCertificate("server", &ca);
+  const std::string ca_file = Write("ca.crt", ca.cert_pem);
+  const int plain = FreePort();
+  const int secure = FreePort();
+  std::vector<std::string> flags = Member("a");
+  const std::string urls = Cat("http://127.0.0.1:", plain, ",https://127.0.0.1:", secure);
+  flags.insert(flags.end(),
+               {"--listen-metrics-urls", urls, "--metrics=extensive", "--cert-file",
+                Write("s.crt", cert.cert_pem), "--key-file", Write("s.key", cert.key_pem)});
+  JetdProcess jetd(flags);
+  ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+  EXPECT_THAT(ThreadsOf(jetd.pid()), ::testing::Contains("http"));
+  const HttpAnswer ready = Get({.port = plain, .path = "/readyz?verbose"});
+  EXPECT_EQ(ready.status, 200);
+  EXPECT_THAT(ready.body, HasSubstr("[+]durability ok: one replica: a power cut"));
+  const HttpAnswer page = Get({.port = secure, .path = "/metrics", .ca_file = ca_file});
+  EXPECT_EQ(page.status, 200);
+  for (const char* line :
+       {"\njetd_power_cuts_to_lose_a_write 1\n", "\netcd_server_has_leader 1\n",
+        "\njetd_stream_replicas 1\n", "# TYPE grpc_server_handling_seconds histogram\n"}) {
+    EXPECT_THAT(page.body, HasSubstr(line));
+  }
+  jetd.Signal(SIGTERM);
+  EXPECT_EQ(jetd.WaitForEnd(), kExitOk) << jetd.output();
+}
+
+TEST_F(MainOutsideTest, WithoutMetricsThereIsNoThreadForThem) {
+  JetdProcess jetd(Member("a"));
+  ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+  EXPECT_THAT(ThreadsOf(jetd.pid()), Not(::testing::Contains("http")));
+}
+
+TEST_F(MainOutsideTest, AMetricsUrlThatIsTakenTakesNobodysLead) {
+  const std::string url = FreeUrl("http");
+  std::vector<std::string> flags = Member("first");
+  flags.insert(flags.end(), {"--listen-metrics-urls", url});
+  JetdProcess first(flags);
+  ASSERT_TRUE(first.WaitFor("ready to serve client requests")) << first.output();
+  flags = Member("second");
+  flags.insert(flags.end(), {"--listen-metrics-urls", url});
+  JetdProcess second(flags);
+  EXPECT_EQ(second.WaitForEnd(), kExitFailed);
+  EXPECT_THAT(second.output(),
+              HasSubstr(Cat("cannot listen on ", url, ": Address already in use")));
+  EXPECT_THAT(second.output(), Not(HasSubstr("leading in term")));
+}
+
+// Probes hear what a start waits for.
+TEST_F(MainTest, AStartThatWaitsForNatsIsLiveAndNotReady) {
+  const int port = FreePort();
+  JetdProcess jetd({"--nats-url", "nats://127.0.0.1:1", "--listen-client-urls", FreeUrl("http"),
+                    "--listen-metrics-urls", Cat("http://127.0.0.1:", port)});
+  ASSERT_TRUE(jetd.WaitFor("serving metrics")) << jetd.output();
+  EXPECT_EQ(Get({.port = port, .path = "/livez"}).status, 200);
+  EXPECT_THAT(Get({.port = port, .path = "/readyz"}).body,
+              HasSubstr("etcdserver: no leader (waiting for "));
+  EXPECT_EQ(Get({.port = port, .path = "/health"}).status, 503);
+  jetd.Signal(SIGTERM);
+  EXPECT_EQ(jetd.WaitForEnd(), kExitOk) << jetd.output();
 }
 
 // No patience mends a file that is not there or holds something else.

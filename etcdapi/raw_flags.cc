@@ -119,6 +119,7 @@ void WarnOfUnusedTls(Config* config) {
                                      ": it is without TLS, and lets everybody in"));
     }
   }
+  for (const ListenUrl& url : config->listen_metrics_urls) used = used || url.tls;
   if (!tls.cert_file.empty() && !used) {
     config->warnings.push_back(Cat("--cert-file has no effect: ", plain->text,
                                    " is without TLS; write ",
@@ -138,6 +139,13 @@ absl::Status CheckTls(const RawFlags& raw, Config* config) {
     if (url.tls && tls.cert_file.empty()) {
       return Invalid("--listen-client-urls: ", url.text,
                      " needs a certificate; give --cert-file and --key-file");
+    }
+  }
+  for (const ListenUrl& url : config->listen_metrics_urls) {
+    if (url.tls && tls.cert_file.empty()) {
+      return Invalid("--listen-metrics-urls: ", url.text,
+                     ": client TLS key/cert (--cert-file, --key-file) must be provided for metrics "
+                     "secure url");  // etcd's words
     }
   }
   if (tls.client_cert_auth && tls.trusted_ca_file.empty()) {
@@ -170,9 +178,14 @@ absl::Status ReadMember(const RawFlags& raw, Config* c) {
   auto metrics_urls = ParseUrls("listen-metrics-urls", raw.listen_metrics_urls);
   if (!metrics_urls.ok()) return metrics_urls.status();
   c->listen_metrics_urls = *std::move(metrics_urls);
-  if (!c->listen_metrics_urls.empty()) {
-    c->warnings.emplace_back("--listen-metrics-urls has no effect: jetd does not do this yet");
+  for (const ListenUrl& url : c->listen_metrics_urls) {
+    if (!url.unix_socket) continue;
+    return Invalid("--listen-metrics-urls: \"", url.text, "\": it must be http:// or https://");
   }
+  if (raw.metrics != "basic" && raw.metrics != "extensive") {
+    return Invalid("--metrics: \"", raw.metrics, "\" is neither basic nor extensive");
+  }
+  c->extensive_metrics = raw.metrics == "extensive";
   c->advertise_client_urls = SplitCommas(raw.advertise_client_urls);
   if (c->advertise_client_urls.empty()) AdvertiseListenUrls(c);
   if (c->name.empty()) return Invalid("--name is empty");

@@ -15,7 +15,7 @@ struct RawFlags {
   Config config;
   std::string listen_client_urls = "http://127.0.0.1:2379";
   std::string advertise_client_urls, listen_metrics_urls, nats_urls;
-  std::string client_cert_auth = "false";
+  std::string client_cert_auth = "false", metrics = "basic";
   std::string max_request_bytes, max_txn_ops, nats_replicas;  // set by the constructor
   std::string keepalive_min_time = "5s", keepalive_interval = "2h", keepalive_timeout = "20s";
   std::string progress_interval, experimental_progress_interval;  // empty: not given

@@ -109,6 +109,7 @@ void Server::BindUnary(const ServiceDescriptor* service, std::string_view method
   bound_.emplace_back(service, method);
   open_pools_.push_back([this, raw, index, accepts, factory = std::move(factory)] {
     unary_pools_.push_back(std::make_unique<UnaryPool>(host_.get(), raw, index, accepts, factory));
+    if (options_.time_calls) unary_pools_.back()->TimeCalls();
     unary_pools_.back()->Open();
   });
 }
@@ -197,6 +198,7 @@ absl::Status Server::Start() {
                                      options_.max_message_bytes, has_leader_);
   serving_host_.store(host_.get(), std::memory_order_release);
   for (const auto& open : open_pools_) open();
+  pools_open_.store(true, std::memory_order_release);
   thread_ = std::thread([this] { ServeQueue(); });
   return absl::OkStatus();
 }
@@ -223,8 +225,16 @@ void Server::TellLeader(bool has_leader) {
   host->ForEachStream([has_leader](StreamCall* stream) { stream->OnLeader(has_leader); });
 }
 
+void Server::ForEachTally(const std::function<void(const RpcTally&)>& fn) const {
+  if (!pools_open_.load(std::memory_order_acquire)) return;
+  for (const auto& pool : unary_pools_) fn(pool->tally());
+  for (const auto& pool : stream_pools_) fn(pool->tally());
+}
+
 void Server::Stop() {
   if (!thread_.joinable()) return;
+  // The engine passes here before the pools are gone: see `ended`.
+  pools_open_.store(false, std::memory_order_release);
   // gRPC cancels calls that arrive once it shuts down, and a client takes "cancelled" for its own
   // decision. So for a moment calls are still accepted, and told to go elsewhere. Streams that come
   // back on the same connection are kept waiting: told at once, they would come again and again,

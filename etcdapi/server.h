@@ -16,6 +16,7 @@
 #include "etcdapi/call_host.h"
 #include "etcdapi/listen_url.h"
 #include "etcdapi/raw_service.h"
+#include "etcdapi/rpc_tally.h"
 #include "etcdapi/stream_call.h"
 #include "etcdapi/unary_call.h"
 #include "google/protobuf/descriptor.h"
@@ -44,6 +45,8 @@ class Server {
     std::chrono::milliseconds stop_linger{100};
     // How long Stop lets calls end by themselves before it cancels them.
     std::chrono::milliseconds stop_grace{1'000};
+    // Keeps how long unary calls take (RpcTally::seconds); costs two looks at the clock a call.
+    bool time_calls = false;
   };
 
   // `has_leader` is asked on the engine thread.
@@ -75,6 +78,8 @@ class Server {
   // Engine thread: tells all streams whether there is a leader. Without one, those of clients that
   // asked for a leader end.
   void TellLeader(bool has_leader);
+  // Engine thread: calls `fn` for each RPC that is served, while the server serves.
+  void ForEachTally(const std::function<void(const RpcTally&)>& fn) const;
 
  private:
   [[nodiscard]] RawService* ServiceOf(const google::protobuf::ServiceDescriptor* service);
@@ -93,6 +98,7 @@ class Server {
   std::atomic<CallHost*> serving_host_{nullptr};  // host_, once it serves; for the engine thread
   std::vector<std::unique_ptr<UnaryPool>> unary_pools_;
   std::vector<std::unique_ptr<StreamPool>> stream_pools_;
+  std::atomic<bool> pools_open_{false};  // until then, and from Stop on, the pools are main's
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::shared_ptr<AnswerQueue> answers_;
   std::unique_ptr<grpc::Server> server_;

@@ -35,7 +35,9 @@ void StreamCall::Event::Run() {
 
 StreamCall::StreamCall(CallHost* host) : host_(host), responder_(&context_) {}
 
-void StreamCall::Accept(RawService* service, int method, std::function<void()> accept_another) {
+void StreamCall::Accept(RawService* service, int method, RpcTally* tally,
+                        std::function<void()> accept_another) {
+  tally_ = tally;
   accept_another_ = std::move(accept_another);
   // gRPC reports the end of a call only if asked before the call is there. It does so once, and
   // only for a call that was accepted.
@@ -45,6 +47,7 @@ void StreamCall::Accept(RawService* service, int method, std::function<void()> a
 }
 
 void StreamCall::AcceptEvent(bool /*ok*/) {
+  ++tally_->started;
   requires_leader_ = RequiresLeader(context_);
   host_->AddStream(this);
   if (!host_->serving()) {
@@ -61,10 +64,16 @@ void StreamCall::AcceptEvent(bool /*ok*/) {
 void StreamCall::Read() { responder_.Read(&incoming_, read_.Start()); }
 
 void StreamCall::Write(const grpc::ByteBuffer& message) {
+  ++tally_->messages_sent;
+  tally_->bytes_sent += message.Length();
   responder_.Write(message, write_.Start());
 }
 
 void StreamCall::ReadEvent(bool ok) {
+  if (ok) {
+    ++tally_->messages_received;
+    tally_->bytes_received += incoming_.Length();
+  }
   if (!closed_) {
     if (!ok) {
       OnHalfClosed();
@@ -101,6 +110,7 @@ void StreamCall::OnLeader(bool has_leader) {
 void StreamCall::Finish(const grpc::Status& status) {
   if (finishing_) return;
   finishing_ = true;
+  tally_->CountEnd(status.error_code());
   final_status_ = status;
   // gRPC takes no status behind a write that is under way; WriteEvent goes on here.
   if (!write_.pending) responder_.Finish(final_status_, finish_.Start());
@@ -129,7 +139,7 @@ void StreamPool::Open() {
 void StreamPool::AcceptAnother() {
   if (!host_->accepting()) return;
   StreamCall* call = factory_(host_).release();
-  call->Accept(service_, method_, [this] { AcceptAnother(); });
+  call->Accept(service_, method_, &tally_, [this] { AcceptAnother(); });
 }
 
 }  // namespace jetd::etcdapi

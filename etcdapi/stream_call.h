@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "etcdapi/call_host.h"
 #include "etcdapi/raw_service.h"
+#include "etcdapi/rpc_tally.h"
 #include "etcdapi/tag.h"
 #include "grpcpp/server_context.h"
 
@@ -80,7 +81,8 @@ class StreamCall {
     bool ok_ = false;
   };
 
-  void Accept(RawService* service, int method, std::function<void()> accept_another);
+  void Accept(RawService* service, int method, RpcTally* tally,
+              std::function<void()> accept_another);
   void AcceptEvent(bool ok);
   void ReadEvent(bool ok);
   void WriteEvent(bool ok);
@@ -89,6 +91,7 @@ class StreamCall {
   void Close();
 
   CallHost* const host_;
+  RpcTally* tally_ = nullptr;  // the pool's; set when the stream is accepted
   grpc::ServerContext context_;
   StreamResponder responder_;
   grpc::ByteBuffer incoming_;
@@ -114,11 +117,15 @@ class StreamPool {
         service_(service),
         method_(method),
         accepts_(accepts),
-        factory_(std::move(factory)) {}
+        factory_(std::move(factory)) {
+    tally_.method = service->descriptor()->method(method);
+  }
   StreamPool(const StreamPool&) = delete;
   StreamPool& operator=(const StreamPool&) = delete;
 
   void Open();
+  // The engine thread's.
+  [[nodiscard]] const RpcTally& tally() const { return tally_; }
 
  private:
   void AcceptAnother();
@@ -128,6 +135,7 @@ class StreamPool {
   const int method_;
   const int accepts_;
   const Factory factory_;
+  RpcTally tally_;
 };
 
 }  // namespace jetd::etcdapi

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/unary_call.h"
 
+#include <utility>
+
 #include "base/check.h"
 #include "etcdapi/status_map.h"
 
@@ -32,6 +34,7 @@ void UnaryCall::OnEvent(bool ok) {
       OnAccepted();
       return;
     case State::kAnswered:
+      CountEnd();
       Clear();
       responder_.reset();
       context_.reset();
@@ -47,13 +50,14 @@ void UnaryCall::OnAccepted() {
   CallHost* host = pool_->host_;
   host->CallStarted();
   pool_->AcceptAnother();
+  if (pool_->tally_.seconds != nullptr) accepted_ = std::chrono::steady_clock::now();
+  request_bytes_ = request_.Length();
   if (!host->serving()) {
     request_.Clear();
     Fail(ToGrpc(Refusal::kStopped));
     return;
   }
   requires_leader_ = RequiresLeader(*context_);
-  request_bytes_ = request_.Length();
   if (request_bytes_ > host->max_message_bytes()) {
     request_.Clear();
     Fail(MessageTooLarge(request_bytes_, host->max_message_bytes()));
@@ -69,7 +73,32 @@ void UnaryCall::OnAccepted() {
   host->loop()->Submit(this);
 }
 
+// All counting is the engine thread's: a call that was refused on the queue's thread is counted as
+// started when it ends.
+void UnaryCall::CountStart() {
+  if (std::exchange(counted_, true)) return;
+  RpcTally& tally = pool_->tally_;
+  ++tally.started;
+  ++tally.messages_received;
+  tally.bytes_received += request_bytes_;
+}
+
+void UnaryCall::CountEnd() {
+  CountStart();
+  counted_ = false;
+  RpcTally& tally = pool_->tally_;
+  tally.CountEnd(code_);
+  if (code_ == grpc::StatusCode::OK) {
+    ++tally.messages_sent;
+    tally.bytes_sent += answer_bytes_;
+  }
+  if (tally.seconds != nullptr) {
+    tally.seconds->Observe(std::chrono::steady_clock::now() - accepted_);
+  }
+}
+
 void UnaryCall::Run() {
+  CountStart();
   if (requires_leader_ && !pool_->host_->has_leader()) {
     Fail(ToGrpc(Refusal::kNoLeader));
     return;

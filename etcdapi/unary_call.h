@@ -2,9 +2,11 @@
 #ifndef JETD_ETCDAPI_UNARY_CALL_H_
 #define JETD_ETCDAPI_UNARY_CALL_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/loop.h"
@@ -12,6 +14,7 @@
 #include "etcdapi/call_host.h"
 #include "etcdapi/raw_service.h"
 #include "etcdapi/request_decoder.h"
+#include "etcdapi/rpc_tally.h"
 #include "etcdapi/tag.h"
 #include "google/protobuf/arena.h"
 #include "grpcpp/server_context.h"
@@ -49,11 +52,14 @@ class UnaryCall : public Loop::Task, private Tag {
 
   void Reply(const grpc::ByteBuffer& answer) {
     state_ = State::kAnswered;
+    code_ = grpc::StatusCode::OK;
+    answer_bytes_ = answer.Length();
     ExpectEnd();
     responder_->Finish(answer, grpc::Status::OK, Arm());
   }
   void Fail(const grpc::Status& status) {
     state_ = State::kAnswered;
+    code_ = status.error_code();
     ExpectEnd();
     responder_->FinishWithError(status, Arm());
   }
@@ -67,11 +73,17 @@ class UnaryCall : public Loop::Task, private Tag {
   void ExpectEnd();
   void OnEvent(bool ok) final;
   void OnAccepted();
+  void CountStart();
+  void CountEnd();
 
   UnaryPool* const pool_;
   State state_ = State::kWaiting;
   bool requires_leader_ = false;
+  bool counted_ = false;
+  grpc::StatusCode code_ = grpc::StatusCode::OK;
   size_t request_bytes_ = 0;
+  size_t answer_bytes_ = 0;
+  std::chrono::steady_clock::time_point accepted_;  // if RpcTally::seconds is wanted
   grpc::ByteBuffer request_;
   std::optional<grpc::ServerContext> context_;
   std::optional<UnaryResponder> responder_;
@@ -91,12 +103,18 @@ class UnaryPool {
         service_(service),
         method_(method),
         accepts_(accepts),
-        factory_(std::move(factory)) {}
+        factory_(std::move(factory)) {
+    tally_.method = service->descriptor()->method(method);
+  }
   UnaryPool(const UnaryPool&) = delete;
   UnaryPool& operator=(const UnaryPool&) = delete;
 
   void Open();
   [[nodiscard]] CallHost* host() const { return host_; }
+  // Before Open: keeps the time that calls take.
+  void TimeCalls() { tally_.seconds = std::make_unique<DurationHistogram>(); }
+  // The engine thread's.
+  [[nodiscard]] const RpcTally& tally() const { return tally_; }
 
  private:
   friend class UnaryCall;
@@ -111,6 +129,7 @@ class UnaryPool {
   const int method_;
   const int accepts_;
   const Factory factory_;
+  RpcTally tally_;
   Mutex mutex_;
   std::vector<std::unique_ptr<UnaryCall>> idle_ ABSL_GUARDED_BY(mutex_);
 };

@@ -37,6 +37,7 @@ TestServer::TestServer(const Options& options) {
   JETD_CHECK(listeners.ok()) << listeners.status();
   server_options.listeners = *std::move(listeners);
   server_options.max_message_bytes = options.limits.max_request_bytes + limits::kGrpcOverheadBytes;
+  server_options.time_calls = options.time_calls;
   server_ = std::make_unique<Server>(&loop_, std::move(server_options),
                                      [this] { return leader_guard_->has_leader(); });
   BindKv(&engine_, options.limits, server_.get());
@@ -85,6 +86,7 @@ void TestServer::MakeEngine(const Options& options) {
   engine_.lessor = lessor_.get();
   committer_->AddListener(&hashes_);
   engine_.hashes = &hashes_;
+  committer_->AddListener(&tally_);
   leader_guard_ = std::make_unique<LeaderGuard>(
       &loop_, [this] { return committer_->leading(); },
       [this](bool has_leader) { server_->TellLeader(has_leader); });

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/loop.h"
+#include "etcdapi/commit_tally.h"
 #include "etcdapi/engine.h"
 #include "etcdapi/leader_guard.h"
 #include "etcdapi/request_check.h"
@@ -41,6 +42,8 @@ class TestServer {
     bool connect_on_open = true;
     // As with an embedded nats-server: see Log::exclusive.
     bool exclusive = false;
+    // See Server::Options.
+    bool time_calls = false;
   };
   TestServer() : TestServer(Options()) {}
   explicit TestServer(const Options& options);
@@ -51,12 +54,15 @@ class TestServer {
   [[nodiscard]] const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   [[nodiscard]] std::string address() const;
   [[nodiscard]] Server* server() { return server_.get(); }
+  [[nodiscard]] const Engine* engine() const { return &engine_; }
+  [[nodiscard]] const CommitTally* tally() const { return &tally_; }
 
   void OnEngine(const std::function<void()>& fn);
   // Engine thread.
   [[nodiscard]] jetstream::MemoryLog* log() { return log_.get(); }
   [[nodiscard]] revision::Committer* committer() { return committer_.get(); }
   [[nodiscard]] revision::Store* store() { return &store_; }
+  [[nodiscard]] bool has_leader() const { return leader_guard_->has_leader(); }
 
   // Blocks until the committer leads.
   void WaitUntilLeading();
@@ -74,6 +80,7 @@ class TestServer {
   std::unique_ptr<watch::WatchHub> hub_;
   std::unique_ptr<lease::Lessor> lessor_;
   HashMemory hashes_{&store_};
+  CommitTally tally_{&loop_};
   std::unique_ptr<LeaderGuard> leader_guard_;
   Engine engine_;
   std::unique_ptr<Server> server_;

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etcdapi/http_pages.h"
+
+#include <charconv>
+#include <chrono>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/strings.h"
+#include "etcdapi/maintenance_service.h"
+#include "etcdapi/status_map.h"
+#include "nlohmann/json.hpp"
+
+namespace jetd::etcdapi {
+namespace {
+
+// As etcd 3.5 says it.
+constexpr char kClusterVersion[] = "3.5.0";
+constexpr char kClusterVersionOfMetrics[] = "3.5";
+// How long a scrape waits for NATS to say how large the stream is; it goes on without.
+constexpr std::chrono::milliseconds kSizePatience{500};
+
+HttpReply NotFound() {
+  return {.status = 404,
+          .headers = {{"X-Content-Type-Options", "nosniff"}},
+          .body = "404 page not found\n"};
+}
+
+HttpReply WrongMethod() {
+  return {.status = 405,
+          .headers = {{"Allow", "GET"}, {"X-Content-Type-Options", "nosniff"}},
+          .body = "Method Not Allowed\n"};
+}
+
+HttpReply Version() {
+  nlohmann::ordered_json json;
+  json["etcdserver"] = kEtcdVersion;
+  json["etcdcluster"] = kClusterVersion;
+  return {.headers = {{"Content-Type", "application/json"}}, .body = json.dump()};
+}
+
+// Something that is done once: by an answer, or when patience is over.
+class Once {
+ public:
+  using Fn = std::function<void()>;
+  Once(Executor* executor, std::chrono::milliseconds patience, Fn over)
+      : executor_(executor), over_(std::move(over)) {
+    timer_ = executor_->RunAfter(patience, [this] {
+      timer_ = 0;
+      std::exchange(over_, nullptr)();
+    });
+  }
+  ~Once() { executor_->Cancel(timer_); }
+  Once(const Once&) = delete;
+  Once& operator=(const Once&) = delete;
+
+  // True for the first who comes, unless patience is over.
+  [[nodiscard]] bool Take() {
+    executor_->Cancel(std::exchange(timer_, 0));
+    return std::exchange(over_, nullptr) != nullptr;
+  }
+
+ private:
+  Executor* const executor_;
+  TimerId timer_ = 0;
+  Fn over_;
+};
+
+std::string HexId(uint64_t id) {
+  char text[17] = "";
+  const auto end = std::to_chars(text, text + sizeof(text), id, 16).ptr;
+  return {text, end};
+}
+
+}  // namespace
+
+std::string DurabilityText(const jetstream::LogInfo& info) {
+  if (info.bucket.empty()) return "not known before the first connection to NATS";
+  if (!info.durability_caveat.empty()) return info.durability_caveat;
+  return info.synced ? "an answer waits until its records are synced to the disk"
+                     : "as NATS keeps it";
+}
+
+HttpPages::HttpPages(const Engine* engine, Sources sources)
+    : engine_(engine), sources_(std::move(sources)), health_(HealthFacts()) {}
+
+HealthChecks::Facts HttpPages::HealthFacts() {
+  HealthChecks::Facts facts;
+  facts.has_leader = sources_.has_leader;
+  facts.alarms = sources_.alarms;
+  facts.read = [this](HealthChecks::Read kind, const HealthChecks::DoneFn& done) {
+    Read(kind, done);
+  };
+  facts.durability = [this] { return DurabilityText(engine_->committer->log_info()); };
+  facts.waiting_for = [this] { return engine_->committer->waiting_for(); };
+  return facts;
+}
+
+HttpServer::Handler HttpPages::handler() {
+  return [this](const HttpRequest& request, ReplyFn reply) { Route(request, std::move(reply)); };
+}
+
+void HttpPages::Route(const HttpRequest& request, ReplyFn reply) {
+  const bool metrics = request.path == "/metrics";
+  const bool version = request.path == "/version";
+  if (!metrics && !version && !HealthChecks::Serves(request.path)) return reply(NotFound());
+  if (request.method != "GET") return reply(WrongMethod());
+  if (version) return reply(Version());
+  engine_->loop->Post([this, metrics, request, reply = std::move(reply)] {
+    if (metrics) {
+      Metrics(reply);
+    } else {
+      health_.Serve(request, reply);
+    }
+  });
+}
+
+void HttpPages::Read(HealthChecks::Read kind, const HealthChecks::DoneFn& done) const {
+  // A key as good as any.
+  static const revision::RangeOp local{
+      .keys = {.key = "health"}, .limit = 1, .serializable = true, .keys_only = true};
+  static const revision::RangeOp proven{.keys = {.key = "health"}, .limit = 1, .keys_only = true};
+  // A member that replays, or waits for NATS, is as alive as it will be: see HealthChecks.
+  if (kind == HealthChecks::Read::kSerializable && !sources_.tally->led()) {
+    return done(absl::OkStatus());
+  }
+  const auto once = std::make_shared<Once>(engine_->loop, limits::kHealthReadPatience, [done] {
+    done(absl::DeadlineExceededError("context deadline exceeded"));
+  });
+  engine_->committer->Range(kind == HealthChecks::Read::kSerializable ? &local : &proven,
+                            [once, done](const absl::StatusOr<revision::RangeResult>& result) {
+                              if (!once->Take()) return;
+                              if (result.ok()) return done(absl::OkStatus());
+                              done(absl::UnavailableError(ToGrpc(result.status()).error_message()));
+                            });
+}
+
+void HttpPages::Metrics(ReplyFn reply) const {
+  const auto answer =
+      [this, reply = std::move(reply)](const std::optional<jetstream::StreamState>& stream) {
+        const auto figures = std::make_shared<Figures>(Collect(stream));
+        reply({.headers = {{"Content-Type", kMetricsContentType}}, .make_body = [figures] {
+                 figures->process = ReadProcessFigures();
+                 return MetricsPage(*figures);
+               }});
+      };
+  const auto once =
+      std::make_shared<Once>(engine_->loop, kSizePatience, [answer] { answer(std::nullopt); });
+  engine_->log->State([once, answer](const absl::StatusOr<jetstream::StreamState>& state) {
+    if (!once->Take()) return;
+    answer(state.ok() ? std::optional(*state) : std::nullopt);
+  });
+}
+
+Figures HttpPages::Collect(std::optional<jetstream::StreamState> stream) const {
+  const revision::Committer& committer = *engine_->committer;
+  Figures f;
+  f.server_version = kEtcdVersion;
+  f.cluster_version = kClusterVersionOfMetrics;
+  f.jetd_version = JETD_VERSION;
+  f.member_id = HexId(engine_->member_id);
+  f.has_leader = sources_.has_leader();
+  f.is_leader = committer.leading();
+  f.leader_changes = sources_.tally->leader_changes();
+  f.term = committer.term().value();
+  f.raft_index = committer.last_seq().value();
+  f.revision = engine_->store->committed().value();
+  f.compacted = engine_->store->compacted().value();
+  f.compacted_ms = sources_.tally->compacted_ms();
+  f.puts = sources_.tally->puts();
+  f.deletes = sources_.tally->deletes();
+  f.put_bytes = sources_.tally->put_bytes();
+  f.stream = stream;
+  f.quota_bytes = sources_.quota_bytes;
+  f.alarms = sources_.alarms();
+  f.committer = committer.counters();
+  f.timings = committer.timings();
+  if (sources_.syncs) f.syncs = sources_.syncs();
+  f.store = engine_->store->stats();
+  f.watches = engine_->hub->stats();
+  f.leases = engine_->lessor->stats();
+  f.log = committer.log_info();
+  sources_.server->ForEachTally(
+      [&f](const RpcTally& tally) { f.rpcs.push_back(FiguresOf(tally)); });
+  f.health = health_.counts();
+  return f;
+}
+
+}  // namespace jetd::etcdapi

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_ETCDAPI_HTTP_PAGES_H_
+#define JETD_ETCDAPI_HTTP_PAGES_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/duration_histogram.h"
+#include "etcdapi/commit_tally.h"
+#include "etcdapi/engine.h"
+#include "etcdapi/health_checks.h"
+#include "etcdapi/http_server.h"
+#include "etcdapi/metrics_page.h"
+#include "etcdapi/server.h"
+
+namespace jetd::etcdapi {
+
+// HttpPages is what jetd serves over HTTP, under etcd's paths: /metrics, /health, /livez, /readyz,
+// /version. It asks the engine, and writes what it learned on the HTTP server's thread.
+//
+// Thread rules: made before the engine's thread runs, gone after; the handler's own calls are the
+// HTTP server's.
+class HttpPages {
+ public:
+  // What there is besides the engine. Pointers outlive the pages; functions run on the engine
+  // thread.
+  struct Sources {
+    const Server* server = nullptr;
+    const CommitTally* tally = nullptr;
+    std::function<bool()> has_leader;
+    std::function<std::vector<std::string>()> alarms;
+    // jetd's own syncs, of an embedded nats-server's files; null: it makes none.
+    std::function<DurationHistogram()> syncs;
+    int64_t quota_bytes = 0;  // 0: none
+  };
+
+  HttpPages(const Engine* engine, Sources sources);
+  HttpPages(const HttpPages&) = delete;
+  HttpPages& operator=(const HttpPages&) = delete;
+
+  // The pages outlive whoever calls it.
+  [[nodiscard]] HttpServer::Handler handler();
+
+ private:
+  using ReplyFn = HttpServer::ReplyFn;
+
+  // The HTTP server's thread.
+  void Route(const HttpRequest& request, ReplyFn reply);
+
+  // The engine thread.
+  [[nodiscard]] HealthChecks::Facts HealthFacts();
+  void Read(HealthChecks::Read kind, const HealthChecks::DoneFn& done) const;
+  void Metrics(ReplyFn reply) const;
+  [[nodiscard]] Figures Collect(std::optional<jetstream::StreamState> stream) const;
+
+  const Engine* const engine_;
+  const Sources sources_;
+  HealthChecks health_;
+};
+
+// What an answered write survives, one line for people.
+[[nodiscard]] std::string DurabilityText(const jetstream::LogInfo& info);
+
+}  // namespace jetd::etcdapi
+
+#endif  // JETD_ETCDAPI_HTTP_PAGES_H_

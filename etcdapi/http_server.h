@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_ETCDAPI_HTTP_SERVER_H_
+#define JETD_ETCDAPI_HTTP_SERVER_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/limits.h"
+#include "etcdapi/listen_url.h"
+
+namespace jetd::etcdapi {
+
+struct HttpRequest {
+  std::string method = {};  // "GET"
+  std::string path = {};    // decoded, "/readyz"
+  // Decoded, in order. A name without "=" has the value "".
+  std::vector<std::pair<std::string, std::string>> query = {};
+
+  [[nodiscard]] bool Has(std::string_view name) const;
+  [[nodiscard]] std::string First(std::string_view name) const;
+  // All values of `name` that are not empty.
+  [[nodiscard]] std::vector<std::string> All(std::string_view name) const;
+};
+
+struct HttpReply {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  std::string body = {};
+  // Instead of `body`, if set: called on the server's thread, where a long one holds up nobody
+  // else.
+  std::function<std::string()> make_body = {};
+};
+
+// HttpServer serves what probes and collectors ask for: HTTP/1.1, one request a connection, nothing
+// that is stored. One thread, which sleeps until a request comes; the work is libevent's, TLS is
+// OpenSSL's (docs/adr/0026).
+//
+// Bounds (base/limits.h): connections at a time, the size of a request, the time from a
+// connection's start to its end. A client that is slow costs a descriptor for that time and
+// nobody's patience.
+//
+// Thread rules: Listen, Start, Stop and the destructor on one thread.
+class HttpServer {
+ public:
+  // Called once, on any thread; after Stop it does nothing.
+  using ReplyFn = std::function<void(HttpReply)>;
+  // Runs on the server's thread and does not block.
+  using Handler = std::function<void(const HttpRequest& request, ReplyFn reply)>;
+
+  struct Options {
+    std::vector<ListenUrl> urls = {};  // of TCP
+    TlsFiles tls = {};                 // for those with TLS
+    int max_connections = limits::kMaxHttpConnections;
+    // A handler that has not replied until then: 503.
+    std::chrono::milliseconds patience = limits::kHttpPatience;
+    std::chrono::milliseconds max_life = limits::kHttpConnectionLife;
+  };
+
+  // Reads the certificates and binds: from here on connections wait. One line if something is
+  // wrong: FailedPrecondition with the flag and the file, Unavailable with the URL and the system's
+  // word.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<HttpServer>> Listen(Options options);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // The port of URL number `i`.
+  [[nodiscard]] int port(size_t i) const;
+  void Start(Handler handler);
+  // Ends all connections. No handler runs after it.
+  void Stop();
+
+ private:
+  class Impl;
+  explicit HttpServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jetd::etcdapi
+
+#endif  // JETD_ETCDAPI_HTTP_SERVER_H_

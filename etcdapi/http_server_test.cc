@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "etcdapi/http_server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "etcdapi/testing/http_get.h"
+#include "etcdapi/testing/test_certificate.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace jetd::etcdapi {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+ListenUrl UrlOf(const std::string& text) {
+  auto url = ParseListenUrl(text);
+  JETD_CHECK(url.ok()) << url.status();
+  return *url;
+}
+
+std::unique_ptr<HttpServer> MustListen(HttpServer::Options options) {
+  if (options.urls.empty()) options.urls = {UrlOf("http://127.0.0.1:0")};
+  auto server = HttpServer::Listen(std::move(options));
+  JETD_CHECK(server.ok()) << server.status();
+  return *std::move(server);
+}
+
+// Says what was asked.
+void Echo(const HttpRequest& request, const HttpServer::ReplyFn& reply) {
+  std::string body = Cat(request.method, " ", request.path);
+  for (const auto& [name, value] : request.query) CatTo(body, " [", name, "=", value, "]");
+  reply({.headers = {{"X-Echo", "yes"}}, .body = body});
+}
+
+std::string Write(const std::string& name, const std::string& text) {
+  const std::string path = Cat(::testing::TempDir(), "/http-", getpid(), "-", name);
+  std::ofstream(path) << text;
+  return path;
+}
+
+// A connection by hand, for what a proper client does not do.
+class RawClient {
+ public:
+  explicit RawClient(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    JETD_CHECK(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  }
+  ~RawClient() { close(fd_); }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+
+  void Send(const std::string& text) const {
+    JETD_CHECK(send(fd_, text.data(), text.size(), MSG_NOSIGNAL) ==
+               static_cast<ssize_t>(text.size()));
+  }
+  // All that comes until the server ends the connection.
+  [[nodiscard]] std::string ReadAll() const {
+    std::string all;
+    char buffer[4096];
+    for (ssize_t got = 0; (got = recv(fd_, buffer, sizeof(buffer), 0)) > 0;) {
+      all.append(buffer, static_cast<size_t>(got));
+    }
+    return all;
+  }
+
+ private:
+  const int fd_;
+};
+
+TEST(HttpServerTest, HandsOverWhatWasAsked) {
+  const auto server = MustListen({});
+  server->Start(Echo);
+  const HttpAnswer answer =
+      Get({.port = server->port(0), .path = "/a%20b?verbose&exclude=x%26y&exclude=z&empty="});
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body, "GET /a b [verbose=] [exclude=x&y] [exclude=z] [empty=]");
+  EXPECT_EQ(answer.headers.at("X-Echo"), "yes");
+  EXPECT_EQ(answer.headers.at("Content-Type"), "text/plain; charset=utf-8");
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/x", .method = "POST"}).body, "POST /x");
+}
+
+TEST(HttpServerTest, ReadsNamesAndValues) {
+  const HttpRequest request{.query = {{"a", ""}, {"b", "1"}, {"b", ""}, {"b", "2"}}};
+  EXPECT_TRUE(request.Has("a"));
+  EXPECT_FALSE(request.Has("c"));
+  EXPECT_EQ(request.First("b"), "1");
+  EXPECT_EQ(request.First("c"), "");
+  EXPECT_THAT(request.All("b"), ElementsAre("1", "2"));
+}
+
+TEST(HttpServerTest, TakesRepliesFromAnyThreadAtAnyTime) {
+  const auto server = MustListen({});
+  std::promise<HttpServer::ReplyFn> asked;
+  server->Start(
+      [&](const HttpRequest&, HttpServer::ReplyFn reply) { asked.set_value(std::move(reply)); });
+  std::future<HttpAnswer> answer =
+      std::async(std::launch::async, [&] { return Get({.port = server->port(0), .path = "/"}); });
+  HttpServer::ReplyFn reply = asked.get_future().get();
+  std::thread other([&] {
+    reply({.status = 418, .make_body = [] { return std::string("late"); }});
+    reply({.body = "once more"});
+  });
+  other.join();
+  const HttpAnswer got = answer.get();
+  EXPECT_EQ(got.status, 418);
+  EXPECT_EQ(got.body, "late");
+}
+
+TEST(HttpServerTest, AnswersForAHandlerThatDoesNot) {
+  const auto server = MustListen({.patience = milliseconds(1)});
+  std::vector<HttpServer::ReplyFn> kept;
+  server->Start(
+      [&](const HttpRequest&, HttpServer::ReplyFn reply) { kept.push_back(std::move(reply)); });
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 503);
+  server->Stop();
+  for (const auto& reply : kept) reply({.body = "too late"});
+}
+
+TEST(HttpServerTest, EndsWithARequestUnanswered) {
+  std::unique_ptr<HttpServer> server = MustListen({});
+  std::promise<void> asked;
+  server->Start([&](const HttpRequest&, const HttpServer::ReplyFn&) { asked.set_value(); });
+  std::future<HttpAnswer> answer = std::async(
+      std::launch::async, [port = server->port(0)] { return Get({.port = port, .path = "/"}); });
+  asked.get_future().wait();
+  server.reset();
+  EXPECT_EQ(answer.get().status, 0);
+}
+
+TEST(HttpServerTest, RefusesWhatIsTooLarge) {
+  const auto server = MustListen({});
+  server->Start(Echo);
+  const std::string large(limits::kMaxHttpRequestBytes + 1, 'x');
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/", .headers = {{"X", large}}}).status, 400);
+  RawClient client(server->port(0));
+  client.Send(Cat("POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n"));
+  EXPECT_THAT(client.ReadAll(), HasSubstr("413"));
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 200);
+}
+
+TEST(HttpServerTest, WhatIsNoHttpEndsTheConnection) {
+  const auto server = MustListen({});
+  server->Start(Echo);
+  RawClient client(server->port(0));
+  client.Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  EXPECT_THAT(client.ReadAll(), Not(HasSubstr("200 OK")));
+}
+
+TEST(HttpServerTest, ASilentClientIsLeft) {
+  const auto server = MustListen({.max_life = milliseconds(50)});
+  server->Start(Echo);
+  RawClient silent(server->port(0));
+  EXPECT_EQ(silent.ReadAll(), "");
+  RawClient halting(server->port(0));
+  halting.Send("GET / HTTP/1.1\r\nHost:");
+  EXPECT_EQ(halting.ReadAll(), "");
+}
+
+// More than may be at a time, most of them silent: all others are served in the end.
+TEST(HttpServerTest, SilentClientsDoNotKeepOthersOut) {
+  const auto server = MustListen({.max_connections = 2, .max_life = milliseconds(50)});
+  server->Start(Echo);
+  std::vector<std::unique_ptr<RawClient>> silent;
+  for (int i = 0; i < 5; ++i) silent.push_back(std::make_unique<RawClient>(server->port(0)));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 200);
+  }
+  for (const auto& client : silent) EXPECT_EQ(client->ReadAll(), "");
+}
+
+// A balancer that only connects, again and again.
+TEST(HttpServerTest, ConnectionsThatAskNothingAreForgotten) {
+  const auto server = MustListen({.max_connections = 3});
+  server->Start(Echo);
+  for (int i = 0; i < 20; ++i) {
+    { const RawClient gone(server->port(0)); }
+    EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 200);
+  }
+}
+
+TEST(HttpServerTest, SaysWhyItCannotListen) {
+  const auto first = MustListen({});
+  const std::string url = Cat("http://127.0.0.1:", first->port(0));
+  const auto second = HttpServer::Listen({.urls = {UrlOf(url)}});
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(MessageOf(second.status()),
+            Cat("cannot listen on ", url,
+                ": Address already in use; choose another --listen-metrics-urls, or stop who has "
+                "it"));
+  const auto elsewhere = HttpServer::Listen({.urls = {UrlOf("http://192.0.2.1:1")}});
+  EXPECT_THAT(std::string(MessageOf(elsewhere.status())), HasSubstr("cannot listen on"));
+}
+
+class HttpTlsTest : public ::testing::Test {
+ protected:
+  HttpTlsTest() {
+    const TestCertificate ca = MakeTestCertificate("ca");
+    const TestCertificate server = MakeTestCertificate("server", &ca);
+    const TestCertificate client = MakeTestCertificate("client", &ca);
+    ca_ = Write("ca.crt", ca.cert_pem);
+    tls_.cert_file = Write("server.crt", server.cert_pem);
+    tls_.key_file = Write("server.key", server.key_pem);
+    client_cert_ = Write("client.crt", client.cert_pem);
+    client_key_ = Write("client.key", client.key_pem);
+    other_cert_ = Write("other.crt", MakeTestCertificate("other").cert_pem);
+  }
+  [[nodiscard]] std::unique_ptr<HttpServer> Start() const {
+    auto server = MustListen(
+        {.urls = {UrlOf("https://127.0.0.1:0"), UrlOf("http://127.0.0.1:0")}, .tls = tls_});
+    server->Start(Echo);
+    return server;
+  }
+
+  std::string ca_, client_cert_, client_key_, other_cert_;
+  TlsFiles tls_;
+};
+
+TEST_F(HttpTlsTest, ServesOverTls) {
+  const auto server = Start();
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/t", .ca_file = ca_}).body, "GET /t");
+  // Each URL as it says.
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/t"}).status, 0);
+  EXPECT_EQ(Get({.port = server->port(1), .path = "/t"}).status, 200);
+  EXPECT_EQ(Get({.port = server->port(1), .path = "/t", .ca_file = ca_}).status, 0);
+}
+
+TEST_F(HttpTlsTest, WantsAClientsCertificateOfTheCa) {
+  tls_.trusted_ca_file = ca_;
+  const auto server = Start();
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/", .ca_file = ca_}).status, 0);
+  EXPECT_EQ(Get({.port = server->port(0),
+                 .path = "/",
+                 .ca_file = ca_,
+                 .cert_file = client_cert_,
+                 .key_file = client_key_})
+                .status,
+            200);
+}
+
+TEST_F(HttpTlsTest, NamesTheFileThatIsWrong) {
+  const auto error_of = [](TlsFiles files) {
+    const auto server =
+        HttpServer::Listen({.urls = {UrlOf("https://127.0.0.1:0")}, .tls = std::move(files)});
+    JETD_CHECK(!server.ok());
+    return std::string(MessageOf(server.status()));
+  };
+  TlsFiles files = tls_;
+  files.cert_file = "/nowhere";
+  EXPECT_THAT(error_of(files), HasSubstr("--cert-file: cannot read /nowhere"));
+  files = tls_;
+  files.cert_file = other_cert_;
+  EXPECT_THAT(error_of(files), HasSubstr("--key-file: "));
+  files = tls_;
+  files.trusted_ca_file = tls_.key_file;
+  EXPECT_THAT(error_of(files), HasSubstr("--trusted-ca-file: "));
+}
+
+}  // namespace
+}  // namespace jetd::etcdapi
