@@ -108,7 +108,8 @@ def load(etcdctl, store):
     for number in range(10):
         run("put", f"k{number}", "v" * 100)
     with subprocess.Popen([etcdctl, "--endpoints", store.client, "watch", "--prefix", "k",
-                           "--rev", "2"], stdout=subprocess.PIPE, text=True) as watch:
+                           "--rev", "2"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True) as watch:
         for _ in range(3 * 10):  # a line each for kind, key and value
             watch.stdout.readline()
         watch.kill()
