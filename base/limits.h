@@ -56,6 +56,16 @@ inline constexpr size_t kBarrierBatch = 128;
 inline constexpr size_t kCompactStepChanges = 4'000;
 // From sending a record to its commit. Beyond: it counts as slow (etcd's bound for an apply).
 inline constexpr std::chrono::milliseconds kSlowCommit{100};
+// --quota-backend-bytes: etcd's default. Beyond: ResourceExhausted "etcdserver: mvcc: database
+// space exceeded" and the alarm NOSPACE.
+inline constexpr uint64_t kQuotaBackendBytes = 2UL << 30;
+// Of what stream, account and disk leave, what puts do not get: a sixteenth of all, but as much as
+// this and no more than that. What is in flight when a bound comes down has room in it.
+inline constexpr uint64_t kMinReserveBytes = 1UL << 20;
+inline constexpr uint64_t kMaxReserveBytes = 64UL << 20;
+// Alarms raised at a time, of all kinds and members: the record that names them all stays small.
+// Beyond: as above.
+inline constexpr size_t kMaxAlarms = 1'000;
 // How long a request may wait for a NATS that cannot be reached. Beyond: Unavailable.
 inline constexpr std::chrono::seconds kUnavailableAfter{5};
 

@@ -210,6 +210,7 @@ absl::Status EmbeddedServer::WriteConfig() {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return Unusable(Cat("cannot write ", path));
   const std::string store = options_.data_dir + "/nats";
+  may_grow_to_ = MayGrowTo(store);
   // The child writes a file into ports_file_dir that tells the port it picked.
   const std::string text =
       Cat("# Written by jetd at every start.\n", "server_name: jetd\n",
@@ -218,7 +219,7 @@ absl::Status EmbeddedServer::WriteConfig() {
           "max_payload: ", limits::kEmbeddedMaxPayloadBytes, "\n", "max_pending: 268435456\n",
           "log_file: ", Quoted(Private(kLogFile)), "\n", "logfile_size_limit: 4194304\n",
           "logfile_max_num: 2\n", "jetstream { store_dir: ", Quoted(store),
-          ", max_file_store: ", MayGrowTo(store), " }\n");
+          ", max_file_store: ", may_grow_to_, " }\n");
   const ssize_t written = write(fd, text.data(), text.size());
   close(fd);
   if (written != static_cast<ssize_t>(text.size())) return Unusable(Cat("cannot write ", path));
@@ -425,6 +426,11 @@ absl::StatusOr<NatsEndpoint> EmbeddedServer::endpoint() const {
 
 std::string EmbeddedServer::StreamFolder(const std::string& bucket) const {
   return Cat(options_.data_dir, "/nats/jetstream/$G/streams/", StreamName(bucket));
+}
+
+uint64_t EmbeddedServer::RoomFor(uint64_t stream_bytes) const {
+  const uint64_t allowed = may_grow_to_ - std::min(may_grow_to_, stream_bytes);
+  return std::min(allowed, FreeBytes(options_.data_dir + "/nats"));
 }
 
 pid_t EmbeddedServer::pid() const {

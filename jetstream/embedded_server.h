@@ -71,6 +71,9 @@ class EmbeddedServer {
   [[nodiscard]] absl::StatusOr<NatsEndpoint> endpoint() const;
   // The folder of a bucket's stream: see GroupSync.
   [[nodiscard]] std::string StreamFolder(const std::string& bucket) const;
+  // How many more bytes a stream that takes `stream_bytes` may get: what the disk has, and what the
+  // child was told at its start that it may use. Asks the kernel, waits for nothing.
+  [[nodiscard]] uint64_t RoomFor(uint64_t stream_bytes) const;
   // Of the child, -1 if there is none now. For tests and messages.
   [[nodiscard]] pid_t pid() const;
 
@@ -94,7 +97,8 @@ class EmbeddedServer {
   [[nodiscard]] std::string Private(const std::string& name) const;
 
   const Options options_;
-  std::string user_, password_;  // constant after Start
+  std::string user_, password_;  // constant after Start, as is:
+  uint64_t may_grow_to_ = 0;     // max_file_store
   int lock_fd_ = -1;
   int stop_fd_ = -1;  // an eventfd, readable once the destructor has begun
 

@@ -48,6 +48,12 @@ std::string CaveatOf(std::string_view type, std::string_view options) {
   return "";
 }
 
+uint64_t FreeBytes(const std::string& folder) {
+  struct statvfs disk {};
+  if (statvfs(folder.c_str(), &disk) != 0) return 0;
+  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
+
 uint64_t MayGrowTo(const std::string& folder) {
   struct statvfs disk {};
   if (statvfs(folder.c_str(), &disk) != 0) return 0;

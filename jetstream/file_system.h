@@ -23,6 +23,10 @@ namespace jetd::jetstream {
 // a store fills, less than the store has already. 0 if `folder` cannot be seen.
 [[nodiscard]] uint64_t MayGrowTo(const std::string& folder);
 
+// What is free on the disk of `folder`, for those who may not use its reserve. 0 if it cannot be
+// seen.
+[[nodiscard]] uint64_t FreeBytes(const std::string& folder);
+
 }  // namespace jetd::jetstream
 
 #endif  // JETD_JETSTREAM_FILE_SYSTEM_H_

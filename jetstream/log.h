@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -55,6 +56,25 @@ struct StreamState {
   uint64_t bytes = 0;
 };
 
+// How much room there is, as far as can be seen.
+struct RoomInfo {
+  static constexpr uint64_t kUnbounded = UINT64_MAX;
+  StreamState state;
+  // How much larger state.bytes may get before stream, account, server or disk refuse.
+  uint64_t free_bytes = kUnbounded;
+  std::string bound;  // which of them, for people: "the account's limit"
+};
+
+// What somebody else did to the stream, or seems to have done.
+struct Meddling {
+  enum class Kind {
+    kConfig,   // it is configured in a way that loses records, or that jetd cannot work with
+    kRemoved,  // records may be gone
+  };
+  Kind kind = Kind::kRemoved;
+  std::string what;  // for people
+};
+
 // Log is the seam between jetd and its storage: one stream of one tenant, appended to by a chain of
 // conditional appends. `NatsLog` is the real one, `MemoryLog` the one in memory; both pass
 // log_contract_test.
@@ -97,6 +117,9 @@ class Log {
     virtual void OnDurable(StreamSeq seq) = 0;
     // Somebody else seems to have appended a term record: look at the tail soon. A hint only.
     virtual void OnForeignTerm() = 0;
+    // While the log is guarded: once for each time that something is noticed. A stream that was
+    // made anew or went back ends the connection instead: the next one shows it.
+    virtual void OnMeddling(const Meddling& /*meddling*/) {}
   };
 
   // Called once per record, in order of sequence, when the record was found.
@@ -106,6 +129,7 @@ class Log {
   using ReadDoneFn = std::function<void(absl::StatusOr<StreamSeq> last)>;
   using SeqFn = std::function<void(absl::StatusOr<StreamSeq>)>;
   using StateFn = std::function<void(absl::StatusOr<StreamState>)>;
+  using RoomFn = std::function<void(absl::StatusOr<RoomInfo>)>;
   using DoneFn = std::function<void(absl::Status)>;
 
   struct ReadOptions {
@@ -151,6 +175,21 @@ class Log {
   virtual void SyncDeletes(DoneFn done) = 0;
 
   virtual void State(StateFn done) = 0;
+  // State, and how much room there is; a log that knows of no bound says so.
+  virtual void Room(RoomFn done) {
+    State([done = std::move(done)](const absl::StatusOr<StreamState>& state) {
+      if (!state.ok()) return done(state.status());
+      RoomInfo room;
+      room.state = *state;
+      done(std::move(room));
+    });
+  }
+
+  // From here on, over connections that come and go, somebody else's hand on the stream is told
+  // within a second: OnForeignTerm for whatever is published into it, OnMeddling. For the one who
+  // leads. A log that is exclusive, or in memory, has nothing to look for.
+  virtual void StartGuard() {}
+  virtual void StopGuard() {}
 
   // True when jetd alone can write to the stream (embedded server, private secret).
   [[nodiscard]] virtual bool exclusive() const = 0;

@@ -379,6 +379,20 @@ void MemoryLog::State(StateFn done) {
   }});
 }
 
+void MemoryLog::Room(RoomFn done) {
+  if (!options_.tells_room) return Log::Room(std::move(done));
+  State([this, done = std::move(done)](const absl::StatusOr<StreamState>& state) {
+    if (!state.ok()) return done(state.status());
+    RoomInfo room;
+    room.state = *state;
+    if (stream_->max_bytes() != MemoryStream::kNoLimit) {
+      room.free_bytes = stream_->max_bytes() - std::min(stream_->max_bytes(), state->bytes);
+      room.bound = "the stream's limit";
+    }
+    done(std::move(room));
+  });
+}
+
 void MemoryLog::StreamGrew(const MemoryStream::Stored& record, const void* writer) {
   if (link_ != Link::kUp || writer == this) return;
   if (record.subject != Cat(stream_->prefix(), "_jetd.term")) return;

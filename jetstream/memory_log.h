@@ -70,6 +70,8 @@ class MemoryLog : public Log {
     size_t read_batch = 64;
     // Deletions are answered and never made, as NatsLog's are until a newer file begins.
     bool puts_off_deletions = false;
+    // Tells the limits that the stream has been given; an outside server's account may hide them.
+    bool tells_room = false;
     MemoryLogFaults faults;
   };
   enum class Leg {
@@ -108,6 +110,7 @@ class MemoryLog : public Log {
   void AppendPutOff(std::vector<StreamSeq>* seqs) const override;
   void SyncDeletes(DoneFn done) override;
   void State(StateFn done) override;
+  void Room(RoomFn done) override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }
 
  private:

@@ -139,6 +139,14 @@ void MemoryStream::ReviveDeleted(const std::function<bool(const Stored&)>& which
   }
 }
 
+void MemoryStream::LoseTail(StreamSeq last) {
+  for (auto it = records_.upper_bound(last); it != records_.end(); it = records_.erase(it)) {
+    bytes_ -= it->second->bytes();
+  }
+  last_ = std::min(last_, last);
+  synced_ = std::min(synced_, last);
+}
+
 void MemoryStream::Recreate(int64_t created_ns) {
   options_.created_ns = created_ns;
   records_.clear();

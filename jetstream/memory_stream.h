@@ -88,6 +88,7 @@ class MemoryStream {
   // Records that the stream holds, and their bytes, before it refuses for lack of room.
   void set_max_messages(uint64_t max) { max_messages_ = max; }
   void set_max_bytes(uint64_t max) { max_bytes_ = max; }
+  [[nodiscard]] uint64_t max_bytes() const { return max_bytes_; }
 
   // Makes records up to `seq` safe; makes all deletes so far safe.
   void SyncRecords(StreamSeq seq);
@@ -103,6 +104,9 @@ class MemoryStream {
   // 2.15 forgets deletions when it is killed, recovers, and is killed again.
   // REQUIRES: remember_deleted.
   void ReviveDeleted(const std::function<bool(const Stored&)>& which);
+  // A server comes back without its newest records, synced or not: those above `last` are gone and
+  // their sequences free again.
+  void LoseTail(StreamSeq last);
   // The stream is deleted and made anew: empty, at sequence 0, with another identity.
   void Recreate(int64_t created_ns);
 

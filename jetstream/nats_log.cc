@@ -11,15 +11,10 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "jetstream/append_chain.h"
-#include "jetstream/append_gather.h"
 #include "jetstream/long_subject.h"
-#include "jetstream/nats_api.h"
-#include "jetstream/nats_reader.h"
-#include "jetstream/nats_records.h"
+#include "jetstream/nats_session.h"
 #include "jetstream/server_check.h"
 #include "jetstream/subject.h"
-#include "jetstream/sync_turn.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -41,32 +36,6 @@ std::string ApiPrefix(const std::string& domain) {
 absl::Status NotConnected() { return MakeError(Errc::kUnavailable, "not connected to NATS"); }
 
 }  // namespace
-
-// Everything that belongs to one connection.
-struct NatsLog::Session {
-  std::unique_ptr<NatsConnection> connection;
-  std::unique_ptr<AppendGather> gather;
-  std::unique_ptr<SyncTurn> turn;
-  StreamSeq predicted;  // of the newest append
-  std::unique_ptr<NatsApi> api;
-  std::unique_ptr<AppendChain> chain;
-  std::unique_ptr<NatsRecords> records;
-  std::vector<std::unique_ptr<NatsReader>> readers;
-  uint64_t next_reader = 1;
-  bool reader_finished = false;
-  bool probing = false;  // the control line
-
-  // After this nothing of it calls anybody.
-  void Drop() {
-    connection->Stop();
-    gather.reset();
-    turn.reset();
-    for (const auto& reader : readers) reader->Drop();
-    if (records != nullptr) records->Drop();
-    if (chain != nullptr) chain->Drop();
-    api->Drop();
-  }
-};
 
 // The loop keeps its hooks for ever; this one may outlive its log.
 struct NatsLog::Hook {
@@ -241,6 +210,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
       std::make_unique<AppendChain>(loop_, nats, std::move(chain), std::move(callbacks));
   session_->records = std::make_unique<NatsRecords>(loop_, session_->api.get(),
                                                     options_.stream.bucket, facts.replicas);
+  session_->room = std::make_unique<NatsRoom>(session_->api.get(), options_.stream.bucket);
   phase_ = Phase::kConnected;
   backoff_ = options_.min_backoff;
   durable_ = StreamSeq();
@@ -253,14 +223,8 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
     for (const std::string& warning : warnings) log::Warn("{}", warning);
     warned_ = std::move(warnings);
   }
+  if (guarded_) MakeGuard();
   observer_->OnConnected(info_);
-}
-
-void NatsLog::OnStreamChanged(const absl::StatusOr<StreamFacts>& facts) {
-  const bool matters =
-      facts.ok() ? facts->replicas != info_.replicas : absl::IsFailedPrecondition(facts.status());
-  if (!connected() || !matters) return;
-  EndSession(MakeError(Errc::kUnavailable, "the stream was changed"));
 }
 
 LogInfo NatsLog::InfoOf(const StreamFacts& facts) const {
@@ -365,12 +329,14 @@ void NatsLog::Append(StreamSeq predicted, const NewRecord& record) {
   JETD_CHECK(record.payload.size() <= info_.max_payload_bytes)
       << "payload of " << record.payload.size() << " bytes";
   session_->chain->Append(predicted, record);
+  if (session_->guard != nullptr) session_->guard->OnSent();
   session_->predicted = predicted;
   session_->gather->OnAppend(record.payload.size());
 }
 
 void NatsLog::OnAppended(StreamSeq seq) {
   const std::weak_ptr<bool> open(open_);
+  if (session_->guard != nullptr) session_->guard->OnAppended(seq);
   observer_->OnAppended(seq);
   if (open.expired() || !connected()) return;
   RequestDurable(seq);

@@ -30,6 +30,9 @@ struct NatsLogOptions {
   int min_minor_version = 10;
   // jetd alone can write: an embedded server with a secret of its own.
   bool exclusive = false;
+  // How many more bytes fit on the disk below a stream that takes so many; unset: nobody knows.
+  // Called on the engine thread, must not wait.
+  std::function<uint64_t(uint64_t stream_bytes)> disk_room;
   // Only to be read: the stream is never made.
   bool read_only = false;
   // Null: what the server promises is all there is. Outlives the log.
@@ -75,6 +78,9 @@ class NatsLog : public Log {
   void AppendPutOff(std::vector<StreamSeq>* seqs) const override;
   void SyncDeletes(DoneFn done) override;
   void State(StateFn done) override;
+  void Room(RoomFn done) override;
+  void StartGuard() override;
+  void StopGuard() override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }
 
  private:
@@ -91,6 +97,7 @@ class NatsLog : public Log {
   [[nodiscard]] std::string publish_prefix() const {
     return options_.domain.empty() ? "" : prefix_;
   }
+  void MakeGuard();
   void BecomeConnected(const StreamFacts& facts);
   void EndSession(const absl::Status& why);
   // `expected`: not worth a warning.
@@ -121,6 +128,7 @@ class NatsLog : public Log {
   DoneFn fatal_;
   // Replaced by Close: what holds the old one weakly does not run any more.
   std::shared_ptr<bool> open_;
+  bool guarded_ = false;
   LogInfo info_;
   int lost_probes_ = 0;  // connections in a row that ended while their control line was tried
   std::vector<std::string> warned_;  // what was logged of WarningsOf

@@ -162,15 +162,18 @@ void NatsRecords::AskLater(Job job) {
 }
 
 void NatsRecords::Delete(StreamSeq seq, Log::DoneFn done) {
+  ++deleted_.asked;
   Submit(&deletes_, {.subject = message_delete_,
                      .payload = SeqRequest(seq, ",\"no_erase\":true"),
-                     .done = [done = std::move(done)](absl::StatusOr<NatsMessage*> reply) {
+                     .done = [this, done = std::move(done)](absl::StatusOr<NatsMessage*> reply) {
                        if (!reply.ok()) return done(reply.status());
                        const nlohmann::json answer = ParseAnswer((*reply)->payload());
                        const ApiError error = ApiErrorOf(answer);
                        const auto success = answer.find("success");
                        const bool deleted =
                            success != answer.end() && success->is_boolean() && success->get<bool>();
+                       if (deleted) ++deleted_.made;
+                       if (!deleted && WasGone(error)) --deleted_.asked;
                        if (deleted || WasGone(error)) return done(absl::OkStatus());
                        done(MakeError(Errc::kUnavailable, Cat("JetStream: ", error.description)));
                      }});

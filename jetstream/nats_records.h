@@ -30,6 +30,12 @@ class NatsRecords {
 
   void Get(const std::vector<StreamSeq>& seqs, Log::RecordFn on_record, Log::DoneFn done);
   void Delete(StreamSeq seq, Log::DoneFn done);
+  // Deletions asked for, less those that turned out to have been made before; and those made.
+  struct Deletes {
+    uint64_t asked = 0;
+    uint64_t made = 0;
+  };
+  [[nodiscard]] Deletes deletes() const { return deleted_; }
   // Calls back what waits here. What is with the server is NatsApi's to fail.
   void Fail(const absl::Status& why);
   // The same without telling anybody.
@@ -66,6 +72,7 @@ class NatsRecords {
   const std::string direct_get_, message_get_, message_delete_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool failed_ = false;
+  Deletes deleted_;
   Window gets_;
   Window deletes_;
   std::vector<Job> lagging_;  // gets to ask again soon

@@ -321,6 +321,38 @@ absl::StatusOr<LiveRecord> DecodeLive(std::string_view payload) {
   return record;
 }
 
+const char* NameOf(AlarmType type) { return type == AlarmType::kNoSpace ? "NOSPACE" : "CORRUPT"; }
+
+std::string ToText(const Alarm& alarm) {
+  return Cat(NameOf(alarm.type), " ", HexText(alarm.member_id));
+}
+
+std::string EncodeAlarms(const AlarmRecord& record) {
+  json alarms = json::array();
+  for (const Alarm& alarm : record.alarms) alarms.push_back(ToText(alarm));
+  return Dump({{"alarms", std::move(alarms)}});
+}
+
+absl::StatusOr<AlarmRecord> DecodeAlarms(std::string_view payload) {
+  Fields fields("alarm record", payload);
+  AlarmRecord record;
+  for (const std::string& text : fields.Texts("alarms")) {
+    std::string_view member(text);
+    const std::optional<std::string_view> name = TakeField(member, ' ');
+    Alarm alarm;
+    if (!name.has_value() || !ParseNumber(member, 16, alarm.member_id)) {
+      fields.Fail("alarms");
+      break;
+    }
+    for (const AlarmType type : {AlarmType::kNoSpace, AlarmType::kCorrupt}) {
+      alarm.type = type;
+      if (*name == NameOf(type)) record.alarms.push_back(alarm);
+    }
+  }
+  if (!fields.ok()) return fields.status();
+  return record;
+}
+
 std::string EncodeLease(const LeaseRecord& lease) {
   return Dump({{"ttl", lease.ttl_s}, {"granted_ms", lease.granted_ms}});
 }

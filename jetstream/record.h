@@ -5,6 +5,7 @@
 #ifndef JETD_JETSTREAM_RECORD_H_
 #define JETD_JETSTREAM_RECORD_H_
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -96,6 +97,25 @@ struct LiveRecord {
 inline constexpr size_t kMaxLivePerRecord = 48 * 1024;
 [[nodiscard]] std::string EncodeLive(const LiveRecord& record);
 [[nodiscard]] absl::StatusOr<LiveRecord> DecodeLive(std::string_view payload);
+
+// An alarm, as etcd has it: of a kind, for a member.
+enum class AlarmType { kNoSpace = 1, kCorrupt = 2 };  // etcd's numbers
+struct Alarm {
+  AlarmType type = AlarmType::kNoSpace;
+  uint64_t member_id = 0;  // whatever the client said
+  friend auto operator<=>(const Alarm&, const Alarm&) = default;
+};
+[[nodiscard]] const char* NameOf(AlarmType type);      // "NOSPACE"
+[[nodiscard]] std::string ToText(const Alarm& alarm);  // "NOSPACE 8e9e05c5"
+
+// `_jetd.alarm`: the alarms that are raised from here on, all of them. Example:
+//   {"alarms":["NOSPACE 8e9e05c5"]}    kind and member
+// One of a kind that is not known is left out.
+struct AlarmRecord {
+  std::vector<Alarm> alarms;
+};
+[[nodiscard]] std::string EncodeAlarms(const AlarmRecord& record);
+[[nodiscard]] absl::StatusOr<AlarmRecord> DecodeAlarms(std::string_view payload);
 
 // `_jetd.lease.<hex id>`: a lease granted; as a delete: gone.
 struct LeaseRecord {

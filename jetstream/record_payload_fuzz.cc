@@ -26,6 +26,7 @@ void CheckAll(std::string_view payload) {
   Check(payload, DecodeCompact, EncodeCompact);
   Check(payload, DecodeLive, EncodeLive);
   Check(payload, DecodeLease, EncodeLease);
+  Check(payload, DecodeAlarms, EncodeAlarms);
 }
 
 }  // namespace

@@ -245,6 +245,26 @@ TEST(LiveRecordTest, FullRecordsAreNotTooLarge) {
   EXPECT_TRUE(DecodeLive(EncodeLive(record)).ok());
 }
 
+TEST(AlarmRecordTest, RoundTripAndBadPayloads) {
+  const AlarmRecord record{.alarms = {{AlarmType::kNoSpace, 0x8e9e05c5}, {AlarmType::kCorrupt, 0}}};
+  EXPECT_EQ(EncodeAlarms(record), R"({"alarms":["NOSPACE 8e9e05c5","CORRUPT 0"]})");
+  for (const AlarmRecord& good : {record, AlarmRecord{}}) {
+    const auto decoded = DecodeAlarms(EncodeAlarms(good));
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->alarms, good.alarms);
+  }
+  // Of a jetd that knows more.
+  const auto newer = DecodeAlarms(R"({"alarms":["FROST 1","CORRUPT 2"],"since":3})");
+  ASSERT_TRUE(newer.ok()) << newer.status();
+  EXPECT_EQ(newer->alarms, (std::vector<Alarm>{{AlarmType::kCorrupt, 2}}));
+  for (const char* payload :
+       {"", "{}", R"({"alarms":1})", R"({"alarms":[1]})", R"({"alarms":["NOSPACE"]})",
+        R"({"alarms":["NOSPACE 08"]})", R"({"alarms":["NOSPACE X"]})",
+        R"({"alarms":["NOSPACE 10000000000000000"]})"}) {
+    EXPECT_FALSE(DecodeAlarms(payload).ok()) << payload;
+  }
+}
+
 TEST(LeaseRecordTest, RoundTripAndBadPayloads) {
   const LeaseRecord lease{.ttl_s = limits::kMaxLeaseTtlSeconds, .granted_ms = 1'700'000'000'123};
   EXPECT_EQ(EncodeLease(lease), R"({"granted_ms":1700000000123,"ttl":9000000000})");

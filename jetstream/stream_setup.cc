@@ -134,6 +134,7 @@ absl::StatusOr<StreamFacts> FactsOf(const nlohmann::json& answer) {
     return static_cast<uint64_t>(IntegerOf(*state, member, 0));
   };
   StreamFacts facts;
+  facts.max_bytes = IntegerOf(*config, "max_bytes", -1);
   facts.replicas = static_cast<int>(IntegerOf(*config, "num_replicas", 1));
   facts.created_ns = absl::ToUnixNanos(created);
   facts.state.last = StreamSeq(number("last_seq"));
@@ -227,12 +228,16 @@ void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bu
 void AskStream(NatsApi* api, const std::string& bucket,
                std::function<void(absl::StatusOr<StreamFacts>)> done) {
   api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(bucket))), "",
-               [done = std::move(done)](const absl::StatusOr<NatsMessage*>& reply) {
+               [done = std::move(done), bucket](const absl::StatusOr<NatsMessage*>& reply) {
                  const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
+                 if (absl::IsNotFound(answer.status())) return done(answer.status());
+                 if (GetErrc(answer.status()) == Errc::kTimeout) return done(answer.status());
                  if (!answer.ok()) {
                    return done(MakeError(Errc::kUnavailable, MessageOf(answer.status())));
                  }
-                 done(FactsOf(*answer));
+                 absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
+                 if (facts.ok()) facts->usable = CheckStreamConfig(bucket, answer->at("config"));
+                 done(std::move(facts));
                });
 }
 

@@ -25,6 +25,8 @@ struct StreamOptions {
 // What an answer to STREAM.INFO or STREAM.CREATE says.
 struct StreamFacts {
   StreamState state;
+  int64_t max_bytes = -1;  // -1: no limit
+  absl::Status usable;     // by its configuration; asked by AskStream only
   int replicas = 1;
   int64_t created_ns = 0;
 };
@@ -58,7 +60,7 @@ void SetUpStream(NatsApi* api, const StreamOptions& options,
 void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bucket,
                  std::function<void(const absl::StatusOr<StreamFacts>&)> changed);
 
-// Asks for the stream's facts as they are now.
+// Asks for the stream's facts as they are now. NotFound: there is none.
 void AskStream(NatsApi* api, const std::string& bucket,
                std::function<void(absl::StatusOr<StreamFacts>)> done);
 

@@ -136,6 +136,8 @@ absl::StatusOr<SubjectCodec::Decoded> SubjectCodec::Decode(std::string_view subj
       decoded.kind = Kind::kBarrier;
     } else if (text == "_jetd.live") {
       decoded.kind = Kind::kLive;
+    } else if (text == "_jetd.alarm") {
+      decoded.kind = Kind::kAlarm;
     } else if (text.substr(0, kLeasePart.size()) == kLeasePart &&
                ParseLease(text.substr(kLeasePart.size()), decoded.lease)) {
       decoded.kind = Kind::kLease;

@@ -36,11 +36,12 @@ class SubjectCodec {
   [[nodiscard]] std::string CompactSubject() const { return prefix_ + "_jetd.compact"; }
   [[nodiscard]] std::string BarrierSubject() const { return prefix_ + "_jetd.barrier"; }
   [[nodiscard]] std::string LiveSubject() const { return prefix_ + "_jetd.live"; }
+  [[nodiscard]] std::string AlarmSubject() const { return prefix_ + "_jetd.alarm"; }
   // The id's 64 bits in lower-case hex without leading zeros.
   [[nodiscard]] std::string LeaseSubject(LeaseId id) const;
   [[nodiscard]] std::string LeaseWildcard() const { return prefix_ + "_jetd.lease.*"; }
 
-  enum class Kind { kKey, kTerm, kCompact, kBarrier, kLive, kLease, kOther };
+  enum class Kind { kKey, kTerm, kCompact, kBarrier, kLive, kAlarm, kLease, kOther };
   struct Decoded {
     Kind kind = Kind::kOther;
     std::string key;  // kKey

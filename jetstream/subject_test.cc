@@ -164,6 +164,7 @@ TEST(SubjectTest, OwnRecords) {
   EXPECT_EQ(codec.Decode(codec.CompactSubject())->kind, Kind::kCompact);
   EXPECT_EQ(codec.Decode(codec.BarrierSubject())->kind, Kind::kBarrier);
   EXPECT_EQ(codec.Decode(codec.LiveSubject())->kind, Kind::kLive);
+  EXPECT_EQ(codec.Decode(codec.AlarmSubject())->kind, Kind::kAlarm);
   for (const char* rest :
        {"", ".", ".Term", ".term.x", ".lease", ".lease.", ".lease.0", ".lease.01", ".lease.A",
         ".lease.1.2", ".lease.11112222333344445", ".auth"}) {

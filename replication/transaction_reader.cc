@@ -24,6 +24,8 @@ Kind KindOf(const revision::Replay::Held& held) {
       return Kind::kBarrier;
     case SubjectKind::kLive:
       return Kind::kLive;
+    case SubjectKind::kAlarm:
+      return Kind::kAlarm;
     case SubjectKind::kOther:
       break;
   }

@@ -27,6 +27,7 @@ struct StreamTransaction {
     kTerm,
     kBarrier,
     kLive,
+    kAlarm,
     kOther
   };
   struct Op {

@@ -31,6 +31,8 @@ const char* NameOf(Kind kind) {
       return "barrier";
     case Kind::kLive:
       return "live";
+    case Kind::kAlarm:
+      return "alarm";
     case Kind::kOther:
       break;
   }

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is around the log: how much room there is, and what others do to the stream.
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "jetstream/nats_session.h"
+
+namespace jetd::jetstream {
+
+void NatsLog::OnStreamChanged(const absl::StatusOr<StreamFacts>& facts) {
+  if (!connected()) return;
+  // A guard tells of what a configuration does to the stream, and whoever leads goes on reading.
+  const bool unusable = session_->guard == nullptr && absl::IsFailedPrecondition(facts.status());
+  if (!unusable && (!facts.ok() || facts->replicas == info_.replicas)) return;
+  EndSession(MakeError(Errc::kUnavailable, "the stream was changed"));
+}
+
+void NatsLog::StartGuard() {
+  if (options_.exclusive || std::exchange(guarded_, true)) return;
+  if (connected()) MakeGuard();
+}
+
+void NatsLog::StopGuard() {
+  guarded_ = false;
+  // Not at once: this may be a part of what it calls.
+  if (!connected()) return;
+  Later([this, session = session_.get()] {
+    if (session_.get() == session && !guarded_) session->guard.reset();
+  });
+}
+
+void NatsLog::MakeGuard() {
+  StreamGuard::Callbacks callbacks;
+  callbacks.published = [this] { observer_->OnForeignTerm(); };
+  callbacks.meddling = [this](const Meddling& meddling) { observer_->OnMeddling(meddling); };
+  callbacks.another = [this](const absl::Status& why) { EndSession(why); };
+  callbacks.deletes = [records = session_->records.get()] { return records->deletes(); };
+  session_->guard = std::make_unique<StreamGuard>(loop_, session_->connection.get(),
+                                                  session_->api.get(), info_, std::move(callbacks));
+}
+
+void NatsLog::Room(RoomFn done) {
+  if (!connected()) {
+    return Later(
+        [done = std::move(done)] { done(MakeError(Errc::kUnavailable, "not connected to NATS")); });
+  }
+  if (options_.disk_room == nullptr) return session_->room->Ask(std::move(done));
+  State([this, done = std::move(done)](const absl::StatusOr<StreamState>& state) {
+    if (!state.ok()) return done(state.status());
+    done(RoomInfo{.state = *state,
+                  .free_bytes = options_.disk_room(state->bytes),
+                  .bound = "the disk of the data folder"});
+  });
+}
+
+}  // namespace jetd::jetstream
