@@ -50,6 +50,7 @@ struct Config {
   std::chrono::milliseconds keepalive_timeout{20'000};
   std::chrono::milliseconds watch_progress_interval{limits::kWatchProgressInterval};
   AutoCompaction compaction;
+  uint64_t quota_backend_bytes = limits::kQuotaBackendBytes;  // UINT64_MAX: none
   // Memory for values; those beyond it are in files below data_dir. nullopt: all in memory.
   std::optional<size_t> value_cache_bytes;
   NatsConfig nats;

@@ -88,6 +88,10 @@ void AddMemberFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "auto-compaction-mode", &raw->compaction_mode, "periodic or revision");
   Add(app, group, "auto-compaction-retention", &raw->compaction_retention,
       "What is kept: a time (periodic; a bare number is hours) or a number of revisions; 0: all");
+  Add(app, group, "quota-backend-bytes", &raw->quota_backend_bytes,
+      "Size of the store at which puts are refused and the alarm NOSPACE rises; 0: 2 GiB, "
+      "negative: "
+      "none");
   Add(app, group, "value-cache-bytes", &raw->value_cache_bytes,
       "Memory for values, in bytes; those beyond it are read from files in --data-dir. \"all\": no "
       "files [64 MiB; all with --nats-url]");

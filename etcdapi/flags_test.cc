@@ -181,9 +181,18 @@ TEST(FlagsTest, TakesWhatKubeadmWritesForEtcd) {
 
 TEST(FlagsTest, ForeignFlagsTakeTheirValuesAlong) {
   const Config config =
-      Good({"--heartbeat-interval", "100", "--pre-vote", "--name", "x", "--quota-backend-bytes=8"});
+      Good({"--heartbeat-interval", "100", "--pre-vote", "--name", "x", "--snapshot-count=8"});
   EXPECT_EQ(config.name, "x");
   EXPECT_EQ(config.warnings.size(), 3U);
+}
+
+TEST(FlagsTest, TakesTheQuotaAsEtcdDoes) {
+  EXPECT_EQ(Good({}).quota_backend_bytes, 2ULL << 30U);
+  EXPECT_EQ(Good({"--quota-backend-bytes", "0"}).quota_backend_bytes, 2ULL << 30U);
+  EXPECT_EQ(Good({"--quota-backend-bytes", "8"}).quota_backend_bytes, 8U);
+  EXPECT_EQ(Good({"--quota-backend-bytes=-1"}).quota_backend_bytes, UINT64_MAX);
+  EXPECT_EQ(ErrorOf({"--quota-backend-bytes", "8GB"}),
+            "--quota-backend-bytes: \"8GB\" is no number of bytes");
 }
 
 TEST(FlagsTest, RefusesWhatWouldWeakenTheServer) {

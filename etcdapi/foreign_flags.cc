@@ -66,7 +66,6 @@ constexpr std::array kForeign = {
     Foreign{"backend-bbolt-freelist-type", Kind::kValue, kDisk},
     Foreign{"backend-batch-interval", Kind::kValue, kDisk},
     Foreign{"backend-batch-limit", Kind::kValue, kDisk},
-    Foreign{"quota-backend-bytes", Kind::kValue, kLater},
     Foreign{"experimental-initial-corrupt-check", Kind::kBool, kDisk},
     Foreign{"experimental-corrupt-check-time", Kind::kValue, kDisk},
     Foreign{"experimental-compact-hash-check-enabled", Kind::kBool, kDisk},

@@ -250,7 +250,16 @@ void Program::MakePages() {
   sources.server = &server_;
   sources.tally = &tally_;
   sources.has_leader = [this] { return leader_guard_.has_leader(); };
-  sources.alarms = [] { return std::vector<std::string>(); };
+  sources.alarms = [this] {
+    std::vector<std::string> names;
+    for (const jetstream::Alarm& alarm : committer_.alarms().all()) {
+      names.emplace_back(NameOf(alarm.type));
+    }
+    return names;
+  };
+  if (config_.quota_backend_bytes != revision::Quota::kNone) {
+    sources.quota_bytes = static_cast<int64_t>(config_.quota_backend_bytes);
+  }
   if (group_sync_ != nullptr) sources.syncs = [this] { return group_sync_->syncs(); };
   pages_.emplace(&engine_, std::move(sources));
 }
@@ -288,6 +297,7 @@ jetstream::NatsLogOptions Program::LogOptions() const {
     options.endpoint = [this] { return embedded_->endpoint(); };
     options.exclusive = true;
     options.durability = group_sync_.get();
+    options.disk_room = [this](uint64_t bytes) { return embedded_->RoomFor(bytes); };
     options.min_minor_version = jetstream::EmbeddedServer::kMinMinorVersion;
     return options;
   }
@@ -308,6 +318,7 @@ revision::Committer::Options Program::CommitterOptions() const {
   options.client_urls = config_.advertise_client_urls;
   options.incarnation = NewIncarnation();
   options.checkpoint_path = CheckpointPath();
+  options.quota = revision::Quota::Options{.backend_bytes = config_.quota_backend_bytes};
   return options;
 }
 

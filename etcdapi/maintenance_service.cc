@@ -11,6 +11,7 @@
 #include "base/etcdpb/election.pb.h"
 #include "base/etcdpb/lock.pb.h"
 #include "base/etcdpb/rpc.pb.h"
+#include "base/strings.h"
 #include "etcdapi/answer.h"
 #include "etcdapi/simple_call.h"
 #include "etcdapi/snapshot_call.h"
@@ -36,6 +37,14 @@ using etcdserverpb::StatusRequest;
 using etcdserverpb::StatusResponse;
 using google::protobuf::ServiceDescriptor;
 
+// As etcd's protobuf library writes the message, the blank at its end included.
+std::string AlarmText(const jetstream::Alarm& alarm) {
+  std::string text;
+  if (alarm.member_id != 0) CatTo(text, "memberID:", alarm.member_id, " ");
+  CatTo(text, "alarm:", NameOf(alarm.type), " ");
+  return text;
+}
+
 StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
   StatusResponse response;
   engine->FillHeader(response.mutable_header(), engine->store->committed());
@@ -52,6 +61,9 @@ StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
   response.set_raftterm(engine->committer->term().value());
   if (response.leader() == 0) {
     response.add_errors(ToGrpc(Refusal::kNoLeader).error_message());
+  }
+  for (const jetstream::Alarm& alarm : engine->committer->alarms().all()) {
+    response.add_errors(AlarmText(alarm));
   }
   return response;
 }
@@ -92,15 +104,53 @@ class StatusAnswerer {
   std::vector<SimpleCall<StatusRequest>*> waiting_;
 };
 
-// There are no alarms yet: none is listed, and there is none to disarm.
+// Answers with those of `alarms` that are of the kind `only`; NONE: with all.
+revision::Committer::AlarmsFn AnswerWith(const Engine* engine, SimpleCall<AlarmRequest>* call,
+                                         etcdserverpb::AlarmType only) {
+  return [engine, call, only](const absl::StatusOr<std::vector<jetstream::Alarm>>& alarms) {
+    if (!alarms.ok()) {
+      call->Fail(ToGrpc(alarms.status()));
+      return;
+    }
+    AlarmResponse response;
+    engine->FillHeader(response.mutable_header(), engine->store->committed());
+    for (const jetstream::Alarm& alarm : *alarms) {
+      const auto type = static_cast<etcdserverpb::AlarmType>(alarm.type);
+      if (only != etcdserverpb::NONE && only != type) continue;
+      auto* member = response.add_alarms();
+      member->set_memberid(alarm.member_id);
+      member->set_alarm(type);
+    }
+    call->Reply(EncodeMessage(response));
+  };
+}
+
 void Alarm(const Engine* engine, SimpleCall<AlarmRequest>* call) {
-  if (call->request().action() == AlarmRequest::ACTIVATE) {
-    call->Fail(Unimplemented("Alarm ACTIVATE", "jetd has no alarms yet"));
+  using Change = revision::Committer::AlarmChange;
+  const AlarmRequest& request = call->request();
+  const auto type = request.alarm();
+  if (request.action() == AlarmRequest::GET) {
+    engine->committer->ListAlarms(AnswerWith(engine, call, type));
     return;
   }
-  AlarmResponse response;
-  engine->FillHeader(response.mutable_header(), engine->store->committed());
-  call->Reply(EncodeMessage(response));
+  const bool known = type == etcdserverpb::NOSPACE || type == etcdserverpb::CORRUPT;
+  const bool raise = request.action() == AlarmRequest::ACTIVATE;
+  if (!known && type != etcdserverpb::NONE && raise)
+    return call->Fail(ToGrpc(Refusal::kUnknownAlarm));
+  if (!raise && request.action() != AlarmRequest::DEACTIVATE) {
+    return call->Fail(ToGrpc(Refusal::kUnknownAlarm));
+  }
+  const auto answer = AnswerWith(engine, call, etcdserverpb::NONE);
+  if (!known) {
+    engine->committer->Barrier([answer](const absl::Status& status) {
+      if (!status.ok()) return answer(status);
+      answer(std::vector<jetstream::Alarm>());
+    });
+    return;
+  }
+  engine->committer->ChangeAlarm(
+      raise ? Change::kRaise : Change::kDisarm,
+      {.type = static_cast<jetstream::AlarmType>(type), .member_id = request.memberid()}, answer);
 }
 
 void Hash(const Engine* engine, SimpleCall<HashRequest>* call) {

@@ -21,6 +21,7 @@
 namespace jetd::etcdapi {
 namespace {
 
+using etcdserverpb::AlarmRequest;
 using etcdserverpb::Cluster;
 using etcdserverpb::Maintenance;
 using grpc::StatusCode;
@@ -42,6 +43,19 @@ class MaintenanceServiceTest : public ::testing::Test {
     etcdserverpb::PutResponse response;
     grpc::ClientContext context;
     ASSERT_TRUE(kv_->Put(&context, request, &response).ok());
+  }
+  absl::StatusOr<etcdserverpb::AlarmResponse> Alarm(AlarmRequest::AlarmAction action,
+                                                    etcdserverpb::AlarmType type,
+                                                    uint64_t member = 0) {
+    AlarmRequest request;
+    request.set_action(action);
+    request.set_alarm(type);
+    request.set_memberid(member);
+    etcdserverpb::AlarmResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status = maintenance_->Alarm(&context, request, &response);
+    if (status.ok()) return response;
+    return absl::Status(static_cast<absl::StatusCode>(status.error_code()), "refused");
   }
 
   TestServer server_;
@@ -88,10 +102,41 @@ TEST_F(MaintenanceServiceTest, HashKv) {
 }
 
 TEST_F(MaintenanceServiceTest, AlarmsAreListed) {
-  etcdserverpb::AlarmResponse response;
-  ASSERT_TRUE(maintenance_->Alarm(&context_, {}, &response).ok());
+  const auto response = *Alarm(AlarmRequest::GET, etcdserverpb::NONE);
   EXPECT_EQ(response.alarms_size(), 0);
   EXPECT_TRUE(response.has_header());
+}
+
+TEST_F(MaintenanceServiceTest, AlarmsAreRaisedAndDisarmed) {
+  for (const auto type : {etcdserverpb::NOSPACE, etcdserverpb::CORRUPT}) {
+    for (int i = 0; i < 2; ++i) {  // the second changes nothing
+      const auto raised = *Alarm(AlarmRequest::ACTIVATE, type, 7);
+      ASSERT_EQ(raised.alarms_size(), 1);
+      EXPECT_EQ(raised.alarms(0).memberid(), 7U);
+      EXPECT_EQ(raised.alarms(0).alarm(), type);
+      EXPECT_EQ(raised.header().revision(), 1);
+    }
+    EXPECT_EQ(Alarm(AlarmRequest::GET, type)->alarms_size(), 1);
+    EXPECT_EQ(Alarm(AlarmRequest::GET, etcdserverpb::NONE)->alarms_size(), 1);
+    const std::string name = etcdserverpb::AlarmType_Name(type);
+    ASSERT_EQ(Status().errors_size(), 1);
+    EXPECT_EQ(Status().errors(0), "memberID:7 alarm:" + name + " ");
+    EXPECT_EQ(Alarm(AlarmRequest::DEACTIVATE, type, 8)->alarms_size(), 0) << "another member's";
+    EXPECT_EQ(Alarm(AlarmRequest::DEACTIVATE, type, 7)->alarms_size(), 1);
+    EXPECT_EQ(Alarm(AlarmRequest::DEACTIVATE, type, 7)->alarms_size(), 0) << "gone already";
+    EXPECT_EQ(Status().errors_size(), 0);
+  }
+}
+
+TEST_F(MaintenanceServiceTest, AlarmsOfNoKind) {
+  EXPECT_EQ(Alarm(AlarmRequest::ACTIVATE, etcdserverpb::NONE, 7)->alarms_size(), 0);
+  EXPECT_EQ(Alarm(AlarmRequest::DEACTIVATE, etcdserverpb::NONE, 7)->alarms_size(), 0);
+  const auto unknown = static_cast<etcdserverpb::AlarmType>(9);
+  EXPECT_EQ(Alarm(AlarmRequest::GET, unknown)->alarms_size(), 0);
+  EXPECT_EQ(Alarm(AlarmRequest::DEACTIVATE, unknown)->alarms_size(), 0);
+  EXPECT_TRUE(absl::IsInvalidArgument(Alarm(AlarmRequest::ACTIVATE, unknown).status()));
+  const auto action = static_cast<AlarmRequest::AlarmAction>(9);
+  EXPECT_TRUE(absl::IsInvalidArgument(Alarm(action, etcdserverpb::NOSPACE).status()));
 }
 
 TEST_F(MaintenanceServiceTest, MembersAreListedWithoutARevision) {

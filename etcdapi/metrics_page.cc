@@ -226,6 +226,10 @@ void AddLog(const Figures& f, Page* page) {
   page->Counter("jetd_void_records_total", "Records that were voided.", c.voids);
   page->Counter("jetd_foreign_records_total", "Records of somebody else's in the bucket.",
                 c.foreign_records);
+  page->Counter("jetd_meddlings_total", "Times that somebody else touched the stream.",
+                c.meddlings);
+  page->Counter("jetd_missing_records_total", "Records found gone that the store is made of.",
+                c.missing_records);
   page->Gauge("jetd_replayed_records", "Records read at the start; few: from a checkpoint.",
               c.replayed_records);
   page->Gauge("jetd_queued_requests", "Requests that wait to be evaluated.", c.queued);

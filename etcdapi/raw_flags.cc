@@ -270,6 +270,19 @@ absl::Status ReadNats(const RawFlags& raw, Config* c) {
   return absl::OkStatus();
 }
 
+// etcd's: 0 is its default, and a negative one none.
+absl::Status ReadQuota(const RawFlags& raw, Config* c) {
+  const std::string& text = raw.quota_backend_bytes;
+  int64_t bytes = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
+    return Invalid("--quota-backend-bytes: \"", text, "\" is no number of bytes");
+  }
+  if (bytes > 0) c->quota_backend_bytes = static_cast<uint64_t>(bytes);
+  if (bytes < 0) c->quota_backend_bytes = UINT64_MAX;
+  return absl::OkStatus();
+}
+
 absl::Status ReadValueCache(const RawFlags& raw, Config* c) {
   constexpr size_t kDefaultBytes = 64UL << 20U;
   const std::string& text = raw.value_cache_bytes;
@@ -308,7 +321,8 @@ RawFlags::RawFlags()
 
 absl::StatusOr<Config> ReadConfig(const RawFlags& raw) {
   Config c = raw.config;
-  for (auto read : {ReadMember, ReadTimes, ReadNats, ReadValueCache, ReadLog, CheckTls}) {
+  for (auto read :
+       {ReadMember, ReadTimes, ReadNats, ReadQuota, ReadValueCache, ReadLog, CheckTls}) {
     if (auto status = read(raw, &c); !status.ok()) return status;
   }
   auto compaction = ParseCompaction(raw);

@@ -45,6 +45,8 @@ grpc::Status ToGrpc(Refusal refusal) {
       return Make(StatusCode::INVALID_ARGUMENT, "jetd: transactions nested too deep");
     case Refusal::kSortedStream:
       return Make(StatusCode::UNIMPLEMENTED, "etcdserver: range stream does not support sorting");
+    case Refusal::kUnknownAlarm:
+      return Make(StatusCode::INVALID_ARGUMENT, "jetd: unknown alarm, or unknown action");
     case Refusal::kUnknownService:
       return Make(StatusCode::NOT_FOUND, "unknown service");
   }

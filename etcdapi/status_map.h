@@ -30,6 +30,7 @@ enum class Refusal {
   kWatchCanceled,
   kTxnTooDeep,      // jetd's own: see limits::kMaxTxnDepth
   kSortedStream,    // RangeStream with a sort order: Unimplemented, as in etcd 3.7
+  kUnknownAlarm,    // jetd's own: an alarm or an action at which etcd ends in a panic
   kUnknownService,  // grpc.health.v1's answer
 };
 [[nodiscard]] grpc::Status ToGrpc(Refusal refusal);

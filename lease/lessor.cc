@@ -256,7 +256,9 @@ Lessor::~Lessor() = default;
 
 void Lessor::Grant(LeaseId id, int64_t ttl_s, GrantDone done) {
   if (ttl_s > limits::kMaxLeaseTtlSeconds) {
-    impl_->executor->Defer([done = std::move(done)] { done(MakeError(Errc::kLeaseTtlTooLarge)); });
+    absl::Status why = impl_->committer->alarms().RefusalOfGrant();
+    if (why.ok()) why = MakeError(Errc::kLeaseTtlTooLarge);
+    impl_->executor->Defer([done = std::move(done), why] { done(why); });
     return;
   }
   impl_->committer->GrantLease(

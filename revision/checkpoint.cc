@@ -19,7 +19,7 @@
 namespace jetd::revision {
 namespace {
 
-constexpr std::string_view kMark = "JETDCP01";
+constexpr std::string_view kMark = "JETDCP02";
 constexpr size_t kFrameHead = 8;
 constexpr size_t kFrameBytes = 256UL << 10;
 
@@ -115,6 +115,10 @@ std::string EncodeHead(const CheckpointHead& head) {
     out(lease.id);
     out(static_cast<uint64_t>(lease.ttl_s));
   });
+  out.List(head.alarms, [&out](const jetstream::Alarm& alarm) {
+    out(static_cast<uint64_t>(alarm.type));
+    out(alarm.member_id);
+  });
   const SystemRecords& system = head.system;
   out.List(system.leases, [&out](const auto& lease) {
     out(lease.first);
@@ -127,6 +131,7 @@ std::string EncodeHead(const CheckpointHead& head) {
   });
   out(system.compact);
   out(system.term);
+  out(system.alarm);
   for (const auto* list :
        {&system.live, &system.superseded, &head.hidden, &head.markers, &head.last_markers}) {
     seqs(*list);
@@ -152,6 +157,10 @@ bool DecodeHead(std::string_view bytes, CheckpointHead* head) {
     const auto id = in.As<LeaseId>();
     head->leases.push_back({id, static_cast<int64_t>(in.Number())});
   });
+  in.List([&] {
+    const auto type = static_cast<jetstream::AlarmType>(in.Number());
+    head->alarms.push_back({type, in.Number()});
+  });
   SystemRecords& system = head->system;
   in.List([&] {
     const auto id = in.As<LeaseId>();
@@ -165,6 +174,7 @@ bool DecodeHead(std::string_view bytes, CheckpointHead* head) {
   });
   system.compact = in.As<StreamSeq>();
   system.term = in.As<StreamSeq>();
+  system.alarm = in.As<StreamSeq>();
   for (auto* list :
        {&system.live, &system.superseded, &head->hidden, &head->markers, &head->last_markers}) {
     in.List([&] { list->push_back(in.As<StreamSeq>()); });

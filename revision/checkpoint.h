@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/types.h"
+#include "jetstream/record.h"
 #include "revision/store.h"
 #include "revision/system_records.h"
 
@@ -29,6 +30,7 @@ struct CheckpointHead {
   Revision revision;
   Revision compacted;
   std::vector<Store::LeaseInfo> leases;
+  std::vector<jetstream::Alarm> alarms;
   SystemRecords system;
   // Garbage that may still lie in the stream.
   std::vector<StreamSeq> hidden, markers, last_markers;

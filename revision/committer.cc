@@ -36,14 +36,20 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
             Break(MakeError(Errc::kUnavailable, Cat("the stream is at ", last.value(),
                                                     ", expected ", chain.sent().value())));
           },
-          [this](StreamSeq last) { OnTailLost(last); }),
+          [this](StreamSeq last) {
+            Break(MakeError(Errc::kUnavailable, Cat("the stream went back to ", last.value())));
+          }),
       collector(executor_in, log_in, {}),
-      lease_ids(SeedOf(options.incarnation)) {}
+      lease_ids(SeedOf(options.incarnation)) {
+  if (!options.quota.has_value()) return;
+  quota = std::make_unique<Quota>(executor, log, *options.quota, [this] { SchedulePump(); });
+}
 
 Committer::Impl::~Impl() {
   executor->Cancel(patience);
   executor->Cancel(retry);
   executor->Cancel(compact_timer);
+  executor->Cancel(audit_timer);
   EndSurvey();
 }
 
@@ -87,6 +93,7 @@ void Committer::Impl::Pump() {
     // A compaction is judged, and written, only when everything before it is committed: so the
     // record itself proves that what it makes removable was safe. Nothing passes it.
     if (queue.front()->kind == Entry::Kind::kCompact && !pending.empty()) break;
+    if (!HaveRoomFor(*queue.front())) break;
     std::unique_ptr<Entry> entry = std::move(queue.front());
     queue.pop_front();
     queue_bytes -= entry->bytes;
@@ -126,6 +133,7 @@ void Committer::Impl::Evaluate(Entry* entry) {
 }
 
 absl::Status Committer::Impl::RunEntry(Entry* entry, std::vector<PlannedRecord>* system_records) {
+  if (auto refused = RefusedByAlarm(*entry); !refused.ok()) return refused;
   switch (entry->kind) {
     case Entry::Kind::kApply: {
       auto result = EvaluateWrite(*entry->op, record_limits, chain.next(), store);
@@ -154,6 +162,8 @@ absl::Status Committer::Impl::RunEntry(Entry* entry, std::vector<PlannedRecord>*
       system_records->push_back(
           SystemRecord(codec->LiveSubject(), entry->payload, /*is_delete=*/false));
       return absl::OkStatus();
+    case Entry::Kind::kAlarm:
+      return RunAlarm(entry, system_records);
   }
   return absl::InternalError("unknown kind of entry");
 }
@@ -280,7 +290,7 @@ void Committer::Impl::Advance() {
       }
       continue;
     }
-    for (const PlannedRecord& record : entry->outcome.records) pending_bytes -= record.size_bytes();
+    CountLanded(*entry);
     if (entry->kind == Entry::Kind::kCompact) {
       CommitCompaction(std::move(entry));
     } else {
@@ -307,6 +317,7 @@ void Committer::Impl::Commit(Entry* entry) {
     entry->Answer(absl::OkStatus());
     return;
   }
+  if (entry->kind == Entry::Kind::kAlarm) return CommitAlarm(entry);
   ++counters.txns_committed;
   if (outcome.granted) system.leases[outcome.granted->id] = outcome.last_seq;
   if (outcome.gone) {
@@ -408,8 +419,9 @@ void Committer::Stop() {
 void Committer::Apply(const Op* op, size_t bytes, ApplyDone done) {
   if (!MayWrite(*op)) {
     impl_->AfterBarrier([this, op, done = std::move(done)](const absl::Status& status) {
-      if (!status.ok()) {
-        done(status);
+      const absl::Status refused = status.ok() ? impl_->alarms.RefusalOf(*op) : status;
+      if (!refused.ok()) {
+        done(refused);
       } else {
         done(EvaluateRead(*op, *impl_->store));
       }
@@ -481,5 +493,6 @@ void Committer::OnAppended(StreamSeq seq) { impl_->OnAppended(seq); }
 void Committer::OnRefused(StreamSeq /*seq*/, const absl::Status& why) { impl_->OnRefused(why); }
 void Committer::OnDurable(StreamSeq seq) { impl_->OnDurable(seq); }
 void Committer::OnForeignTerm() { impl_->OnForeignTerm(); }
+void Committer::OnMeddling(const jetstream::Meddling& meddling) { impl_->OnMeddling(meddling); }
 
 }  // namespace jetd::revision

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@
 #include "base/types.h"
 #include "jetstream/log.h"
 #include "jetstream/record.h"
+#include "revision/alarm_set.h"
+#include "revision/quota.h"
 #include "revision/request.h"
 #include "revision/store.h"
 
@@ -44,6 +47,8 @@ class Committer : public jetstream::Log::Observer {
     std::string member_name;
     std::vector<std::string> client_urls;
     std::string incarnation;  // 128 random bits in hex, new for every process
+    // Unset: whatever the log takes fits, and no alarm is raised for lack of room.
+    std::optional<Quota::Options> quota;
     // Where SaveCheckpoint leaves what the next Start begins with; empty: nowhere.
     std::string checkpoint_path;
     // Delete markers of keys that are gone go once a list of what lives is written, and that is
@@ -132,6 +137,17 @@ class Committer : public jetstream::Log::Observer {
   enum class Wait { kLogical, kPhysical };
   void Compact(Revision revision, Wait wait, RevisionFn done);
 
+  // Raises or disarms an alarm. Answers what etcd does: a raise, the alarm, whether it was there
+  // before or not; disarming, the alarm if it was there, nothing otherwise. kTooManyRequests beyond
+  // limits::kMaxAlarms. See revision/alarm_set.h for what alarms do.
+  using AlarmsFn = std::function<void(absl::StatusOr<std::vector<jetstream::Alarm>>)>;
+  enum class AlarmChange { kRaise, kDisarm };
+  void ChangeAlarm(AlarmChange change, const jetstream::Alarm& alarm, AlarmsFn done);
+  // Linearizable, as in etcd: those that are raised, ascending.
+  void ListAlarms(AlarmsFn done);
+  // The same without a barrier, for health, Status and metrics.
+  [[nodiscard]] const AlarmSet& alarms() const;
+
   [[nodiscard]] Phase phase() const;
   [[nodiscard]] bool leading() const { return phase() == Phase::kLeading; }
   // One line for people: what this member waits for, "" when it leads.
@@ -147,6 +163,9 @@ class Committer : public jetstream::Log::Observer {
     uint64_t replayed_records = 0;  // read at the start
     uint64_t txns_committed = 0, records_acked = 0, chain_breaks = 0, reconnects = 0;
     uint64_t barriers_sent = 0, barriers_shared = 0, voids = 0, foreign_records = 0;
+    // What others did to the stream: how often that was noticed, how many records that jetd needs
+    // were found gone, how often the stream lost its newest ones.
+    uint64_t meddlings = 0, missing_records = 0, lost_tails = 0;
     size_t queued = 0, pending = 0, in_flight_records = 0, waiting_reads = 0;
     uint64_t garbage_removed = 0;
     size_t garbage_waiting =
@@ -172,6 +191,7 @@ class Committer : public jetstream::Log::Observer {
   void OnRefused(StreamSeq seq, const absl::Status& why) override;
   void OnDurable(StreamSeq seq) override;
   void OnForeignTerm() override;
+  void OnMeddling(const jetstream::Meddling& meddling) override;
 
  private:
   struct Impl;

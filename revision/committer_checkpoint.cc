@@ -31,6 +31,7 @@ absl::Status Committer::Impl::SaveCheckpoint() {
   head.revision = store->committed();
   head.compacted = store->compacted();
   head.leases = store->Leases();
+  head.alarms = alarms.all();
   head.system = system;
   head.segments = *std::move(segments);
   head.hidden = garbage.superseded;

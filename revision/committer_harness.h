@@ -51,7 +51,7 @@ class Member {
   // the next member there, if that is given.
   Member(FakeExecutor* exec, jetstream::MemoryStream* stream, std::string name,
          jetstream::MemoryLog::Options options = {}, std::optional<size_t> value_budget_bytes = {},
-         const std::string& folder = {})
+         const std::string& folder = {}, std::optional<Quota::Options> quota = {})
       : exec_(exec), log(exec, stream, std::move(options)) {
     if (value_budget_bytes.has_value()) {
       UseTinyValueFiles(&store, folder.empty() ? folder_.emplace().path() : folder,
@@ -62,6 +62,7 @@ class Member {
     committer_options.member_name = name;
     committer_options.incarnation = name + "-incarnation";
     if (!folder.empty()) committer_options.checkpoint_path = folder + "/checkpoint";
+    committer_options.quota = quota;
     committer_options.min_markers_for_list = 4;
     committer_options.survey_step = 3;
     committer_options.max_live_per_record = 2;

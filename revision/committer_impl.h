@@ -2,7 +2,8 @@
 //
 // The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit),
 // committer_reads.cc (barriers and ranges), committer_patience.cc (clients that wait),
-// committer_survey.cc (lists of what lives), committer_timings.cc, committer_start.cc and
+// committer_survey.cc (lists of what lives), committer_timings.cc, committer_alarms.cc,
+// committer_guard.cc and committer_loss.cc (what others do to the stream), committer_start.cc and
 // committer_recovery.cc (start, chain break, lost connection, taking over, stepping down).
 #ifndef JETD_REVISION_COMMITTER_IMPL_H_
 #define JETD_REVISION_COMMITTER_IMPL_H_
@@ -19,6 +20,7 @@
 
 #include "jetstream/record.h"
 #include "jetstream/subject.h"
+#include "revision/audit.h"
 #include "revision/chain.h"
 #include "revision/collector.h"
 #include "revision/committer.h"
@@ -41,6 +43,7 @@ struct Committer::Impl {
   void OnRefused(const absl::Status& why);
   void OnDurable(StreamSeq seq);
   void OnForeignTerm();
+  void OnMeddling(const jetstream::Meddling& meddling);
 
   // --- requests (committer.cc) ------------------------------------------------------------------
   // Takes the entry, or answers it at once (deferred) when it cannot be taken.
@@ -63,6 +66,17 @@ struct Committer::Impl {
   absl::Status RunEntry(Entry* entry, std::vector<PlannedRecord>* system);
   absl::Status RunGrant(Entry* entry, std::vector<PlannedRecord>* system);
   absl::Status RunRevoke(Entry* entry, std::vector<PlannedRecord>* system);
+  // Alarms (committer_alarms.cc): what they refuse; a change of them; its commit.
+  [[nodiscard]] absl::Status RefusedByAlarm(const Entry& entry) const;
+  absl::Status RunAlarm(Entry* entry, std::vector<PlannedRecord>* system);
+  void CommitAlarm(Entry* entry);
+  // False: whether there is room for it is being asked. Raises the alarm in front of it if not.
+  bool HaveRoomFor(const Entry& entry);
+  // The log has refused for lack of room: the alarm, without a record if need be.
+  void RaiseWithoutRoom();
+  [[nodiscard]] jetstream::Alarm OwnAlarm(jetstream::AlarmType type) const;
+  // Its records are in the stream and pending no more.
+  void CountLanded(const Entry& entry);
   void PlanRecords(Entry* entry, std::vector<PlannedRecord> system);
   [[nodiscard]] PlannedRecord SystemRecord(std::string subject, std::string payload,
                                            bool is_delete) const;
@@ -103,8 +117,22 @@ struct Committer::Impl {
   // Reads the tail once every answer that can still come on this connection has come.
   void ReadTail();
   void OnTail(absl::StatusOr<StreamSeq> last);
-  // The stream ends below what this member has seen in it.
+  // Is the newest term record still this member's (committer_loss.cc)? Then judges the tail.
+  void ProveTerm(StreamSeq last);
+  [[nodiscard]] bool FoundTerm() const;
+  void JudgeTail(StreamSeq last);
+  // The stream ends below what this member has seen in it, or is another one (committer_loss.cc):
+  // writes what must be known of that, and ends this process.
   void OnTailLost(StreamSeq last);
+  void OnMadeAnew();
+  [[nodiscard]] std::string DescribeLoss(StreamSeq last) const;
+  void SayLastWords(StreamSeq last, const std::string& why);
+  void AppendLastWords(std::vector<jetstream::SeqRange> voids);
+  // Compares the stream with the store (committer_guard.cc): records that should be there.
+  void WantAudit();
+  void StartAudit();
+  void OnAudited(absl::StatusOr<Audit::Result> result);
+  void RaiseCorrupt();
   // Takes `step` again later, unless something else has happened by then.
   void RetryAfter(std::chrono::milliseconds delay, void (Impl::*step)());
   // Everything in the tail was ours: what is missing is sent again.
@@ -163,6 +191,19 @@ struct Committer::Impl {
   Replay::Result replayed;
   StreamSeq replayed_last;  // what was told of the replay goes up to here
   SystemRecords system;
+  AlarmSet alarms;               // committed
+  AlarmSet newest_alarms;        // with what is pending
+  std::unique_ptr<Quota> quota;  // null: none
+  std::unique_ptr<Audit> audit;  // while one is under way
+  bool audit_wanted = false;     // another one behind it
+  bool corrupt_owed = false;     // the alarm could not be raised yet
+  MonoTime next_audit{};         // not before
+  TimerId audit_timer = 0;
+  struct LastWords {
+    std::string why;
+    std::vector<PlannedRecord> records;
+  };
+  std::unique_ptr<LastWords> last_words;
 
   std::deque<std::unique_ptr<Entry>> queue;  // not evaluated
   size_t queue_bytes = 0;
@@ -203,12 +244,15 @@ struct Committer::Impl {
   // The tail as read after a break.
   struct Foreign {
     StreamSeq seq;
+    std::string subject;  // cut
     std::optional<jetstream::TermRecord> term;
   };
   std::vector<Foreign> foreign;
   uint64_t reading = 0;  // number of the reading under way
   bool tail_wanted = false;
-  bool no_space = false;  // why the chain broke
+  bool term_unproven = false;  // the connection was another one
+  StreamSeq led_seq;           // of the term record in which this member leads
+  bool no_space = false;       // why the chain broke
   bool busy = false;
   std::unique_ptr<PlannedRecord> term_record;  // while taking over
   StreamSeq term_seq;

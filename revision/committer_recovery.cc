@@ -47,18 +47,31 @@ std::string TookOver(const TermRecord& term, const std::string& own_name) {
   return text;
 }
 
+// The first few subjects, for whoever looks for who wrote them.
+template <typename T>
+std::string NamesOf(const T& foreign) {
+  constexpr size_t kNamed = 5;
+  std::string names = foreign.empty() ? "they are gone already" : "subjects";
+  for (size_t i = 0; i < std::min(foreign.size(), kNamed); ++i) {
+    CatTo(names, i == 0 ? " " : ", ", foreign[i].subject);
+  }
+  if (foreign.size() > kNamed) names += ", ...";
+  return names;
+}
+
+constexpr size_t kShownSubjectBytes = 200;
+
 }  // namespace
 
 // --- events of the log --------------------------------------------------------------------------
 
 void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
   if (stopped || phase == Phase::kStopped) return;
+  connected = true;
   if (led_before && new_info.created_ns != info.created_ns) {
-    Fatal(MakeError(Errc::kCorrupt, Cat("the stream of bucket ", new_info.bucket,
-                                        " was made anew while this member was using it")));
+    OnMadeAnew();
     return;
   }
-  connected = true;
   info = new_info;
   if (!codec) codec.emplace(info.bucket);
   reads.set_by_record(info.replicas > 1);
@@ -70,6 +83,7 @@ void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
     StartReplay();
   } else {
     ++counters.reconnects;
+    term_unproven = true;
     ReadTail();
   }
 }
@@ -84,6 +98,7 @@ void Committer::Impl::OnDisconnected(const absl::Status& why) {
   collector.Suspend();
   after_drain = nullptr;
   ++reading;
+  if (last_words != nullptr) return Fatal(MakeError(Errc::kCorrupt, last_words->why));
   if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
     phase = led_before ? Phase::kRecovering : Phase::kReplaying;
   }
@@ -97,6 +112,10 @@ void Committer::Impl::OnAppended(StreamSeq seq) {
     WatchAcked(seq);
     reads.OnAppended(seq);
   }
+  if (last_words != nullptr) {
+    if (chain.pending_records() == 0) Fatal(MakeError(Errc::kCorrupt, last_words->why));
+    return;
+  }
   if (tail_wanted) {
     ReadTail();
   } else if (phase == Phase::kLeading) {
@@ -109,6 +128,7 @@ void Committer::Impl::OnAppended(StreamSeq seq) {
 void Committer::Impl::OnRefused(const absl::Status& why) {
   chain.OnRefused();
   watched = {};
+  if (last_words != nullptr) return Fatal(MakeError(Errc::kCorrupt, last_words->why));
   if (GetErrc(why) == Errc::kNoSpace) no_space = true;
   if (GetErrc(why) == Errc::kTooManyRequests) busy = true;
   if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
@@ -161,6 +181,7 @@ void Committer::Impl::AppendTerm(std::vector<SeqRange> voids) {
 void Committer::Impl::Lead() {
   if (system.term != StreamSeq{}) system.superseded.push_back(system.term);
   system.term = term_seq;
+  led_seq = term_seq;
   committed_seq = std::max(committed_seq, term_seq);
   if (!term_voids.empty()) {
     // A record with voids is never superseded: a mirror may still hold what it voids.
@@ -182,6 +203,7 @@ void Committer::Impl::Lead() {
   leader_id = options.member_id;
   log::Info("leading in term {} from sequence {}, revision {}", term.value(), term_seq.value(),
             store->committed().value());
+  log->StartGuard();
   Resume();
   if (!std::exchange(led_before, true)) {
     CollectAtStart();
@@ -199,6 +221,8 @@ void Committer::Impl::Resume() {
   patience = 0;
   reads.Restart();
   collector.Resume();
+  if (audit_wanted) WantAudit();
+  if (std::exchange(corrupt_owed, false)) RaiseCorrupt();
   SchedulePump();
 }
 
@@ -258,6 +282,7 @@ void Committer::Impl::ReadTail() {
         if (foreign.empty() && chain.OnFound(record)) return;
         Foreign& found = foreign.emplace_back();
         found.seq = record.seq;
+        found.subject = std::string(record.subject.substr(0, kShownSubjectBytes));
         const auto subject = codec->Decode(record.subject);
         if (subject.ok() && subject->kind == Kind::kTerm && !record.header.empty()) {
           if (auto other = jetstream::DecodeTerm(record.payload); other.ok()) found.term = *other;
@@ -268,19 +293,25 @@ void Committer::Impl::ReadTail() {
       });
 }
 
-void Committer::Impl::OnTailLost(StreamSeq last) {
-  Fatal(MakeError(Errc::kCorrupt, Cat("the stream went back to sequence ", last.value(),
-                                      ", this member has seen ", chain.landed().value())));
-}
-
 void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
   if (!last.ok()) {
     waiting_for = Cat("the tail of the stream: ", MessageOf(last.status()));
     RetryAfter(std::chrono::milliseconds(100), &Impl::ReadTail);
     return;
   }
-  if (*last < chain.landed()) {
-    OnTailLost(*last);
+  // Who wrote what is foreign, or took the place of what is gone, may lead by now, with a term
+  // record further down than what was read.
+  if (!log->exclusive() && led_before &&
+      (term_unproven || !foreign.empty() || *last < chain.landed())) {
+    ProveTerm(*last);
+  } else {
+    JudgeTail(*last);
+  }
+}
+
+void Committer::Impl::JudgeTail(StreamSeq last) {
+  if (last < chain.landed()) {
+    OnTailLost(last);
     return;
   }
   for (const Foreign& record : foreign) {
@@ -292,11 +323,13 @@ void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
       return;
     }
   }
-  if (!foreign.empty() || *last > chain.landed()) {
+  if (!foreign.empty() || last > chain.landed()) {
     counters.foreign_records += foreign.size();
-    log::Warn("{} records at {}..{} were not written by this member: voiding them", foreign.size(),
-              chain.landed().Next().value(), last->value());
-    VoidTail(*last);
+    log::Warn("{} records at {}..{} were not written by this member: voiding them; {}",
+              foreign.size(), chain.landed().Next().value(), last.value(), NamesOf(foreign));
+    // One that rolls its subject up (`nats kv purge`) has removed what was there.
+    WantAudit();
+    VoidTail(last);
   } else if (std::exchange(no_space, false)) {
     OnNoSpace();
   } else if (std::exchange(busy, false)) {
@@ -365,6 +398,7 @@ void Committer::Impl::Unevaluate() {
   std::move(queue.begin(), queue.end(), std::back_inserter(again));
   queue.swap(again);
   store->Rollback();
+  newest_alarms = alarms;
 }
 
 void Committer::Impl::VoidTail(StreamSeq last) {
@@ -382,6 +416,7 @@ void Committer::Impl::VoidTail(StreamSeq last) {
 
 void Committer::Impl::OnNoSpace() {
   waiting_for = "room in the stream";
+  RaiseWithoutRoom();
   if (term_record != nullptr) {
     collector.Resume();  // as in ContendAgain
     RetryAfter(std::chrono::seconds(1), &Impl::Continue);
@@ -433,7 +468,9 @@ void Committer::Impl::StepDown(const absl::Status& why) {
   compacting = false;
   chain.Reset(chain.landed());
   store->Rollback();
+  newest_alarms = alarms;
   EndSurvey();
+  log->StopGuard();
   for (Listener* listener : listeners) listener->OnStepDown(why);
 }
 

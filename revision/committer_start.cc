@@ -58,6 +58,7 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   }
   term = result->term;
   system = result->system;
+  alarms = newest_alarms = AlarmSet(result->alarms);
   committed_seq = result->last;
   chain.Reset(result->last);
   std::vector<SeqRange> voids = std::move(result->voids);

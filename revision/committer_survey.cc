@@ -48,7 +48,7 @@ void Committer::Impl::SurveyIfWorthwhile() {
 void Committer::Impl::SurveyMore() {
   survey->timer = 0;
   if (store->VisitVersions(&survey->next_key, options.survey_step,
-                           [this](StreamSeq seq) { survey->list.Note(seq); })) {
+                           [this](const KvBlock& v) { survey->list.Note(v.seq()); })) {
     WriteLive();
     return;
   }

@@ -23,6 +23,12 @@ void Entry::Answer(const absl::Status& status) {
     } else {
       rev(end);
     }
+  } else if (auto alarms = std::exchange(alarms_done, nullptr)) {
+    if (end.ok()) {
+      alarms(outcome.told);
+    } else {
+      alarms(end);
+    }
   }
 }
 

@@ -12,6 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/types.h"
+#include "jetstream/record.h"
+#include "revision/alarm_set.h"
 #include "revision/committer.h"
 #include "revision/kv.h"
 #include "revision/planned_record.h"
@@ -29,6 +31,8 @@ struct Outcome {
   std::optional<Store::LeaseInfo> granted;  // kGrant
   std::optional<LeaseId> gone;              // kRevoke
   std::optional<Revision> compact;          // kCompact
+  std::optional<AlarmSet> alarms;           // kAlarm, if it changes them: what is raised then
+  std::vector<jetstream::Alarm> told;       // kAlarm: the answer
   std::vector<PlannedRecord> records;       // empty: nothing is written
   StreamSeq first_seq, last_seq;            // of the records
   bool in_store = false;                    // the store has it as pending
@@ -41,7 +45,7 @@ struct Outcome {
 //
 // After a chain break it may go back to queued, and is evaluated anew; so it keeps the request.
 struct Entry {
-  enum class Kind { kApply, kGrant, kRevoke, kCompact, kBarrier, kLive };
+  enum class Kind { kApply, kGrant, kRevoke, kCompact, kBarrier, kLive, kAlarm };
   Kind kind = Kind::kApply;
   size_t bytes = 0;
 
@@ -51,12 +55,15 @@ struct Entry {
   int64_t ttl_s = 0;       // kGrant
   Revision revision;       // kCompact
   Committer::Wait wait = Committer::Wait::kLogical;
-  std::string payload;  // kLive
+  std::string payload;                                                   // kLive
+  Committer::AlarmChange alarm_change = Committer::AlarmChange::kRaise;  // kAlarm
+  jetstream::Alarm alarm;                                                // kAlarm
 
-  // Exactly one of these is set until the answer is given.
+  // Exactly one of these is set until the answer is given, or none if nobody waits for it.
   Committer::ApplyDone apply_done;
   Committer::LeaseFn lease_done;
   Committer::RevisionFn revision_done;
+  Committer::AlarmsFn alarms_done;
 
   uint64_t evaluation = 0;  // number of the evaluation below, unique
   Outcome outcome;
@@ -65,7 +72,9 @@ struct Entry {
   // Until a new term seals that it does not count, nobody may be told that it did not happen.
   bool may_land = false;
 
-  [[nodiscard]] bool answered() const { return !apply_done && !lease_done && !revision_done; }
+  [[nodiscard]] bool answered() const {
+    return !apply_done && !lease_done && !revision_done && !alarms_done;
+  }
   [[nodiscard]] bool writes() const { return !outcome.records.empty(); }
   // Gives the answer, once: the outcome, or `status` if that is an error. Later calls do nothing.
   void Answer(const absl::Status& status);

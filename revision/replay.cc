@@ -10,6 +10,7 @@
 
 namespace jetd::revision {
 
+using jetstream::DecodeAlarms;
 using jetstream::DecodeCompact;
 using jetstream::DecodeHeader;
 using jetstream::DecodeLease;
@@ -382,6 +383,17 @@ void Replay::ApplySystem(const Held& held) {
   }
   if (held.kind == Kind::kLive) {
     system.live.push_back(held.seq);
+    return;
+  }
+  if (held.kind == Kind::kAlarm) {
+    auto alarms = DecodeAlarms(held.payload);
+    if (!alarms.ok()) {
+      Broken(held.seq, "a record of alarms cannot be read");
+      return;
+    }
+    if (system.alarm != StreamSeq{}) system.superseded.push_back(system.alarm);
+    system.alarm = held.seq;
+    result_.alarms = std::move(alarms->alarms);
     return;
   }
   if (held.kind != Kind::kLease) return;

@@ -67,6 +67,7 @@ class Replay {
     uint64_t records = 0;
     Store::Garbage garbage;  // superseded below the compact revision
     SystemRecords system;
+    std::vector<jetstream::Alarm> alarms;  // that are raised
   };
   using DoneFn = std::function<void(absl::StatusOr<Result>)>;
 

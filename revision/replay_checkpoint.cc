@@ -130,6 +130,7 @@ absl::Status Replay::LoadCheckpoint() {
   result_.term = head.term;
   result_.leader = *std::exchange(term_of_checkpoint_, std::nullopt);
   result_.system = head.system;
+  result_.alarms = head.alarms;
   result_.garbage = {
       .superseded = head.hidden, .tombstones = head.markers, .last_tombstones = head.last_markers};
   return absl::OkStatus();

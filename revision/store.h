@@ -196,12 +196,12 @@ class Store {
   // etcd 3.5's HashKV of the same history. revision 0: committed().
   [[nodiscard]] absl::StatusOr<HashResult> HashKv(Revision revision) const;
 
-  // Calls fn with where each version lies that the store holds, tombstones and pending ones too,
-  // from the key `*next_key` on (at first ""), whole keys until `max_versions` were visited. True:
-  // that was all; false: `*next_key` says where to go on. What comes and goes between two calls may
-  // be visited or not, and everything else is visited once.
+  // Calls fn with each version that the store holds, tombstones and pending ones too, some of them
+  // cold, from the key `*next_key` on (at first ""), whole keys until `max_versions` were visited.
+  // True: that was all; false: `*next_key` says where to go on. What comes and goes between two
+  // calls may be visited or not, and everything else is visited once.
   bool VisitVersions(std::string* next_key, size_t max_versions,
-                     const std::function<void(StreamSeq)>& fn) const;
+                     const std::function<void(const KvBlock&)>& fn) const;
 
   // ---- Snapshots (snapshot.h) ------------------------------------------------------------------
   // All that readers may ask for now, and that stays whatever happens to the store meanwhile.

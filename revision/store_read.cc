@@ -210,7 +210,7 @@ absl::StatusOr<Store::HashResult> Store::HashKv(Revision revision) const {
 }
 
 bool Store::VisitVersions(std::string* next_key, size_t max_versions,
-                          const std::function<void(StreamSeq)>& fn) const {
+                          const std::function<void(const KvBlock&)>& fn) const {
   constexpr std::string_view kToTheEnd("\0", 1);
   size_t visited = 0;
   bool all = true;
@@ -222,7 +222,7 @@ bool Store::VisitVersions(std::string* next_key, size_t max_versions,
       return false;
     }
     for (const KvBlock* v = entry.newest(); v != nullptr; v = KeyIndex::Older(v)) {
-      fn(v->seq());
+      fn(*v);
       ++visited;
     }
     return true;

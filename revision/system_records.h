@@ -20,8 +20,10 @@ struct SystemRecords {
   std::vector<GoneLease> gone_leases;
   StreamSeq compact;            // newest compaction record, 0: none
   StreamSeq term;               // newest term record
+  StreamSeq alarm;              // newest record of alarms, 0: none
   std::vector<StreamSeq> live;  // lists of what counts
-  // Term records that void nothing, except the newest; and compaction records but the newest.
+  // Term records that void nothing, except the newest; and records of compactions and alarms but
+  // the newest.
   std::vector<StreamSeq> superseded;
 };
 

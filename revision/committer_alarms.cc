@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Alarms: each change of them is a record that names all that are raised then.
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "revision/committer_impl.h"
+
+namespace jetd::revision {
+
+using jetstream::Alarm;
+
+namespace {
+
+// For each of `these` that is not in `those`.
+template <typename Fn>
+void ForOthers(const AlarmSet& these, const AlarmSet& those, const Fn& fn) {
+  for (const Alarm& alarm : these.all()) {
+    if (!std::binary_search(those.all().begin(), those.all().end(), alarm)) fn(alarm);
+  }
+}
+
+}  // namespace
+
+absl::Status Committer::Impl::RefusedByAlarm(const Entry& entry) const {
+  switch (entry.kind) {
+    case Entry::Kind::kApply:
+      return newest_alarms.RefusalOf(*entry.op);
+    case Entry::Kind::kGrant:
+      return newest_alarms.RefusalOfGrant();
+    case Entry::Kind::kRevoke:
+    case Entry::Kind::kCompact:
+      return newest_alarms.RefusalOfRemoval();
+    case Entry::Kind::kBarrier:
+    case Entry::Kind::kLive:
+    case Entry::Kind::kAlarm:
+      break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Committer::Impl::RunAlarm(Entry* entry, std::vector<PlannedRecord>* system_records) {
+  AlarmSet after = newest_alarms;
+  const bool raise = entry->alarm_change == AlarmChange::kRaise;
+  const bool changed = raise ? after.Raise(entry->alarm) : after.Disarm(entry->alarm);
+  if (after.all().size() > limits::kMaxAlarms) return MakeError(Errc::kTooManyRequests);
+  if (raise || changed) entry->outcome.told = {entry->alarm};
+  if (!changed) return absl::OkStatus();
+  system_records->push_back(SystemRecord(codec->AlarmSubject(),
+                                         jetstream::EncodeAlarms({.alarms = after.all()}),
+                                         /*is_delete=*/false));
+  newest_alarms = after;
+  entry->outcome.alarms = std::move(after);
+  return absl::OkStatus();
+}
+
+void Committer::Impl::CommitAlarm(Entry* entry) {
+  const AlarmSet& after = *entry->outcome.alarms;
+  ForOthers(after, alarms,
+            [](const Alarm& alarm) { log::Warn("alarm raised: {}", ToText(alarm)); });
+  ForOthers(alarms, after,
+            [](const Alarm& alarm) { log::Warn("alarm disarmed: {}", ToText(alarm)); });
+  alarms = after;
+  if (system.alarm != StreamSeq{}) system.superseded.push_back(system.alarm);
+  system.alarm = entry->outcome.last_seq;
+  entry->Answer(absl::OkStatus());
+}
+
+bool Committer::Impl::HaveRoomFor(const Entry& entry) {
+  uint64_t cost = 0;
+  if (entry.kind == Entry::Kind::kApply) cost = CostOf(*entry.op);
+  if (entry.kind == Entry::Kind::kGrant) cost = kLeaseCost;
+  // What an alarm refuses needs none.
+  if (quota == nullptr || cost == 0 || !newest_alarms.RefusalOfGrant().ok()) return true;
+  const Quota::Load load{
+      .held_bytes = store->stats().bytes + store->lease_count() * kLeaseCost,
+      .pending_bytes = pending_bytes + chain.pending_records() * Quota::kRecordOverheadBytes};
+  switch (quota->Judge(cost, load)) {
+    case Quota::Verdict::kFits:
+      return true;
+    case Quota::Verdict::kUnknown:
+      return false;
+    case Quota::Verdict::kFull:
+      break;
+  }
+  log::Warn("no room for puts: {}", quota->why());
+  auto raise = std::make_unique<Entry>();
+  raise->kind = Entry::Kind::kAlarm;
+  raise->alarm = OwnAlarm(jetstream::AlarmType::kNoSpace);
+  pending.push_back(std::move(raise));
+  Evaluate(pending.back().get());
+  return true;
+}
+
+void Committer::Impl::RaiseWithoutRoom() {
+  const Alarm own = OwnAlarm(jetstream::AlarmType::kNoSpace);
+  if (quota == nullptr || !alarms.Raise(own)) return;
+  // The next change of alarms names it in its record; a start before that finds out anew.
+  log::Warn("alarm raised: {}; there is no room for its record", ToText(own));
+}
+
+Alarm Committer::Impl::OwnAlarm(jetstream::AlarmType type) const {
+  return {.type = type, .member_id = options.member_id};
+}
+
+void Committer::Impl::CountLanded(const Entry& entry) {
+  uint64_t bytes = 0;
+  for (const PlannedRecord& record : entry.outcome.records) bytes += record.size_bytes();
+  pending_bytes -= bytes;
+  if (quota == nullptr) return;
+  quota->OnLanded(bytes + entry.outcome.records.size() * Quota::kRecordOverheadBytes);
+}
+
+void Committer::ChangeAlarm(AlarmChange change, const Alarm& alarm, AlarmsFn done) {
+  auto entry = std::make_unique<Entry>();
+  entry->kind = Entry::Kind::kAlarm;
+  entry->alarm_change = change;
+  entry->alarm = alarm;
+  entry->alarms_done = std::move(done);
+  impl_->Enqueue(std::move(entry));
+}
+
+void Committer::ListAlarms(AlarmsFn done) {
+  impl_->AfterBarrier([this, done = std::move(done)](const absl::Status& status) {
+    if (!status.ok()) {
+      done(status);
+    } else {
+      done(impl_->alarms.all());
+    }
+  });
+}
+
+const AlarmSet& Committer::alarms() const { return impl_->alarms; }
+
+}  // namespace jetd::revision

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stream lost records that clients were told of: nats-server came back without its newest ones,
+// or the stream was made anew. What this member knows of that dies with it, so it writes it down
+// (docs/adr/0042-when-the-stream-goes-back.md), and ends:
+//
+//   the stream ends at 70, revisions up to 512 were answered
+//     71  a term record, which voids what was cut short at 70
+//     72  the alarm CORRUPT
+//     73  a compaction at 1512: the next revision is 1513, and no watch goes on from before
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "revision/committer_impl.h"
+
+namespace jetd::revision {
+
+using jetstream::SeqRange;
+
+namespace {
+
+// Above all that anybody was told, so that nobody takes the new revisions for old ones: a watch
+// that goes on behind the newest one it knows must find it compacted.
+constexpr int64_t kBump = 1'000;
+constexpr std::chrono::seconds kPatience{3};
+constexpr size_t kNamed = 10;
+
+}  // namespace
+
+// It is, also when the stream has lost it and ends in an earlier term.
+void Committer::Impl::ProveTerm(StreamSeq last) {
+  auto newest = std::make_shared<std::optional<jetstream::TermRecord>>();
+  jetstream::Log::ReadOptions terms;
+  terms.subjects = {codec->TermSubject()};
+  log->Read(
+      terms,
+      [newest](const jetstream::Record& record) {
+        auto found = jetstream::DecodeTerm(record.payload);
+        // One that cannot be read is of a jetd that is newer than this.
+        if (!record.header.empty())
+          *newest = found.ok() ? *std::move(found) : jetstream::TermRecord{};
+      },
+      [this, newest, last, number = reading](const absl::StatusOr<StreamSeq>& end) {
+        if (number != reading || stopped) return;
+        if (!end.ok()) {
+          RetryAfter(std::chrono::milliseconds(100), &Impl::ReadTail);
+          return;
+        }
+        const bool ours = newest->has_value() && (*newest)->incarnation == options.incarnation;
+        const bool lost = last < led_seq && (!newest->has_value() || (*newest)->term < term);
+        if (ours || lost || FoundTerm()) {
+          term_unproven = false;
+          JudgeTail(last);
+          return;
+        }
+        Fatal(
+            MakeError(Errc::kCorrupt,
+                      Cat("the stream went back and goes on in another way than this member has "
+                          "seen it",
+                          newest->has_value() ? ", under member " : "",
+                          newest->has_value() ? (*newest)->member_name : "", DescribeLoss(last))));
+      });
+}
+
+// The tail that was read has the term record of another member, or this one's own: it went on in
+// order, and is judged by that.
+bool Committer::Impl::FoundTerm() const {
+  return std::any_of(foreign.begin(), foreign.end(),
+                     [](const Foreign& record) { return record.term.has_value(); });
+}
+
+void Committer::Impl::OnTailLost(StreamSeq last) {
+  SayLastWords(last, Cat("the stream went back to sequence ", last.value(),
+                         ", this member has seen ", chain.landed().value(), DescribeLoss(last)));
+}
+
+void Committer::Impl::OnMadeAnew() {
+  const std::string text =
+      Cat("the stream of bucket ", info.bucket, " was made anew while this member was using it");
+  if (phase == Phase::kSuperseded) return Fatal(MakeError(Errc::kCorrupt, text));
+  ++reading;
+  log->State([this, number = reading, text](const absl::StatusOr<jetstream::StreamState>& state) {
+    if (number != reading || stopped) return;
+    // Whoever wrote into it leads there, and knows nothing of this one.
+    if (!state.ok() || state->last > StreamSeq{}) return Fatal(MakeError(Errc::kCorrupt, text));
+    SayLastWords(StreamSeq{}, Cat(text, DescribeLoss(StreamSeq{})));
+  });
+}
+
+// Which keys had their newest change behind `last`.
+std::string Committer::Impl::DescribeLoss(StreamSeq last) const {
+  size_t lost = 0;
+  Revision first = store->newest();
+  std::string names;
+  std::string next_key;
+  (void)store->VisitVersions(&next_key, SIZE_MAX, [&](const KvBlock& version) {
+    if (version.seq() <= last || version.mod_revision() > store->committed()) return;
+    first = std::min(first, version.mod_revision());
+    if (++lost <= kNamed) {
+      CatTo(names, lost == 1 ? "" : ", ", absl::CHexEscape(std::string(version.key())), " (",
+            version.mod_revision().value(), ")");
+    }
+  });
+  if (lost == 0) return "";
+  return Cat("; ", lost, " changes of revisions ", first.value(), " to ",
+             store->committed().value(), " are lost, of keys ", names,
+             lost > kNamed ? ", ..." : "");
+}
+
+void Committer::Impl::SayLastWords(StreamSeq last, const std::string& why) {
+  ++counters.lost_tails;
+  log::Error("{}", why);
+  phase = Phase::kRecovering;
+  waiting_for = why;
+  ++reading;
+  reads.Restart();
+  collector.Suspend();
+  after_drain = nullptr;
+  last_words = std::make_unique<LastWords>();
+  last_words->why = why;
+  // Nobody is told that a write failed of which a copy may yet land.
+  FailAll(MakeError(Errc::kNoLeader, why), MakeError(Errc::kTimeout, why));
+  pending.clear();
+  pending_bytes = 0;
+  executor->Cancel(retry);
+  retry = executor->RunAfter(kPatience, [this, why] { Fatal(MakeError(Errc::kCorrupt, why)); });
+  chain.Reset(last);
+  if (last == StreamSeq{}) return AppendLastWords({});
+  // What is cut short at the end never was.
+  auto cut = std::make_shared<std::vector<SeqRange>>();
+  log->Get(
+      {last},
+      [cut](const jetstream::Record& record) {
+        const auto header = jetstream::DecodeHeader(record.header);
+        if (!header.ok() || header->index == header->count) return;
+        const uint64_t before = std::min<uint64_t>(header->index - 1, record.seq.value() - 1);
+        cut->push_back({StreamSeq(record.seq.value() - before), record.seq});
+      },
+      [this, cut, number = reading](const absl::Status& status) {
+        if (number != reading || stopped || last_words == nullptr) return;
+        if (!status.ok()) return Fatal(MakeError(Errc::kCorrupt, last_words->why));
+        AppendLastWords(std::move(*cut));
+      });
+}
+
+void Committer::Impl::AppendLastWords(std::vector<SeqRange> voids) {
+  const Revision bumped(store->newest().value() + kBump);
+  term = term.Next();
+  jetstream::TermRecord taken;
+  taken.term = term;
+  taken.incarnation = options.incarnation;
+  taken.member_id = options.member_id;
+  taken.member_name = options.member_name;
+  taken.client_urls = options.client_urls;
+  taken.voids = std::move(voids);
+  AlarmSet raised = alarms;
+  (void)raised.Raise(OwnAlarm(jetstream::AlarmType::kCorrupt));
+  jetstream::RecordHeader header;
+  header.revision = Revision(1);
+  header.term = term;
+  auto& records = last_words->records;
+  records.push_back(SystemRecord(codec->TermSubject(), EncodeTerm(taken), /*is_delete=*/false));
+  records.push_back(SystemRecord(codec->AlarmSubject(),
+                                 jetstream::EncodeAlarms({.alarms = raised.all()}),
+                                 /*is_delete=*/false));
+  records.push_back(
+      SystemRecord(codec->CompactSubject(),
+                   jetstream::EncodeCompact({.revision = bumped, .bound = chain.landed()}),
+                   /*is_delete=*/false));
+  for (PlannedRecord& record : records) {
+    record.header = EncodeHeader(header);
+    chain.Push(&record);
+  }
+  chain.SendMore();
+}
+
+}  // namespace jetd::revision
