@@ -94,8 +94,18 @@ std::string Mask(pb::StatusResponse& status) {
   pb::StatusResponse masked;
   *masked.mutable_header() = status.header();
   *masked.mutable_errors() = status.errors();
+  // One for each alarm, which etcd has in no order.
+  std::sort(masked.mutable_errors()->begin(), masked.mutable_errors()->end());
   masked.set_islearner(status.islearner());
   status = masked;
+  return "";
+}
+
+std::string Mask(pb::AlarmResponse& list) {
+  std::sort(list.mutable_alarms()->begin(), list.mutable_alarms()->end(),
+            [](const pb::AlarmMember& a, const pb::AlarmMember& b) {
+              return std::pair(a.alarm(), a.memberid()) < std::pair(b.alarm(), b.memberid());
+            });
   return "";
 }
 
@@ -130,6 +140,9 @@ struct Masker {
   }
   std::string operator()(const pb::MemberListRequest&) const {
     return Both<pb::MemberListResponse>([](auto& r) { return Mask(r); });
+  }
+  std::string operator()(const pb::AlarmRequest&) const {
+    return Both<pb::AlarmResponse>([](auto& r) { return Mask(r); });
   }
   std::string operator()(const pb::HashRequest&) const {
     return Both<pb::HashResponse>([](auto& r) { return r.clear_hash(), ""; });

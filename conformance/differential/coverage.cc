@@ -119,6 +119,8 @@ void Coverage::CountStep(const Step& step, const Answer& answer) {
                  dynamic_cast<const pb::LeaseTimeToLiveResponse*>(answer.message.get())) {
     if (left->keys_size() > 0) Count("answer LeaseTimeToLive.keys");
     if (left->ttl() == -1) Count("answer LeaseTimeToLive of no lease");
+  } else if (const auto* list = dynamic_cast<const pb::AlarmResponse*>(answer.message.get())) {
+    if (list->alarms_size() > 0) Count("answer Alarm.alarms");
   } else if (const auto* watch = dynamic_cast<const pb::WatchResponse*>(answer.message.get())) {
     if (!watch->cancel_reason().empty()) Count("watch refused: " + watch->cancel_reason());
   }

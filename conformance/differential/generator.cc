@@ -178,9 +178,7 @@ void Generator::AddMaintenance() {
   } else if (kind < 78) {
     Add(pb::HashRequest());
   } else if (kind < 88) {
-    pb::AlarmRequest alarm;
-    alarm.set_alarm(static_cast<pb::AlarmType>(random_.Between(0, 2)));
-    Add(alarm);
+    AddAlarm();
   } else if (kind < 93) {
     pb::MemberListRequest list;
     list.set_linearizable(random_.Chance(5000));
@@ -191,6 +189,66 @@ void Generator::AddMaintenance() {
     AddKill();
   } else {
     AddManyKeys();
+  }
+}
+
+// An alarm for some requests, of which it refuses a part. Never two kinds at a time: of them the
+// one that came last would count in etcd, until its next start.
+void Generator::AddAlarm() {
+  pb::AlarmRequest alarm;
+  alarm.set_alarm(static_cast<pb::AlarmType>(random_.Between(0, 2)));
+  Add(alarm);
+  if (random_.Chance(6000)) return;
+  if (random_.Chance(5000)) alarm.set_memberid(static_cast<uint64_t>(random_.Between(1, 1000)));
+  alarm.set_action(pb::AlarmRequest::ACTIVATE);
+  AddSettled(alarm);
+  if (random_.Chance(2000)) Add(alarm);  // it is raised already
+  pb::AlarmRequest second = alarm;       // of another member
+  const bool two = random_.Chance(3000);
+  second.set_memberid(alarm.memberid() + 1);
+  if (two) Add(second);
+  for (int64_t i = random_.Between(4, 12); i > 0; --i) AddUnderAlarm();
+  Add(pb::AlarmRequest());
+  Add(pb::StatusRequest());
+  if (random_.Chance(500)) {
+    AddKill();
+    AddUnderAlarm();
+    Add(pb::AlarmRequest());
+  }
+  alarm.set_action(pb::AlarmRequest::DEACTIVATE);
+  Add(alarm);
+  if (two) {
+    AddUnderAlarm();
+    second.set_action(pb::AlarmRequest::DEACTIVATE);
+    Add(second);
+  }
+  if (random_.Chance(3000)) Add(alarm);  // it is gone already
+  Add(pb::StatusRequest());
+}
+
+void Generator::AddUnderAlarm() {
+  const int64_t kind = random_.Between(0, 99);
+  if (kind < 50) {
+    AddWrite();
+  } else if (kind < 70) {
+    AddRead();
+  } else if (kind < 76) {
+    AddCompaction();
+  } else if (kind < 84) {
+    pb::LeaseGrantRequest grant;
+    grant.set_id(NewLeaseId());
+    grant.set_ttl(random_.Chance(2000) ? 9'000'000'001 : 1000);
+    Add(grant);
+  } else if (kind < 92 && !model_.leases().empty()) {
+    pb::LeaseRevokeRequest revoke;
+    revoke.set_id(random_.Pick(model_.leases()).first);
+    Add(revoke);
+  } else {
+    // Nothing but ranges, though not at first sight.
+    pb::TxnRequest txn;
+    *txn.add_success()->mutable_request_txn()->add_success()->mutable_request_range() =
+        ops_.RangeInTxn();
+    Add(txn);
   }
 }
 

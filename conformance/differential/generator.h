@@ -38,6 +38,8 @@ class Generator {
   void AddProgress();
   void AddNotification();
   void AddFragments();
+  void AddAlarm();
+  void AddUnderAlarm();
   void AddManyKeys();
   void AddKill();
   void AddMaintenance();
