@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -44,6 +46,50 @@ int OpenFolder(const std::string& path) {
   return fd;
 }
 
+// Linux tells nothing of it to a file system of FUSE, and reports success.
+bool PassesSyncfsOn(int fd) {
+  struct statfs info {};
+  JETD_CHECK(fstatfs(fd, &info) == 0) << "fstatfs: " << std::strerror(errno);
+  return info.f_type != FUSE_SUPER_MAGIC;
+}
+
+// A file, or a folder's names. What has vanished needs none.
+void SyncPath(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return;
+  JETD_CHECK(fd >= 0) << "cannot open " << path << ": " << std::strerror(errno);
+  JETD_CHECK(fsync(fd) == 0) << "fsync " << path << ": " << std::strerror(errno);
+  close(fd);
+}
+
+// Everything below `path`, and itself.
+void SyncTree(const std::string& path) {
+  DIR* const dir = opendir(path.c_str());
+  if (dir == nullptr && errno == ENOENT) return;
+  if (dir == nullptr && errno == ENOTDIR) return SyncPath(path);
+  JETD_CHECK(dir != nullptr) << "cannot list " << path << ": " << std::strerror(errno);
+  while (const dirent* const entry = readdir(dir)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") SyncTree(Cat(path, "/", name));
+  }
+  closedir(dir);
+  SyncPath(path);
+}
+
+// The folders that `path` is in, as far as they are on the same file system.
+void SyncAbove(std::string path) {
+  struct stat info {};
+  JETD_CHECK(stat(path.c_str(), &info) == 0) << path << ": " << std::strerror(errno);
+  const dev_t device = info.st_dev;
+  while (true) {
+    path += "/..";
+    const ino_t below = info.st_ino;
+    JETD_CHECK(stat(path.c_str(), &info) == 0) << path << ": " << std::strerror(errno);
+    if (info.st_dev != device || info.st_ino == below) return;
+    SyncPath(path);
+  }
+}
+
 bool Same(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
@@ -76,6 +122,10 @@ void BlockFiles::SyncAll() {
   // Files of any age may have been written and not synced by a server that was killed, and the
   // folders above are new with a new stream: the whole file system is both simplest and surest.
   JETD_CHECK(syncfs(blocks_fd_) == 0) << "syncfs " << blocks_ << ": " << std::strerror(errno);
+  if (!PassesSyncfsOn(blocks_fd_)) {
+    SyncTree(folder_);
+    SyncAbove(folder_);
+  }
   const std::vector<uint64_t> blocks = BlocksFrom(blocks_, 0);
   newest_ = blocks.empty() ? 0 : blocks.back();
   SyncFrom(newest_);
