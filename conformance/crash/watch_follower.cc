@@ -25,7 +25,7 @@ WatchFollower::WatchFollower(Options options)
 WatchFollower::~WatchFollower() { Stop(); }
 
 void WatchFollower::Stop() {
-  stop_ = true;
+  StopSoon();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -79,7 +79,9 @@ bool WatchFollower::Take(const pb::WatchResponse& response) {
                        .version = kv.version()});
   }
   seen_ = events_.back().revision;
-  return true;
+  if (options_.end_revision == 0 || seen_ < options_.end_revision) return true;
+  stop_ = true;
+  return false;
 }
 
 }  // namespace jetd::conformance

@@ -32,6 +32,8 @@ class WatchFollower {
     // Open a new stream after so many responses, to see that nothing is lost or doubled at the
     // seam; 0: never.
     int reopen_after = 0;
+    // Ends by itself when it has this one; 0: never.
+    int64_t end_revision = 0;
   };
 
   explicit WatchFollower(Options options);
@@ -39,8 +41,11 @@ class WatchFollower {
   WatchFollower(const WatchFollower&) = delete;
   WatchFollower& operator=(const WatchFollower&) = delete;
 
+  [[nodiscard]] const std::string& name() const { return options_.name; }
   // The newest revision whose events it has; any thread.
   [[nodiscard]] int64_t seen() const { return seen_.load(); }
+  // Tells it to stop, and does not wait for that; any thread.
+  void StopSoon() { stop_ = true; }
   void Stop();
 
   // After Stop.

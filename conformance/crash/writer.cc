@@ -14,17 +14,23 @@ namespace {
 using std::chrono::milliseconds;
 namespace pb = etcdclient::pb;
 
+using Unreachable = etcdclient::CallOptions::Unreachable;
+
 // Longer than any outage that the run causes.
-constexpr etcdclient::CallOptions kPatient{
-    .timeout = milliseconds(60'000), .unreachable = etcdclient::CallOptions::Unreachable::kWait};
+constexpr milliseconds kPatience{60'000};
 
 }  // namespace
 
 Writer::Writer(Options options, etcdclient::Client* client)
     : options_(std::move(options)),
       client_(client),
-      random_(options_.seed),
-      thread_([this] { Run(); }) {}
+      call_options_{.timeout = kPatience,
+                    .unreachable = options_.away == Options::Away::kWait ? Unreachable::kWait
+                                                                         : Unreachable::kFail},
+      random_(options_.seed) {
+  for (const auto& [key, value] : options_.known) possible_[key].insert(value);
+  thread_ = std::thread([this] { Run(); });
+}
 
 Writer::~Writer() { Stop(); }
 
@@ -41,7 +47,9 @@ void Writer::Run() {
     Write(op);
     Remember(op);
     const bool refused = op.outcome == Outcome::kRefused;
+    const bool lost_sight = op.outcome == Outcome::kUnknown;
     ops_.push_back(std::move(op));
+    if (lost_sight && options_.away == Options::Away::kEnd) return;
     if (random_() % 4 == 0) Read();
     // Not to spin on a server that cannot write; nothing else hangs on this sleep.
     if (refused) std::this_thread::sleep_for(milliseconds(10));
@@ -53,13 +61,15 @@ KeyWrite Writer::PlanKey(const std::string& key, bool is_delete, int number) {
   if (is_delete) return write;
   // Unique by its head; what follows grows now and then beyond what fits a packet or a page.
   write.value = Cat(options_.prefix, ":", number, ":", key, ":");
-  const size_t size_bytes = random_() % 50 == 0 ? 30'000 : random_() % 400;
+  const size_t size_bytes =
+      random_() % options_.long_every == 0 ? options_.long_bytes : random_() % 400;
   write.value.append(size_bytes, static_cast<char>('a' + number % 26));
   return write;
 }
 
 WriteOp Writer::Plan() {
-  WriteOp op{.writer = options_.number, .number = static_cast<int>(ops_.size())};
+  WriteOp op{.writer = options_.number,
+             .number = options_.first_number + static_cast<int>(ops_.size())};
   const uint64_t kind = random_() % 20;
   const auto keys = static_cast<uint64_t>(options_.keys);
   if (kind < 12) {
@@ -89,7 +99,7 @@ absl::Status Writer::SendTxn(WriteOp& op) {
       part.mutable_request_put()->set_value(write.value);
     }
   }
-  const auto response = client_->Call(request, kPatient);
+  const auto response = client_->Call(request, call_options_);
   if (!response.ok()) return response.status();
   op.revision = response->header().revision();
   for (int i = 0; i < response->responses_size(); ++i) {
@@ -108,7 +118,7 @@ void Writer::Write(WriteOp& op) {
   } else if (op.keys[0].is_delete) {
     pb::DeleteRangeRequest request;
     request.set_key(op.keys[0].key);
-    const auto response = client_->Call(request, kPatient);
+    const auto response = client_->Call(request, call_options_);
     status = response.status();
     if (response.ok()) {
       op.revision = response->header().revision();
@@ -118,7 +128,7 @@ void Writer::Write(WriteOp& op) {
     pb::PutRequest request;
     request.set_key(op.keys[0].key);
     request.set_value(op.keys[0].value);
-    const auto response = client_->Call(request, kPatient);
+    const auto response = client_->Call(request, call_options_);
     status = response.status();
     if (response.ok()) op.revision = response->header().revision();
   }
@@ -151,7 +161,7 @@ void Writer::Remember(const WriteOp& op) {
 void Writer::Read() {
   pb::RangeRequest request;
   request.set_key(Key(random_() % static_cast<uint64_t>(options_.keys)));
-  const auto response = client_->Call(request, kPatient);
+  const auto response = client_->Call(request, call_options_);
   if (!response.ok()) return;
   ++reads_;
   const std::string value = response->kvs_size() > 0 ? response->kvs(0).value() : "";

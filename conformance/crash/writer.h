@@ -31,6 +31,15 @@ class Writer {
     uint64_t seed = 1;
     std::string prefix;  // its keys begin so
     int keys = 8;
+    // Of its first write, and what its keys hold by then, where another one has written before it.
+    int first_number = 0;
+    std::map<std::string, std::string> known{};
+    // One in so many values is long, and how long.
+    uint64_t long_every = 50;
+    size_t long_bytes = 30'000;
+    // While the server is away: wait and go on, or end at the first write of unknown fate.
+    enum class Away { kWait, kEnd };
+    Away away = Away::kWait;
   };
 
   Writer(Options options, etcdclient::Client* client);
@@ -60,6 +69,7 @@ class Writer {
 
   const Options options_;
   etcdclient::Client* const client_;
+  const etcdclient::CallOptions call_options_;
   std::atomic<bool> stop_{false};
   std::atomic<size_t> acked_{0};
   // The thread's, until Stop.

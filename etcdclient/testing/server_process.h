@@ -45,6 +45,8 @@ class ServerProcess {
     // Empty: $TMPDIR, or /tmp. A memory file system saves the fsyncs of both programs.
     std::string temp_dir{};
     DataDir keep = DataDir::kRemove;
+    // Where the program's output goes; empty: `log` beside the data.
+    std::string log_path{};
   };
   // kTree: the process and all its descendants, for example jetd's nats-server.
   enum class Scope { kProcess, kTree };
@@ -80,7 +82,9 @@ class ServerProcess {
   [[nodiscard]] std::vector<pid_t> Descendants() const;
   [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
   [[nodiscard]] const std::string& data_dir() const { return data_dir_; }
-  [[nodiscard]] std::string log_path() const { return data_dir_ + ".log"; }
+  [[nodiscard]] std::string log_path() const {
+    return options_.log_path.empty() ? data_dir_ + ".log" : options_.log_path;
+  }
   // "signal 9", "exit code 3"; "" while it runs.
   [[nodiscard]] std::string HowItEnded();
   // The last bytes that the program wrote.
