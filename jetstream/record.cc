@@ -219,16 +219,22 @@ absl::StatusOr<RecordHeader> DecodeHeader(std::string_view line) {
   uint64_t lease = 0;
   uint64_t term = 0;
   RecordHeader header;
-  // A negative number has a sign, which no field takes.
-  if (!TakeNumber(line, ' ', 10, revision)) return Refuse(kWhat, "bad revision");
+  // A negative number has a sign, which no field takes; and each number that counts has a next one.
+  if (!TakeNumber(line, ' ', 10, revision) || revision == kNoHigh) {
+    return Refuse(kWhat, "bad revision");
+  }
   if (!TakeNumber(line, ' ', 10, create_revision)) return Refuse(kWhat, "bad create revision");
-  if (!TakeNumber(line, ' ', 10, header.version)) return Refuse(kWhat, "bad version");
+  if (!TakeNumber(line, ' ', 10, header.version) || header.version == kNoHigh) {
+    return Refuse(kWhat, "bad version");
+  }
   if (!TakeNumber(line, ' ', 16, lease)) return Refuse(kWhat, "bad lease");
   if (!TakeNumber(line, '/', 10, header.index) || !TakeNumber(line, ' ', 10, header.count) ||
       header.index < 1 || header.index > header.count) {
     return Refuse(kWhat, "bad position");
   }
-  if (!TakeNumber(line, '\0', 10, term)) return Refuse(kWhat, "bad term");
+  if (!TakeNumber(line, '\0', 10, term) || Term(term).Next() == Term{}) {
+    return Refuse(kWhat, "bad term");
+  }
   header.revision = Revision(revision);
   header.create_revision = Revision(create_revision);
   header.lease = LeaseId(static_cast<int64_t>(lease));
@@ -260,6 +266,7 @@ absl::StatusOr<TermRecord> DecodeTerm(std::string_view payload) {
   }
   term.format = static_cast<int>(format);
   term.term = Term(fields.Uint("term"));
+  if (term.term.Next() == Term{}) fields.Fail("term");
   term.incarnation = fields.Text("incarnation");
   term.member_id = fields.Hex("member_id");
   term.member_name = fields.Text("member_name");
@@ -277,7 +284,7 @@ std::string EncodeCompact(const CompactRecord& compact) {
 absl::StatusOr<CompactRecord> DecodeCompact(std::string_view payload) {
   Fields fields("compact record", payload);
   CompactRecord compact;
-  compact.revision = Revision(fields.Int("revision", 0, kNoHigh));
+  compact.revision = Revision(fields.Int("revision", 0, kNoHigh - 1));
   compact.bound = StreamSeq(fields.Uint("bound"));
   if (!fields.ok()) return fields.status();
   return compact;

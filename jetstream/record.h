@@ -16,8 +16,14 @@
 
 namespace jetd::jetstream {
 
-// Version of everything below. A stream written by a higher one is refused without a write.
+// Version of everything below. A stream written by a higher one is refused without a write, and so
+// is one with a record of a kind that is not known (SubjectCodec::Kind::kOther): whoever adds a
+// kind need not raise the version. Whoever raises it adds fixtures (replication/fixtures).
+#ifdef JETD_FORMAT_VERSION  // a test's jetd of the version to come: conformance/upgrade
+inline constexpr int kFormatVersion = JETD_FORMAT_VERSION;
+#else
 inline constexpr int kFormatVersion = 1;
+#endif
 
 // The header line `Jetd: <revision> <create> <version> <lease> <i>/<n> <term>`, decimal except the
 // lease, which is hex without a prefix. Example: `Jetd: 1042 17 5 0 1/3 2`.
@@ -42,7 +48,8 @@ struct RecordHeader {
 // REQUIRES: revisions and version not negative, 1 <= index <= count.
 [[nodiscard]] std::string EncodeHeader(const RecordHeader& header);
 // InvalidArgument with the reason; never reads beyond `line`. Refuses what EncodeHeader would not
-// write (leading zeros, signs, spaces, i > n, n = 0), so that a header has one spelling.
+// write (leading zeros, signs, spaces, i > n, n = 0), so that a header has one spelling, and the
+// largest revision, version and term, behind which there is no next one.
 [[nodiscard]] absl::StatusOr<RecordHeader> DecodeHeader(std::string_view line);
 
 // The payloads below are one JSON object each, so that `nats kv get` shows them to people. Encoding

@@ -12,7 +12,9 @@
 namespace jetd::jetstream {
 namespace {
 
-constexpr int64_t kMax64 = std::numeric_limits<int64_t>::max();
+// The largest that has a next one.
+constexpr int64_t kMax64 = std::numeric_limits<int64_t>::max() - 1;
+constexpr uint64_t kMaxTerm = std::numeric_limits<uint64_t>::max() - 1;
 
 TEST(RecordHeaderTest, TheExample) {
   const RecordHeader header{.revision = Revision(1042),
@@ -33,9 +35,16 @@ TEST(RecordHeaderTest, RoundTripAtTheEndsOfTheRanges) {
                             .lease = LeaseId(-1),
                             .index = std::numeric_limits<uint32_t>::max(),
                             .count = std::numeric_limits<uint32_t>::max(),
-                            .term = Term(std::numeric_limits<uint64_t>::max())};
+                            .term = Term(kMaxTerm)};
   EXPECT_EQ(EncodeHeader(header).size(), 119U);
   EXPECT_EQ(*DecodeHeader(EncodeHeader(header)), header);
+  for (int which = 0; which < 3; ++which) {
+    RecordHeader beyond = header;
+    if (which == 0) beyond.revision = beyond.revision.Next();
+    if (which == 1) ++beyond.version;
+    if (which == 2) beyond.term = beyond.term.Next();
+    EXPECT_FALSE(DecodeHeader(EncodeHeader(beyond)).ok()) << EncodeHeader(beyond);
+  }
 }
 
 TEST(RecordHeaderTest, RandomRoundTrip) {
@@ -201,7 +210,7 @@ TEST(TermRecordTest, BadPayloads) {
 
 TEST(CompactRecordTest, RoundTripAndBadPayloads) {
   const CompactRecord compact{.revision = Revision(kMax64), .bound = StreamSeq(99)};
-  EXPECT_EQ(EncodeCompact(compact), R"({"bound":99,"revision":9223372036854775807})");
+  EXPECT_EQ(EncodeCompact(compact), R"({"bound":99,"revision":9223372036854775806})");
   const auto decoded = DecodeCompact(EncodeCompact(compact));
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ(decoded->revision, compact.revision);

@@ -48,7 +48,8 @@ class SubjectCodec {
     LeaseId lease;    // kLease
   };
   // InvalidArgument: not of this bucket, or a spelling that EncodeKey never makes. kOther:
-  // anything else under `_jetd`, which this version does not know.
+  // anything else under `_jetd`, which this version does not know: a stream with such a record of
+  // jetd's is of a later one.
   [[nodiscard]] absl::StatusOr<Decoded> Decode(std::string_view subject) const;
 
  private:

@@ -366,6 +366,39 @@ TEST_F(CheckpointTest, StaysForTheNextIfTheStartDidNotGetToIt) {
   ExpectSame(stream_, folder.path(), Used::kYes);
 }
 
+// A later version's stays, as long as the stream is of that version too.
+TEST_F(CheckpointTest, OfALaterVersionStaysWithItsStream) {
+  const ScratchFolder folder;
+  Prepare(folder.path(), 9, 300);
+  {
+    std::fstream file(Path(folder.path()), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(7);
+    file.put('2');  // JETDCP02
+  }
+  ExpectSame(stream_, folder.path(), Used::kNo);
+  jetstream::TermRecord term;
+  term.format = jetstream::kFormatVersion + 1;
+  term.term = Term(99);
+  term.incarnation = "later";
+  const std::string payload = EncodeTerm(term);
+  stream_.AppendForeign(
+      {.subject = "$KV.B._jetd.term", .header = "1 0 0 0 1/1 99", .payload = payload});
+  const auto files = [&folder] {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+      names.push_back(entry.path());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  const std::vector<std::string> before = files();
+  Member member(&exec_, &stream_, "earlier", Embedded(), 300, folder.path());
+  exec_.Advance(seconds(1));
+  ASSERT_TRUE(member.fatal.has_value());
+  EXPECT_TRUE(absl::IsFailedPrecondition(*member.fatal)) << *member.fatal;
+  EXPECT_EQ(files(), before);
+}
+
 // Whatever happens to the files, the stream is what counts.
 TEST_F(CheckpointTest, DamageIsFound) {
   const ScratchFolder folder;

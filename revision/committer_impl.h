@@ -246,6 +246,7 @@ struct Committer::Impl {
     StreamSeq seq;
     std::string subject;  // cut
     std::optional<jetstream::TermRecord> term;
+    absl::Status newer;  // a term record of a later version
   };
   std::vector<Foreign> foreign;
   uint64_t reading = 0;  // number of the reading under way

@@ -71,8 +71,9 @@ void Committer::Impl::ProveTerm(StreamSeq last) {
 // The tail that was read has the term record of another member, or this one's own: it went on in
 // order, and is judged by that.
 bool Committer::Impl::FoundTerm() const {
-  return std::any_of(foreign.begin(), foreign.end(),
-                     [](const Foreign& record) { return record.term.has_value(); });
+  return std::any_of(foreign.begin(), foreign.end(), [](const Foreign& record) {
+    return record.term.has_value() || !record.newer.ok();
+  });
 }
 
 void Committer::Impl::OnTailLost(StreamSeq last) {

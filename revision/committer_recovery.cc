@@ -285,7 +285,12 @@ void Committer::Impl::ReadTail() {
         found.subject = std::string(record.subject.substr(0, kShownSubjectBytes));
         const auto subject = codec->Decode(record.subject);
         if (subject.ok() && subject->kind == Kind::kTerm && !record.header.empty()) {
-          if (auto other = jetstream::DecodeTerm(record.payload); other.ok()) found.term = *other;
+          auto other = jetstream::DecodeTerm(record.payload);
+          if (other.ok()) {
+            found.term = *std::move(other);
+          } else if (absl::IsFailedPrecondition(other.status())) {
+            found.newer = other.status();
+          }
         }
       },
       [this, number](absl::StatusOr<StreamSeq> last) {
@@ -315,6 +320,12 @@ void Committer::Impl::JudgeTail(StreamSeq last) {
     return;
   }
   for (const Foreign& record : foreign) {
+    if (!record.newer.ok()) {
+      // Whoever it is, it leads, and this member can read no further.
+      AfterDrain([this, why = Cat("a jetd of a later version took over (", MessageOf(record.newer),
+                                  ")")] { StepDown(MakeError(Errc::kNoLeader, why)); });
+      return;
+    }
     if (record.term && record.term->incarnation != options.incarnation) {
       leader_id = record.term->member_id;
       AfterDrain([this, why = TookOver(*record.term, options.member_name)] {

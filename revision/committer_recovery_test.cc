@@ -170,6 +170,49 @@ TEST_F(CommitterRecoveryTest, AnOldLeaderIsFenced) {
   EXPECT_EQ(GetErrc(stale->status()), Errc::kNoLeader);
 }
 
+// Its term record is not read, and not voided either.
+TEST_F(CommitterRecoveryTest, ALeaderOfALaterVersionIsFollowed) {
+  Member old(&exec_, &stream_, "old");
+  old.Put("k", "v");
+  Settle();
+  jetstream::TermRecord term;
+  term.format = jetstream::kFormatVersion + 1;
+  term.term = Term(2);
+  term.incarnation = "later";
+  const jetstream::RecordHeader header{.revision = Revision(2), .term = Term(2)};
+  const std::string line = EncodeHeader(header);
+  const std::string payload = EncodeTerm(term);
+  const StreamSeq last =
+      stream_.AppendForeign({.subject = "$KV.B._jetd.term", .header = line, .payload = payload});
+  auto late = old.Put("k", "from the old leader");
+  Settle();
+  ASSERT_TRUE(late->answer.has_value());
+  EXPECT_FALSE(late->answer->ok());
+  EXPECT_EQ(old.committer->phase(), Committer::Phase::kSuperseded);
+  EXPECT_EQ(stream_.last(), last) << "nothing is written behind it";
+}
+
+// A start refuses what it does not know, and writes and removes nothing.
+TEST_F(CommitterRecoveryTest, ALaterVersionIsRefusedWithoutAWrite) {
+  {
+    Member member(&exec_, &stream_, "a");
+    member.Put("k", "v");
+    member.Put("k", "w");
+    Settle();
+  }
+  const jetstream::RecordHeader header{.revision = Revision(3), .term = Term(1)};
+  const std::string line = EncodeHeader(header);
+  const StreamSeq last =
+      stream_.AppendForeign({.subject = "$KV.B._jetd.later", .header = line, .payload = "{}"});
+  const uint64_t messages = stream_.State().messages;
+  Member member(&exec_, &stream_, "b");
+  Settle();
+  ASSERT_TRUE(member.fatal.has_value());
+  EXPECT_TRUE(absl::IsFailedPrecondition(*member.fatal)) << *member.fatal;
+  EXPECT_EQ(stream_.last(), last);
+  EXPECT_EQ(stream_.State().messages, messages);
+}
+
 TEST_F(CommitterRecoveryTest, AnIdleOldLeaderLearnsOfTheNewOne) {
   Member old(&exec_, &stream_, "old");
   Member next(&exec_, &stream_, "next");

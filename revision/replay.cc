@@ -34,6 +34,7 @@ void Replay::Restart() {
   result_ = Result{};
   position_ = previous_ = applied_ = hole_ = before_hole_ = StreamSeq{};
   revision_ = Revision(1);
+  change_ = {};
   term_ = term_behind_hole_ = Term{};
   group_.clear();
   behind_hole_.clear();
@@ -59,6 +60,7 @@ void Replay::ReadControl() {
           TryCheckpoint(*last);
           return;
         }
+        DropUnreadable();
         const absl::Status damage = std::exchange(damage_, absl::OkStatus());
         if (tidied_now_ > tidied_ && position_ > StreamSeq{}) {
           if (on_judged_) {
@@ -275,8 +277,16 @@ void Replay::Accept(Held held) {
     OnTerm(held);
     return;
   }
-  if (held.kind == Kind::kBarrier) result_.dead.push_back(held.seq);
-  if (held.kind == Kind::kBarrier || held.kind == Kind::kOther) {
+  if (held.kind == Kind::kOther) {
+    // What it means, and so what counts, only a later version knows.
+    error_ = absl::FailedPreconditionError(
+        Cat("the record at sequence ", held.seq.value(),
+            " is of a kind that this jetd does not know; use the jetd that wrote this bucket, or a "
+            "later one"));
+    return;
+  }
+  if (held.kind == Kind::kBarrier) {
+    result_.dead.push_back(held.seq);
     Judge(held, Verdict::kCounts);
     return;
   }
@@ -364,6 +374,15 @@ void Replay::OnTerm(const Held& held) {
 }
 
 void Replay::Apply(const Held& held) {
+  if (held.kind == Kind::kKey) {
+    // Below the compact revision too, where nothing else compares one with the other.
+    if (held.kv->mod() <= change_) {
+      Broken(held.seq, Cat("revision ", std::to_string(held.header.revision.value()), " behind ",
+                           std::to_string(change_.main.value())));
+      return;
+    }
+    change_ = held.kv->mod();
+  }
   applied_ = held.seq;
   Judge(held, Verdict::kCounts);
   if (held.kind == Kind::kKey) {

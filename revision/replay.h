@@ -32,6 +32,9 @@ namespace jetd::revision {
 //       hole; at or below it parts may have been removed, and each record stands for itself;
 //   R8  what a list of live records leaves out was deleted before and is not there (live_list.h);
 //   R4  a record that is not ours (no header, an unknown spelling) is foreign;
+//   R9  one that is, and of a kind that this version does not know, is of a later version, and so
+//       is a term record of a higher format: then the stream is refused (kFailedPrecondition), and
+//       nothing in it was written or removed;
 //   R5  so is one of an earlier term that lies behind a later term: it was on its way when its
 //       writer was superseded, and found the sequence it was meant for still free;
 //   R6  from a foreign record to the next term record nothing counts. Whoever wrote there had
@@ -113,6 +116,7 @@ class Replay {
   void ProveCheckpoint(const jetstream::Record& record);
   [[nodiscard]] absl::Status LoadCheckpoint();
   void DropCheckpoint(const absl::Status& why);
+  void DropUnreadable();
   // Forgets all that was read.
   void Restart();
   void OnControl(const jetstream::Record& record);
@@ -144,6 +148,7 @@ class Replay {
   std::string checkpoint_path_;  // empty: none, or tried
   jetstream::LogInfo info_;
   std::unique_ptr<Checkpoint> checkpoint_;  // not null while it is tried
+  absl::Status unreadable_;                 // why it is not; to be removed once the stream is known
   std::optional<jetstream::TermRecord> term_of_checkpoint_;
   bool end_of_checkpoint_found_ = false;
   Result result_;
@@ -160,6 +165,7 @@ class Replay {
   StreamSeq position_;                  // all at or below was looked at
   StreamSeq previous_;                  // the record before that
   StreamSeq applied_;                   // the newest record that counted
+  ModRevision change_;                  // of the newest key's record that counted
   Revision revision_{1};                // newest applied
   Term term_;                           // highest of all records so far
   std::vector<Held> group_;             // that is not whole yet

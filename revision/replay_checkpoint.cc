@@ -30,7 +30,8 @@ void Replay::OpenCheckpoint() {
   end_of_checkpoint_found_ = false;
   auto checkpoint = Checkpoint::Open(checkpoint_path_);
   if (!checkpoint.ok()) {
-    DropCheckpoint(checkpoint.status());
+    // Of a later version perhaps, as the stream may be: then nothing is touched (R9).
+    unreadable_ = checkpoint.status();
     return;
   }
   const CheckpointHead& head = (*checkpoint)->head();
@@ -55,9 +56,15 @@ void Replay::DropCheckpoint(const absl::Status& why) {
   tidied_now_ = StreamSeq{};
 }
 
+void Replay::DropUnreadable() {
+  if (unreadable_.ok() || !error_.ok()) return;
+  const StreamSeq tidied = tidied_now_;
+  DropCheckpoint(std::exchange(unreadable_, absl::OkStatus()));
+  tidied_now_ = tidied;  // of the reading that goes on
+}
+
 absl::Status Replay::FitsTail(StreamSeq last) const {
   const StreamSeq end = checkpoint_->head().seq;
-  if (!error_.ok()) return error_;
   if (last < end)
     return Unfit("it goes to sequence ", end.value(), ", the stream to ", last.value());
   // By the term records behind it.
@@ -85,6 +92,12 @@ void Replay::ProveCheckpoint(const jetstream::Record& record) {
 }
 
 void Replay::TryCheckpoint(StreamSeq last) {
+  if (!error_.ok()) {
+    // R9, with nothing touched.
+    checkpoint_.reset();
+    std::exchange(done_, nullptr)(std::exchange(error_, absl::OkStatus()));
+    return;
+  }
   if (absl::Status status = FitsTail(last); !status.ok()) {
     DropCheckpoint(status);
     ReadControl();
@@ -125,6 +138,7 @@ absl::Status Replay::LoadCheckpoint() {
   position_ = applied_ = tidied_ = head.seq;
   terms_ = std::max(terms_now_, head.seq);
   revision_ = head.revision;
+  change_ = {head.revision, UINT32_MAX};
   compacted_ = std::max(compacted_, head.compacted);
   term_ = head.term;
   result_.term = head.term;

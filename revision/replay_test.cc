@@ -316,6 +316,14 @@ TEST_F(ReplayTest, R3BelowTheCompactRevisionPartsMayBeGone) {
   EXPECT_EQ(store_.committed(), Revision(6));
 }
 
+TEST_F(ReplayTest, R3BelowTheCompactRevisionTheOrderHoldsToo) {
+  TermAt(1, 1);
+  Key("a", 5);
+  Key("b", 3);
+  CompactAt(9, 9);
+  EXPECT_EQ(GetErrc(Run().status()), Errc::kCorrupt);
+}
+
 TEST_F(ReplayTest, TheRevisionSurvivesWhenAllItsRecordsAreGone) {
   TermAt(1, 1);
   const StreamSeq put = Key("a", 2);
@@ -360,6 +368,23 @@ TEST_F(ReplayTest, ANewerFormatIsRefused) {
   TermAt(2, 1, {}, jetstream::kFormatVersion + 1);
   const auto result = Run();
   EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ReplayTest, R9AKindOfRecordThatIsNotKnownIsRefused) {
+  TermAt(1, 1);
+  const std::string header = jetstream::EncodeHeader({.revision = Revision(1), .term = Term(1)});
+  const StreamSeq later = Append("$KV.B._jetd.later.x", header, "{}");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Run().status()));
+  // Unless it never was.
+  TermAt(2, 1, {{later, later}});
+  store_.Clear();
+  EXPECT_TRUE(Run().ok());
+  // And unless somebody else wrote it.
+  stream_.Recreate(2);
+  store_.Clear();
+  TermAt(1, 1);
+  Append("$KV.B._jetd.later.x", "", "{}");
+  EXPECT_TRUE(Run().ok());
 }
 
 TEST_F(ReplayTest, AReplayGoesOnWhereTheStreamHasGrown) {

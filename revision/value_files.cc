@@ -38,16 +38,17 @@ struct Head {
 static_assert(sizeof(Head) == ValueFiles::kHeadBytes);
 
 // The key of an encoded mvccpb.KeyValue, which is its first field.
+// Empty if there is none, or if the encoding is damaged.
 std::string_view KeyOf(std::string_view encoded) {
   if (encoded.empty() || encoded[0] != '\x0a') return {};
   size_t size = 0;
-  size_t at = 1;
-  for (unsigned shift = 0;; shift += 7) {
+  unsigned shift = 0;
+  for (size_t at = 1; at < encoded.size() && shift < 32; shift += 7) {
     const auto byte = static_cast<unsigned char>(encoded[at++]);
     size |= static_cast<size_t>(byte & 0x7fU) << shift;
-    if (byte < 0x80) break;
+    if (byte < 0x80) return size <= encoded.size() - at ? encoded.substr(at, size) : "";
   }
-  return encoded.substr(at, size);
+  return {};
 }
 
 template <typename... Pieces>
