@@ -8,6 +8,7 @@
 #include "CLI/App.hpp"
 #include "CLI/Config.hpp"
 #include "CLI/Formatter.hpp"
+#include "base/nearest_name.h"
 #include "base/strings.h"
 #include "etcdapi/foreign_flags.h"
 #include "etcdapi/maintenance_service.h"

@@ -15,7 +15,6 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <sstream>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -48,6 +47,7 @@
 #include "jetstream/embedded_server.h"
 #include "jetstream/group_sync.h"
 #include "jetstream/nats_log.h"
+#include "jetstream/nats_program.h"
 #include "lease/lessor.h"
 #include "revision/checkpoint.h"
 #include "revision/committer.h"
@@ -432,23 +432,9 @@ int Program::Run() {
   return exit_code;
 }
 
-// The program of the embedded nats-server: as given, or the one in PATH.
-absl::StatusOr<std::string> FindNatsServer(const std::string& given) {
-  if (given.find('/') != std::string::npos) return given;
-  const char* path = std::getenv("PATH");
-  std::istringstream folders(path != nullptr ? path : "");
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    std::string program = Cat(folder, "/", given.empty() ? "nats-server" : given);
-    if (access(program.c_str(), X_OK) == 0) return program;
-  }
-  return MakeStatus(absl::StatusCode::kFailedPrecondition, given.empty() ? "nats-server" : given,
-                    " is not in PATH; give --nats-server with its path, or --nats-url of a server "
-                    "that runs");
-}
-
 absl::StatusOr<std::unique_ptr<jetstream::EmbeddedServer>> StartEmbedded(const Config& config) {
   if (!config.nats.urls.empty()) return nullptr;
-  auto program = FindNatsServer(config.nats.server_path);
+  auto program = jetstream::FindNatsServer(config.nats.server_path);
   if (!program.ok()) return program.status();
   jetstream::EmbeddedServer::Options options;
   options.program = *std::move(program);

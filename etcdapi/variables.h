@@ -33,10 +33,6 @@ struct Variables {
 [[nodiscard]] std::string AboutItsSource(std::string line,
                                          const std::vector<std::string>& arguments);
 
-// The candidate most like `name`, or "" if none is alike.
-[[nodiscard]] std::string NearestName(const std::string& name,
-                                      const std::vector<std::string>& candidates);
-
 }  // namespace jetd::etcdapi
 
 #endif  // JETD_ETCDAPI_VARIABLES_H_
