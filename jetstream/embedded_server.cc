@@ -46,6 +46,7 @@ constexpr std::string_view kVersionMark = "nats-server: v";
 constexpr int kChildLockFd = 3;
 constexpr const char* kErrFile = "nats-server.err";
 constexpr const char* kLogFile = "nats-server.log";
+constexpr const char* kUrlFile = "nats.url";
 // Of what the child wrote, the part that is looked through for a reason.
 constexpr size_t kMaxSaidBytes = 64UL << 10;
 
@@ -232,6 +233,7 @@ EmbeddedServer::~EmbeddedServer() {
     JETD_CHECK(write(stop_fd_, &one, sizeof(one)) == sizeof(one)) << "errno " << errno;
     keeper_.join();
     unlink(Private("nats.conf").c_str());
+    unlink(Private(kUrlFile).c_str());
   }
   if (stop_fd_ >= 0) close(stop_fd_);
   if (lock_fd_ >= 0) close(lock_fd_);
@@ -329,6 +331,7 @@ std::string EmbeddedServer::WhatItSaid() const {
 
 // What a killed child left behind names a port that is nobody's, or somebody's.
 void EmbeddedServer::RemoveOldPorts() const {
+  unlink(Private(kUrlFile).c_str());
   std::error_code ignored;
   // Not by a range-for, which throws.
   std::filesystem::directory_iterator entry(Private(""), ignored);
@@ -364,6 +367,22 @@ pid_t EmbeddedServer::Fork(std::vector<std::string> arguments) {
     if (child == 0) BecomeServer(plan, parent, lock_fd_);
   }
   return child;
+}
+
+// For tools of whoever may read it. Without it they cannot look in, and nothing else is lost.
+void EmbeddedServer::TellUrl(const std::string& url) const {
+  constexpr std::string_view kScheme = "nats://";
+  if (!url.starts_with(kScheme)) return;
+  const std::string path = Private(kUrlFile);
+  const std::string text =
+      Cat(kScheme, user_, ":", password_, "@", url.substr(kScheme.size()), "\n");
+  unlink(path.c_str());
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return log::Warn("cannot write {}: {}", path, std::strerror(errno));
+  if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    unlink(path.c_str());
+  }
+  close(fd);
 }
 
 bool EmbeddedServer::WaitForEnd(int pid_fd, int timeout_ms) {
@@ -402,6 +421,7 @@ void EmbeddedServer::LookForPort(pid_t child) {
     return;  // not whole yet
   }
   unlink(path.c_str());
+  TellUrl(nats->front().get<std::string>());
   MutexLock lock(mutex_);
   url_ = nats->front().get<std::string>();
 }

@@ -28,6 +28,7 @@ namespace jetd::jetstream {
 //                                   servers never share a store, even if one outlives its jetd
 //   <data_dir>/nats/jetstream/…     the store
 //   <data_dir>/private/nats.conf    0600, holds the password; …/nats-server.log and .err beside it
+//   <data_dir>/private/nats.url     0600, while it listens: its URL with user and password
 //
 // How it is made sure that the child ends: a thread of this object forks it and never ends before
 // it. The child asks the kernel for SIGKILL at the death of its parent *thread*, which thus is the
@@ -93,6 +94,7 @@ class EmbeddedServer {
   bool WaitForEnd(int pid_fd, int timeout_ms);
   void ServeOnce(pid_t child, int pid_fd);
   void LookForPort(pid_t child);
+  void TellUrl(const std::string& url) const;
   void EndChild(pid_t child, int pid_fd);
   [[nodiscard]] std::string Private(const std::string& name) const;
 

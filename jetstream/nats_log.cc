@@ -219,7 +219,8 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
             info_.server_version.empty() ? "(unknown version)" : info_.server_version,
             nats->server().url, StreamName(options_.stream.bucket), facts.state.messages);
   std::vector<std::string> warnings = WarningsOf(info_);
-  if (warnings != warned_) {
+  // For those who write.
+  if (!options_.read_only && warnings != warned_) {
     for (const std::string& warning : warnings) log::Warn("{}", warning);
     warned_ = std::move(warnings);
   }
