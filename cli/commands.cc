@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/check_command.h"
+#include "cli/command.h"
+#include "cli/transactions_command.h"
+
+namespace jetd::cli {
+
+std::vector<std::unique_ptr<Command>> AllCommands() {
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(std::make_unique<CheckCommand>());
+  commands.push_back(std::make_unique<TransactionsCommand>());
+  return commands;
+}
+
+}  // namespace jetd::cli

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// jetctl as it is typed: what it says of mistakes, its exit codes, and checks of a real jetd.
+#include "cli/jetctl.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "etcdclient/client.h"
+#include "etcdclient/testing/server_process.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace jetd::cli {
+namespace {
+
+using etcdclient::ServerKind;
+using etcdclient::ServerProcess;
+
+struct Ran {
+  int exit_code = 0;
+  std::string results, messages;
+};
+
+std::string ReadAll(std::FILE* file) {
+  std::rewind(file);
+  std::string text;
+  char buffer[4096];
+  for (size_t got = 0; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
+    text.append(buffer, got);
+  }
+  return text;
+}
+
+Ran Jetctl(const std::vector<std::string>& arguments) {
+  std::FILE* const results = std::tmpfile();
+  std::FILE* const messages = std::tmpfile();
+  JETD_CHECK(results != nullptr && messages != nullptr) << "no temporary file";
+  Ran ran;
+  {
+    Output output(results, messages);
+    ran.exit_code = RunJetctl(arguments, &output);
+  }
+  ran.results = ReadAll(results);
+  ran.messages = ReadAll(messages);
+  std::fclose(results);
+  std::fclose(messages);
+  return ran;
+}
+
+// What is typed wrongly gets one line: what, and what to type instead.
+TEST(JetctlTest, Mistakes) {
+  unsetenv("JETD_DATA_DIR");
+  unsetenv("JETD_NATS_URL");
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{}, "jetctl: name a command, see jetctl --help\n"},
+      {{"chek"}, "jetctl: unknown command \"chek\"; did you mean jetctl check?\n"},
+      {{"frobnicate"}, "jetctl: unknown command \"frobnicate\"; see jetctl --help\n"},
+      {{"--bucket", "b"},
+       "jetctl: unknown flag --bucket; name a command first, see jetctl --help\n"},
+      {{"check", "--bukcet=b"}, "jetctl check: unknown flag --bukcet; did you mean --bucket?\n"},
+      {{"check", "--xyzzy"}, "jetctl check: unknown flag --xyzzy; see jetctl check --help\n"},
+      {{"check", "/var/lib/jetd"},
+       "jetctl check: \"/var/lib/jetd\" is not a flag, and check takes flags only, see jetctl "
+       "check --help\n"},
+      {{"check", "--data-dir"},
+       "jetctl check: --data-dir needs a value: --data-dir=VALUE; see jetctl check --help\n"},
+      {{"check"},
+       "jetctl check: where is the bucket? Give --data-dir, the folder of a jetd with a "
+       "nats-server of its own, or --nats-url\n"},
+      {{"check", "--data-dir=/a", "--nats-url=nats://b"},
+       "jetctl check: --data-dir and --nats-url are two places; give one of them\n"},
+      {{"check", "--nats-url=http://b"},
+       "jetctl check: --nats-url: every URL must start with nats:// or tls://\n"},
+      {{"check", "--nats-url=nats://b", "--bucket=a.b"},
+       "jetctl check: --bucket: \"a.b\" is no name of a bucket; it takes letters, digits, - and "
+       "_\n"},
+      {{"check", "--nats-url=nats://b", "--nats-cert-file=c"},
+       "jetctl check: --nats-cert-file and --nats-key-file go together\n"},
+      {{"check", "--nats-url=nats://127.0.0.1:1", "--cacert=c"},
+       "jetctl check: --cacert, --cert and --key are for --endpoint; give it\n"},
+  };
+  for (const auto& [arguments, line] : cases) {
+    const Ran ran = Jetctl(arguments);
+    EXPECT_EQ(ran.exit_code, kExitUsage) << line;
+    EXPECT_EQ(ran.messages, line);
+    EXPECT_EQ(ran.results, "");
+  }
+}
+
+TEST(JetctlTest, WhatCannotBeDone) {
+  const Ran folder = Jetctl({"check", "--data-dir=/nowhere/at/all"});
+  EXPECT_EQ(folder.exit_code, kExitFailed);
+  EXPECT_EQ(folder.messages,
+            "jetctl check: /nowhere/at/all is no data folder of jetd: it holds no folder "
+            "\"nats\"\n");
+  const Ran creds = Jetctl({"check", "--nats-url=nats://127.0.0.1:1", "--nats-creds=/no/creds"});
+  EXPECT_EQ(creds.exit_code, kExitFailed);
+  EXPECT_NE(creds.messages.find("--nats-creds: "), std::string::npos) << creds.messages;
+}
+
+TEST(JetctlTest, Help) {
+  const Ran help = Jetctl({"--help"});
+  EXPECT_EQ(help.exit_code, kExitOk);
+  for (const char* word : {"check", "transactions", "Exit codes", "JETD_DATA_DIR"}) {
+    EXPECT_NE(help.results.find(word), std::string::npos) << word;
+  }
+  const Ran check = Jetctl({"check", "--help"});
+  EXPECT_EQ(check.exit_code, kExitOk);
+  for (const char* word : {"--data-dir", "--endpoint", "Examples:", "--in-place"}) {
+    EXPECT_NE(check.results.find(word), std::string::npos) << word;
+  }
+  EXPECT_EQ(Jetctl({"--version"}).results.substr(0, 7), "jetctl ");
+}
+
+class JetctlServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    log::Init({.level = log::Level::kError});
+    const auto program = ServerProcess::Find(ServerKind::kJetd);
+    if (!program.ok()) GTEST_SKIP() << "JETD_BIN names no jetd";
+    // Most values in files, so that a clean stop leaves a checkpoint that refers to them.
+    auto server = ServerProcess::Start({.program = *program, .flags = {"--value-cache-bytes=0"}});
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    ASSERT_TRUE(server_->WaitReady(std::chrono::seconds(60)).ok()) << server_->LogTail();
+  }
+  void Write(int first, int count) const {
+    auto client = server_->Connect();
+    ASSERT_TRUE(client.ok()) << client.status();
+    for (int i = first; i < first + count; ++i) {
+      etcdclient::pb::PutRequest put;
+      put.set_key(Cat("/key/", i % 7));
+      put.set_value(std::string(300, static_cast<char>('a' + i % 26)));
+      ASSERT_TRUE((*client)->Call(put).ok());
+    }
+  }
+  [[nodiscard]] std::string DataDir() const { return Cat("--data-dir=", server_->data_dir()); }
+
+  std::unique_ptr<ServerProcess> server_;
+};
+
+TEST_F(JetctlServerTest, ChecksAJetdThatRuns) {
+  Write(0, 60);
+  {
+    auto client = server_->Connect();
+    etcdclient::pb::CompactionRequest compact;
+    compact.set_revision(30);
+    ASSERT_TRUE((*client)->Call(compact).ok());
+  }
+  const Ran ran = Jetctl({"check", DataDir(), Cat("--endpoint=", server_->endpoint())});
+  EXPECT_EQ(ran.exit_code, kExitOk) << ran.results << ran.messages;
+  EXPECT_NE(ran.results.find("the same: HashKV of http://"), std::string::npos) << ran.results;
+  EXPECT_NE(ran.results.find("no damage\n"), std::string::npos) << ran.results;
+  EXPECT_EQ(ran.messages, "");
+  const Ran json = Jetctl({"check", DataDir(), "--json"});
+  const auto report = nlohmann::json::parse(json.results, nullptr, false);
+  ASSERT_TRUE(report.is_object()) << json.results;
+  EXPECT_EQ(report["damages"], 0);
+  EXPECT_EQ(report["keys"], 7);
+  const Ran list = Jetctl({"transactions", DataDir(), "--keys-only"});
+  EXPECT_EQ(list.exit_code, kExitOk) << list.messages;
+  EXPECT_NE(list.results.find("put /key/3 "), std::string::npos);
+}
+
+TEST_F(JetctlServerTest, ChecksWhatKillsAndACleanStopLeave) {
+  for (int round = 0; round < 3; ++round) {
+    Write(round * 40, 40);
+    server_->Kill(ServerProcess::Scope::kTree);
+    const Ran ran = Jetctl({"check", DataDir()});
+    EXPECT_EQ(ran.exit_code, kExitOk) << ran.results << ran.messages;
+    EXPECT_NE(ran.results.find("a copy of "), std::string::npos) << ran.results;
+    ASSERT_TRUE(server_->Restart().ok());
+    ASSERT_TRUE(server_->WaitReady(std::chrono::seconds(60)).ok()) << server_->LogTail();
+  }
+  ASSERT_TRUE(server_->Stop(std::chrono::seconds(60)).ok());
+  const Ran ran = Jetctl({"check", DataDir()});
+  EXPECT_EQ(ran.exit_code, kExitOk) << ran.results << ran.messages;
+  EXPECT_NE(ran.results.find("the same: the checkpoint in values/"), std::string::npos)
+      << ran.results;
+  ASSERT_TRUE(server_->Restart().ok());
+  ASSERT_TRUE(server_->WaitReady(std::chrono::seconds(60)).ok()) << server_->LogTail();
+  // The checkpoint was the copy's.
+  EXPECT_NE(server_->LogTail(20'000).find("began at the checkpoint"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace jetd::cli

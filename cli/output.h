@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_CLI_OUTPUT_H_
+#define JETD_CLI_OUTPUT_H_
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace jetd::cli {
+
+// Exit codes of jetctl, for scripts; `jetctl --help` names them too.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;   // it could not be done, or not to its end
+inline constexpr int kExitUsage = 2;    // the command line is wrong; nothing was begun
+inline constexpr int kExitDamaged = 3;  // `check`: done, and the bucket is damaged
+
+// Where a command says what it does: results to one file, everything else to the other, so that a
+// pipe gets the results alone. Progress is one line that is written over, on a terminal only. Any
+// one thread.
+class Output {
+ public:
+  Output(std::FILE* results, std::FILE* messages);
+  ~Output();
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  // As it is; ends with a line's end.
+  void Print(std::string_view text);
+  // "jetctl check: …", one line.
+  void Say(std::string_view command, std::string_view line);
+  // One line of what is going on, without its end; shown at most ten times a second.
+  void Progress(std::string_view line);
+  // Takes the progress line away.
+  void EndProgress();
+
+  // Set once the user wants it to end; for main()'s signal handler.
+  [[nodiscard]] std::atomic<bool>* interrupted() { return &interrupted_; }
+
+ private:
+  std::FILE* const results_;
+  std::FILE* const messages_;
+  const bool terminal_;
+  std::atomic<bool> interrupted_{false};
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point last_{};
+};
+
+}  // namespace jetd::cli
+
+#endif  // JETD_CLI_OUTPUT_H_

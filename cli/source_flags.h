@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_CLI_SOURCE_FLAGS_H_
+#define JETD_CLI_SOURCE_FLAGS_H_
+
+#include <string>
+
+#include "CLI/App.hpp"
+#include "absl/status/statusor.h"
+#include "replication/stream_source.h"
+
+namespace jetd::cli {
+
+// The flags that say where a bucket is, spelt as jetd's own, for every command that reads one.
+class SourceFlags {
+ public:
+  void AddTo(CLI::App* app);
+  // Checked, with JETD_… variables for what is not given. InvalidArgument: the command line is
+  // wrong. FailedPrecondition: a file that it names is.
+  [[nodiscard]] absl::StatusOr<replication::StreamSource> Read() const;
+
+ private:
+  std::string data_dir_, nats_server_, nats_url_, creds_, nkey_, ca_file_, cert_file_, key_file_;
+  std::string domain_, bucket_;
+  bool in_place_ = false;
+};
+
+}  // namespace jetd::cli
+
+#endif  // JETD_CLI_SOURCE_FLAGS_H_
