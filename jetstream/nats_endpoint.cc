@@ -18,7 +18,8 @@ std::string UrlWithoutSecrets(const std::string& url) {
   const size_t at = url.rfind('@');
   if (at == std::string::npos) return url;
   const size_t scheme = url.find("://");
-  if (scheme == std::string::npos || scheme > at) return url.substr(at + 1);
+  // A scheme has no '@': what looks like one that has may hold a secret too.
+  if (scheme == std::string::npos || scheme > url.find('@')) return url.substr(at + 1);
   return url.substr(0, scheme + 3) + url.substr(at + 1);
 }
 

@@ -491,6 +491,7 @@ TEST(NatsEndpoint, SecretsAreNotShown) {
   EXPECT_EQ(UrlWithoutSecrets("nats://u:p@h:1"), "nats://h:1");
   EXPECT_EQ(UrlWithoutSecrets("nats://token@h:1"), "nats://h:1");
   EXPECT_EQ(UrlWithoutSecrets("u:p@h:1"), "h:1");
+  EXPECT_EQ(UrlWithoutSecrets("a:b@nats://u:p@h:1"), "h:1");
   EXPECT_EQ(UrlWithoutSecrets("nats://u:p@x/@h:1"), "nats://h:1");
   EXPECT_EQ(UrlWithoutSecrets("tls://h:1"), "tls://h:1");
 }

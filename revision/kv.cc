@@ -41,6 +41,23 @@ const char* GetVarint(const char* in, uint64_t* v) {
   return in;
 }
 
+// For any bytes: false if there is none that ends before `end`.
+bool TakeVarint(const char** in, const char* end, uint64_t* v) {
+  *v = 0;
+  for (unsigned shift = 0; *in < end && shift < 64; shift += 7) {
+    const auto byte = static_cast<unsigned char>(*(*in)++);
+    *v |= static_cast<uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
+bool TakeTag(const char** in, const char* end, unsigned char tag) {
+  if (*in == end || static_cast<unsigned char>(**in) != tag) return false;
+  ++*in;
+  return true;
+}
+
 size_t NumberSize(int64_t v) { return v == 0 ? 0 : 1 + VarintSize(static_cast<uint64_t>(v)); }
 
 char* PutNumber(char* out, unsigned char tag, int64_t v) {
@@ -161,6 +178,38 @@ void KvBlock::AppendTo(std::string* out) const {
   out->append(bytes(), size_);
 }
 
+// As Make and MakeCold write it, so that who reads it need not look at its ends again.
+bool KvBlock::WellFormed() const {
+  const char* in = bytes();
+  const char* const end = bytes() + kept_size();
+  uint64_t number = 0;
+  if (key_size_ > 0) {
+    if (!TakeTag(&in, end, kKeyTag) || !TakeVarint(&in, end, &number) || number != key_size_ ||
+        in != bytes() + key_field_size() - key_size_) {
+      return false;
+    }
+    in += key_size_;
+  }
+  const char* const numbers_end = bytes() + value_field();
+  for (const unsigned char tag : {kCreateTag, kModTag, kVersionTag}) {
+    number = 0;
+    if (TakeTag(&in, numbers_end, tag) && !TakeVarint(&in, numbers_end, &number)) return false;
+    if (tag == kModTag && number != static_cast<uint64_t>(mod_main_.value())) return false;
+    if (tag != kModTag && tombstone_ != 0 && number != 0) return false;
+  }
+  if (in != numbers_end) return false;
+  if (cold_ == 0 && TakeTag(&in, end, kValueTag)) {
+    if (!TakeVarint(&in, end, &number) || number == 0 ||
+        number > static_cast<uint64_t>(end - in)) {
+      return false;
+    }
+    in += number;
+  }
+  if (TakeTag(&in, end, kLeaseTag) && !TakeVarint(&in, end, &number)) return false;
+  if (in != end || (tombstone_ != 0 && end != numbers_end)) return false;
+  return cold_ == 0 || (tombstone_ == 0 && location().size > kept_size());
+}
+
 KvRef KvBlock::FromBytes(std::string_view* bytes) {
   Saved saved;
   if (bytes->size() < sizeof(saved)) return KvRef();
@@ -181,7 +230,7 @@ KvRef KvBlock::FromBytes(std::string_view* bytes) {
   block->seq_ = StreamSeq(saved.seq);
   std::memcpy(reinterpret_cast<char*>(block + 1), bytes->data() + sizeof(saved), saved.size);
   const size_t least = block->value_field() + (saved.cold == 1 ? sizeof(ValueLocation) : 0);
-  if (saved.size < least) return KvRef();
+  if (saved.size < least || !block->WellFormed()) return KvRef();
   bytes->remove_prefix(sizeof(saved) + saved.size);
   return result;
 }

@@ -124,6 +124,7 @@ class KvBlock {
   ~KvBlock() = default;
   void Destroy() const;
   [[nodiscard]] const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
+  [[nodiscard]] bool WellFormed() const;
   // Tag, length and key; nothing for an empty key.
   [[nodiscard]] size_t key_field_size() const {
     if (key_size_ < 0x80) return key_size_ == 0 ? 0 : key_size_ + 2U;

@@ -184,5 +184,41 @@ TEST(KvRefTest, CountsReferences) {
   EXPECT_FALSE(KvRef::Share(nullptr));
 }
 
+// What is taken can be read to its ends, whatever was changed.
+TEST(KvBlockTest, DamagedBytesAreRefusedOrRead) {
+  const KvRef hot = KvBlock::Make({.key = "key",
+                                   .value = std::string(200, 'v'),
+                                   .mod = {Revision(300), 2},
+                                   .create_revision = Revision(7),
+                                   .version = 130,
+                                   .lease = LeaseId(-1),
+                                   .seq = StreamSeq(9)});
+  const KvRef gone = KvBlock::Make({.key = "key", .mod = {Revision(300), 2}, .tombstone = true});
+  const KvRef cold = KvBlock::MakeCold(
+      *hot, {.segment = 1, .offset = 24, .size = static_cast<uint32_t>(hot->encoded_size())});
+  for (const KvRef& kv : {hot, gone, cold}) {
+    std::string bytes;
+    kv->AppendTo(&bytes);
+    for (size_t at = 0; at < bytes.size(); ++at) {
+      for (int bit = 0; bit < 8; ++bit) {
+        std::string changed = bytes;
+        changed[at] = static_cast<char>(changed[at] ^ (1 << bit));
+        std::string_view rest = changed;
+        const KvRef read = KvBlock::FromBytes(&rest);
+        if (!read) continue;
+        EXPECT_LE(read->key().size(), 200U);
+        EXPECT_GE(read->mod_revision(), Revision(0));
+        (void)read->create_revision();
+        (void)read->version();
+        (void)read->lease();
+        EXPECT_LE(read->encoded_after_value().size(), bytes.size());
+        if (!read->cold()) {
+          EXPECT_LE(read->value().size(), bytes.size());
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace jetd::revision

@@ -87,10 +87,11 @@ void Replay::OnControl(const jetstream::Record& record) {
   if (record.header.empty() || !error_.ok()) return;
   const auto subject = codec_->Decode(record.subject);
   if (!subject.ok()) return;
-  if (DecodeHeader(record.header).ok()) NoteTidying(record.seq, subject->kind);
+  const bool ours = DecodeHeader(record.header).ok();
+  if (ours) NoteTidying(record.seq, subject->kind);
   if (subject->kind == Kind::kCompact) {
     auto compact = DecodeCompact(record.payload);
-    if (compact.ok()) {
+    if (compact.ok() && ours) {
       compacts_[record.seq] = compact->revision;
       compacted_ = std::max(compacted_, compact->revision);
     }
@@ -100,10 +101,12 @@ void Replay::OnControl(const jetstream::Record& record) {
     // Whether it lies in a void makes no difference: what it says was true when it was sent, and
     // stays true.
     auto live = DecodeLive(record.payload);
-    if (live.ok() && DecodeHeader(record.header).ok()) live_.Add(*std::move(live));
+    if (live.ok() && ours) live_.Add(*std::move(live));
     return;
   }
   auto term = DecodeTerm(record.payload);
+  // A foreign record says nothing, unless a later version's header is what cannot be read.
+  if (!ours && !absl::IsFailedPrecondition(term.status())) return;
   if (!term.ok()) {
     // Not read, not judged: what it voids is unknown, so nothing here can be said to count.
     error_ =

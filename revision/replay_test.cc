@@ -345,6 +345,27 @@ TEST_F(ReplayTest, R4ForeignRecordsAreVoidedWithAllBehindThem) {
   EXPECT_FALSE(Has("intruder") || Has("late"));
 }
 
+TEST_F(ReplayTest, R4AForeignCompactionOrTermSaysNothing) {
+  TermAt(1, 1);
+  Key("a", 2);
+  const StreamSeq lost = Key("lost", 3);
+  Key("b", 4);
+  Append(codec_.CompactSubject(), "4 * 0 0 1/1 1", R"({"bound":4,"revision":4})");
+  stream_.Delete(lost);
+  EXPECT_EQ(GetErrc(Run().status()), Errc::kCorrupt);
+  stream_.Recreate(2);
+  store_.Clear();
+  TermAt(1, 1);
+  Key("a", 2);
+  jetstream::TermRecord term;
+  term.term = Term(9);
+  term.incarnation = "somebody";
+  term.voids = {{StreamSeq(2), StreamSeq(2)}};
+  Append(codec_.TermSubject(), "2 * 0 0 1/1 9", EncodeTerm(term));
+  ASSERT_TRUE(Run().ok());
+  EXPECT_TRUE(Has("a"));
+}
+
 TEST_F(ReplayTest, R5ARecordOfAnEarlierTermBehindALaterOneIsForeign) {
   TermAt(1, 1);
   Key("a", 2);
