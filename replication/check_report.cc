@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::array<std::string_view, kDamageKinds> kNames = {
     "foreign", "term",    "void", "group", "revision", "key",
-    "lease",   "compact", "list", "index", "hash"};
+    "lease",   "compact", "list", "index", "hash",     "alarm"};
 
 std::string Printable(const std::string& bytes) { return absl::CHexEscape(bytes); }
 

@@ -29,8 +29,9 @@ enum class Damage {
   kList,      // so does a list of what lives
   kIndex,     // the store that a replay builds says something else than the stream
   kHash,      // so does a jetd that runs
+  kAlarm,     // a record of alarms cannot be read
 };
-inline constexpr size_t kDamageKinds = 11;
+inline constexpr size_t kDamageKinds = 12;
 // "foreign", "term", … as the JSON has it.
 [[nodiscard]] std::string_view NameOf(Damage damage);
 

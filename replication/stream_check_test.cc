@@ -333,6 +333,27 @@ TEST_F(StreamCheckTest, AHoleWithAServerOfOurOwn) {
       "it; the record at sequence 5 shows that it had been answered\n");
 }
 
+// As revision/committer_loss.cc leaves it: no damage, and worth a word.
+TEST_F(StreamCheckTest, AStreamThatWentBackAndGoesOn) {
+  TermAt(1, 1);
+  Put("a", {.revision = 2});
+  TermAt(2, 2);
+  Own(codec_.AlarmSubject(), 2,
+      jetstream::EncodeAlarms({.alarms = {{jetstream::AlarmType::kCorrupt, 0x8e}}}), 2);
+  Own(codec_.CompactSubject(), 2,
+      jetstream::EncodeCompact({.revision = Revision(1'002), .bound = StreamSeq(4)}), 2);
+  Put("b", {.revision = 1'003, .term = 2});
+  const CheckReport report = Check();
+  EXPECT_EQ(report.damages(), 0U) << ToText(report);
+  EXPECT_EQ(report.revision, Revision(1'003));
+  ASSERT_EQ(report.notices.size(), 2U);
+  EXPECT_EQ(report.notices[0],
+            "at sequence 5 revisions up to 1002 were left out behind 2: the stream had gone back");
+  EXPECT_EQ(report.notices[1], "the alarm CORRUPT 8e is raised");
+  Own(codec_.AlarmSubject(), 1'003, "{}", 2);
+  EXPECT_NE(Damages().find("alarm: sequence 7"), std::string::npos) << Damages();
+}
+
 TEST_F(StreamCheckTest, ANewerVersionIsNotJudged) {
   TermAt(1, 1);
   TermAt(2, 1, {}, jetstream::kFormatVersion + 1);

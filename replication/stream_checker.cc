@@ -391,6 +391,9 @@ void StreamChecker::Finish(StreamSeq last) {
                                   " records were never answered", what,
                                   ": they are void once another leader begins"));
   }
+  for (const jetstream::Alarm& alarm : alarms_) {
+    report_.notices.push_back(Cat("the alarm ", jetstream::ToText(alarm), " is raised"));
+  }
   if (!hole_.has_value()) CheckLiveKeys();
   report_.last = position_;
   report_.compacted = CompactedInTheEnd();

@@ -109,6 +109,7 @@ class StreamChecker {
   void MoveLease(LeaseId from, LeaseId to);
   void ApplyLease(const Item& item);
   void ApplyCompact(const Item& item);
+  void ApplyAlarms(const Item& item);
   void ApplyLive(const Item& item);
   void CheckLiveKeys();
   [[nodiscard]] bool IsVoid(StreamSeq seq) const;
@@ -149,6 +150,8 @@ class StreamChecker {
   Revision compact_revision_;  // its
   StreamSeq term_seq_;         // newest term record, if it voids nothing
   uint64_t lists_ = 0;         // records of the newest list
+  StreamSeq alarm_;            // newest record of alarms, and what it says
+  std::vector<jetstream::Alarm> alarms_;
 };
 
 }  // namespace jetd::replication

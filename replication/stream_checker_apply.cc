@@ -32,8 +32,12 @@ void StreamChecker::Apply(const Item& item) {
       return ApplyCompact(item);
     case Kind::kLive:
       return ApplyLive(item);
-    default:  // judged before
-      return;
+    case Kind::kAlarm:
+      return ApplyAlarms(item);
+    case Kind::kTerm:
+    case Kind::kBarrier:
+    case Kind::kOther:
+      return;  // judged before
   }
 }
 
@@ -129,9 +133,10 @@ void StreamChecker::ApplyCompact(const Item& item) {
     return;
   }
   if (compact->revision > item.header.revision) {
-    Report(Damage::kCompact, item,
-           Cat("it compacts at ", compact->revision.value(), ", and the newest revision was ",
-               item.header.revision.value()));
+    // So a leader goes on whose stream has lost what clients were told of.
+    report_.notices.push_back(Cat("at sequence ", item.seq.value(), " revisions up to ",
+                                  compact->revision.value(), " were left out behind ",
+                                  item.header.revision.value(), ": the stream had gone back"));
   }
   if (compact->bound >= item.seq) {
     Report(Damage::kCompact, item, Cat("its bound ", compact->bound.value(), " is not before it"));
@@ -146,6 +151,16 @@ void StreamChecker::ApplyCompact(const Item& item) {
   }
   compact_ = item.seq;
   compact_revision_ = std::max(compact_revision_, compact->revision);
+}
+
+void StreamChecker::ApplyAlarms(const Item& item) {
+  auto record = jetstream::DecodeAlarms(item.payload);
+  if (!record.ok()) {
+    Report(Damage::kAlarm, item, std::string(MessageOf(record.status())));
+    return;
+  }
+  if (std::exchange(alarm_, item.seq) != StreamSeq{}) ++report_.garbage.own_records;
+  alarms_ = std::move(record->alarms);
 }
 
 void StreamChecker::ApplyLive(const Item& item) {

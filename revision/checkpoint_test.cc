@@ -373,7 +373,7 @@ TEST_F(CheckpointTest, OfALaterVersionStaysWithItsStream) {
   {
     std::fstream file(Path(folder.path()), std::ios::binary | std::ios::in | std::ios::out);
     file.seekp(7);
-    file.put('2');  // JETDCP02
+    file.put('9');  // JETDCP09
   }
   ExpectSame(stream_, folder.path(), Used::kNo);
   jetstream::TermRecord term;

@@ -199,8 +199,7 @@ bool KvBlock::WellFormed() const {
   }
   if (in != numbers_end) return false;
   if (cold_ == 0 && TakeTag(&in, end, kValueTag)) {
-    if (!TakeVarint(&in, end, &number) || number == 0 ||
-        number > static_cast<uint64_t>(end - in)) {
+    if (!TakeVarint(&in, end, &number) || number == 0 || number > static_cast<uint64_t>(end - in)) {
       return false;
     }
     in += number;
