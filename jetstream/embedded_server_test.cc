@@ -159,6 +159,15 @@ TEST_F(EmbeddedServerTest, ItsLimitIsAboveWhatItHolds) {
   EXPECT_GT(std::stoull(config.substr(at + 16)), static_cast<uint64_t>(kHeld));
 }
 
+TEST_F(EmbeddedServerTest, KnowsHowMuchMayStillCome) {
+  auto server = EmbeddedServer::Start(OptionsIn(folder_));
+  ASSERT_TRUE(server.ok()) << server.status();
+  const uint64_t room = (*server)->RoomFor(0);
+  EXPECT_GT(room, 0U);
+  EXPECT_LE((*server)->RoomFor(room / 2), room - room / 2 + (64U << 20));
+  EXPECT_EQ((*server)->RoomFor(UINT64_MAX), 0U);
+}
+
 TEST_F(EmbeddedServerTest, ASecondOneOnTheSameFolderIsRefused) {
   auto server = EmbeddedServer::Start(OptionsIn(folder_)).value();
   EmbeddedServer::Options second = OptionsIn(folder_);

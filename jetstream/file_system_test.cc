@@ -30,5 +30,10 @@ TEST(FileSystem, KnowsMemory) {
   EXPECT_NE(FileSystemCaveat("/not/there"), "");
 }
 
+TEST(FileSystem, KnowsWhatIsFree) {
+  EXPECT_GT(FreeBytes("/"), 0U);
+  EXPECT_EQ(FreeBytes("/no/such/folder"), 0U);
+}
+
 }  // namespace
 }  // namespace jetd::jetstream

@@ -42,7 +42,23 @@ absl::Status ProcessWorld::FillDisk(std::chrono::milliseconds time) const {
   if (absl::Status filled = options_.disk->Fill(); !filled.ok()) return filled;
   std::this_thread::sleep_for(time);
   options_.disk->Free();
+  Disarm();
   return absl::OkStatus();
+}
+
+// As the operator does who has made room. A server that is away right now is asked later.
+void ProcessWorld::Disarm() const {
+  auto client = server_->Connect();
+  if (!client.ok()) return;
+  auto alarms = (*client)->Call(etcdclient::pb::AlarmRequest());
+  if (!alarms.ok()) return;
+  for (const auto& raised : alarms->alarms()) {
+    etcdclient::pb::AlarmRequest disarm;
+    disarm.set_action(etcdclient::pb::AlarmRequest::DEACTIVATE);
+    disarm.set_alarm(raised.alarm());
+    disarm.set_memberid(raised.memberid());
+    (void)(*client)->Call(disarm);
+  }
 }
 
 absl::Status ProcessWorld::CheckRunning() {
@@ -52,7 +68,11 @@ absl::Status ProcessWorld::CheckRunning() {
                     server_->LogTail());
 }
 
-absl::Status ProcessWorld::WaitReady() { return server_->WaitReady(options_.patience); }
+absl::Status ProcessWorld::WaitReady() {
+  absl::Status ready = server_->WaitReady(options_.patience);
+  if (ready.ok() && options_.disk != nullptr) Disarm();
+  return ready;
+}
 
 absl::StatusOr<std::optional<std::vector<Transaction>>> ProcessWorld::ReadTruth(
     const KeySpace& keys, int64_t first, int64_t last) {

@@ -19,7 +19,8 @@
 namespace jetd::conformance::history {
 
 // One server: jetd with a nats-server of its own, or etcd. Both programs are killed, frozen and
-// restarted, and their disk is full, which jetd must get over by itself.
+// restarted, and their disk is full, which jetd must get over by itself once there is room and the
+// alarm that it has raised is disarmed.
 class ProcessWorld : public World {
  public:
   struct Options {
@@ -51,6 +52,7 @@ class ProcessWorld : public World {
 
  private:
   [[nodiscard]] absl::Status FillDisk(std::chrono::milliseconds time) const;
+  void Disarm() const;
 
   const Options options_;
   std::mt19937_64 random_;
