@@ -30,6 +30,8 @@ func checkKill(w *world, k kind, made state) error {
 	for _, s := range []*apiServer{w.cached, w.direct} {
 		followers = append(followers, k.follow(w.ctx, s, from(start.version), true))
 	}
+	w.killing = true
+	defer func() { w.killing = false }()
 	var written atomic.Int64
 	var back []time.Duration
 	ctx, fail := context.WithCancelCause(w.ctx)

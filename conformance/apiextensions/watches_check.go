@@ -170,6 +170,7 @@ func (w *world) writeAll(ctx context.Context, fail context.CancelCauseFunc, k ki
 	var workers sync.WaitGroup
 	for id := range writers {
 		all[id] = newWriter(k, []*apiServer{w.cached, w.direct}[id%2])
+		all[id].lossy = w.killing
 		workers.Go(func() {
 			for more(all[id]) && ctx.Err() == nil {
 				if err := all[id].step(ctx); err != nil {

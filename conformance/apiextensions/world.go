@@ -42,6 +42,7 @@ type world struct {
 	spent   float64                            // seconds of CPU of stores that were killed
 	// The store comes back from a kill with less than it had answered.
 	forgetful bool
+	killing   bool // the store is being killed: answers to writes may be lost
 }
 
 // newWorld starts all of it, with `bad` between servers and store if there is a fault to make. It

@@ -52,7 +52,7 @@ func (k kind) createAll(ctx context.Context, s *apiServer, count, workers int) (
 func objectName(number int) string { return fmt.Sprintf("object-%05d", number) }
 
 // writer creates, changes and deletes objects of its own, one after the other, and keeps what was
-// answered. Where an answer is lost, it asks what has become of the write.
+// answered. Where an answer may be lost, it asks what has become of the write.
 type writer struct {
 	kind    kind
 	server  *apiServer
@@ -61,7 +61,8 @@ type writer struct {
 	history map[string][]event // what watches have to tell of each; deletions without their version
 	size    int64
 	writes  int
-	lost    int // answers that did not come
+	lossy   bool // answers may be lost
+	lost    int  // answers that did not come
 }
 
 var lastWriter atomic.Int32
@@ -97,57 +98,72 @@ func (w *writer) step(ctx context.Context) error {
 func (w *writer) sizeOfNext() int64 { return int64(w.id)*1_000_000 + w.size }
 
 func (w *writer) put(ctx context.Context, name string, wanted object, what watch.EventType) error {
-	for ; ; pause(ctx) {
-		short, cancel := context.WithTimeout(ctx, patience)
-		got, err := w.kind.write(short, w.server, name, wanted,
+	got, err := w.once(ctx, name, func(ctx context.Context) (object, error) {
+		return w.kind.write(ctx, w.server, name, wanted,
 			map[string]string{"writer": strconv.Itoa(w.id)})
-		cancel()
-		if err != nil {
-			w.lost++
-			current, there, readErr := w.settled(ctx, name)
-			if readErr != nil {
-				return fmt.Errorf("%w; before it: %w", readErr, err)
-			}
-			if there != (wanted.version != 0) || current.version != wanted.version {
-				// Something has happened to the object: it has to be this write.
-				if !there || current.size != wanted.size {
-					return fmt.Errorf("%s is %v after a write of %v whose answer was lost: %w",
-						name, current, wanted, err)
-				}
-				got, err = current, nil
-			}
+	}, func(current object, there bool) (bool, error) {
+		if there == (wanted.version != 0) && current.version == wanted.version {
+			return false, nil
 		}
-		if err == nil {
-			w.objects[name] = got
-			w.history[name] = append(w.history[name], event{what, name, got})
-			return nil
+		// Something has happened to the object: it has to be this write.
+		if !there || current.size != wanted.size {
+			return false, fmt.Errorf("%s is %v after a write of %v whose answer was lost",
+				name, current, wanted)
 		}
+		return true, nil
+	})
+	if err != nil {
+		return err
 	}
+	w.objects[name] = got
+	w.history[name] = append(w.history[name], event{what, name, got})
+	return nil
 }
 
 func (w *writer) remove(ctx context.Context, name string) error {
+	_, err := w.once(ctx, name, func(ctx context.Context) (object, error) {
+		return object{}, w.kind.at(w.server).Delete(ctx, name, metav1.DeleteOptions{})
+	}, func(current object, there bool) (bool, error) {
+		if there && current != w.objects[name] {
+			return false, fmt.Errorf("%s is %v, was %v", name, current, w.objects[name])
+		}
+		return !there, nil
+	})
+	if err != nil {
+		return err
+	}
+	gone := event{watch.Deleted, name, object{size: w.objects[name].size}}
+	w.history[name] = append(w.history[name], gone)
+	delete(w.objects, name)
+	return nil
+}
+
+// once writes until the write has happened, and says what is there then. Without an answer it asks
+// what became of the object: `happened` says whether that is this write, or what is wrong.
+func (w *writer) once(ctx context.Context, name string,
+	write func(ctx context.Context) (object, error),
+	happened func(current object, there bool) (bool, error)) (object, error) {
 	for ; ; pause(ctx) {
 		short, cancel := context.WithTimeout(ctx, patience)
-		err := w.kind.at(w.server).Delete(short, name, metav1.DeleteOptions{})
+		got, err := write(short)
 		cancel()
-		if err != nil {
-			w.lost++
-			current, there, readErr := w.settled(ctx, name)
-			if readErr != nil {
-				return fmt.Errorf("%w; before it: %w", readErr, err)
-			}
-			if there && current != w.objects[name] {
-				return fmt.Errorf("%s is %v, was %v", name, current, w.objects[name])
-			}
-			if !there {
-				err = nil
-			}
-		}
 		if err == nil {
-			gone := event{watch.Deleted, name, object{size: w.objects[name].size}}
-			w.history[name] = append(w.history[name], gone)
-			delete(w.objects, name)
-			return nil
+			return got, nil
+		}
+		if !w.lossy {
+			return object{}, fmt.Errorf("no answer to a write of %s: %w", name, err)
+		}
+		w.lost++
+		current, there, readErr := w.settled(ctx, name)
+		if readErr != nil {
+			return object{}, fmt.Errorf("%w; before it: %w", readErr, err)
+		}
+		done, wrong := happened(current, there)
+		if wrong != nil {
+			return object{}, fmt.Errorf("%w: %w", wrong, err)
+		}
+		if done {
+			return current, nil
 		}
 	}
 }
