@@ -3,9 +3,11 @@
 #define JETD_REVISION_KEY_INDEX_H_
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
 
 #include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
 #include "revision/kv.h"
 #include "revision/request.h"
 
@@ -55,6 +57,13 @@ class KeyIndex {
   KeyIndex(const KeyIndex&) = delete;
   KeyIndex& operator=(const KeyIndex&) = delete;
 
+  // Until somebody asks for the order of the keys (Visit, Append, Order), they are found by their
+  // hashes: a replay puts most of what there is into an empty index, and a search in the tree costs
+  // it a cache miss for nearly every comparison. Order sorts them then, once. REQUIRES: it is
+  // empty.
+  void Unorder();
+  void Order() const;
+
   // Null if the key has no version at all.
   [[nodiscard]] const Entry* Find(std::string_view key) const;
   // Calls fn(const Entry&) -> bool in key order for the keys of `keys`, those with a tombstone as
@@ -62,7 +71,9 @@ class KeyIndex {
   template <typename Fn>
   void Visit(const KeyRange& keys, Fn&& fn) const;
   // Entries, those of deleted keys included.
-  [[nodiscard]] size_t size() const { return entries_.size(); }
+  [[nodiscard]] size_t size() const {
+    return unordered_ == nullptr ? entries_.size() : unordered_->size();
+  }
 
   // What a reader at `at` sees of a key; null if it was not there.
   [[nodiscard]] static const KvBlock* VersionAt(const KvBlock* newest, Revision at) {
@@ -115,13 +126,29 @@ class KeyIndex {
     }
   };
 
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view key) const;
+    size_t operator()(const Entry& e) const { return (*this)(e.key()); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Less::KeyOf(a) == Less::KeyOf(b);
+    }
+  };
+  using Unordered = absl::flat_hash_set<Entry, Hash, Equal>;
+
+  void Insert(const KvBlock* v);
   void CountNewest(const KvBlock* v);
   void UncountNewest(const KvBlock* v);
   void Release(const KvBlock* v);
   [[nodiscard]] bool IsNewest(const KvBlock* v) const;
 
   Observer* observer_ = nullptr;
-  absl::btree_set<Entry, Less> entries_;
+  mutable absl::btree_set<Entry, Less> entries_;
+  mutable std::unique_ptr<Unordered> unordered_;  // if not null, entries_ is empty
   Stats stats_;
 };
 
@@ -131,6 +158,7 @@ void KeyIndex::Visit(const KeyRange& keys, Fn&& fn) const {
     if (const Entry* entry = Find(keys.key)) fn(*entry);
     return;
   }
+  Order();
   auto it = entries_.lower_bound(keys.key);
   // Finding the end once spares a comparison of keys, and so a cache miss, per step.
   const auto end = keys.open_ended()      ? entries_.end()

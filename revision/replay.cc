@@ -156,6 +156,7 @@ bool Replay::CameBack(const Held& held) const {
 void Replay::ReadAll() {
   Log::ReadOptions all;
   all.from = position_.Next();
+  store_->ExpectMany();
   log_->Read(
       all, [this](const jetstream::Record& record) { OnRecord(record); },
       [this](absl::StatusOr<StreamSeq> last) { Finish(std::move(last)); });
@@ -449,6 +450,7 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
     ReadControl();
     return;
   }
+  store_->HasCome();
   position_ = std::max(position_, *last);
   // A compaction record behind a hole is void like all that lies there.
   Revision compacted;

@@ -173,6 +173,12 @@ void Store::Clear() {
   UseValueFiles(std::move(files), options);
 }
 
+void Store::ExpectMany() {
+  if (impl_->index.size() == 0) impl_->index.Unorder();
+}
+
+void Store::HasCome() { impl_->index.Order(); }
+
 void Store::RestoreCompacted(Revision revision) {
   Impl& s = *impl_;
   JETD_CHECK(!s.open && s.pending.empty()) << "transactions are pending";
