@@ -25,7 +25,7 @@ uint32_t Extend(uint32_t crc, const KvBlock* kv, const ValueCache& values) {
   revision[17] = 't';
   crc = ExtendCrc32c(crc, std::string_view(revision.data(), kv->tombstone() ? 18 : 17));
   if (kv->tombstone()) return ExtendCrc32c(crc, kv->encoded_key());
-  return ExtendCrc32c(crc, values.Load(kv)->encoded());
+  return ExtendCrc32c(crc, values.Load(kv, ValueFiles::How::kMany)->encoded());
 }
 
 // True if etcd's index, asked what to keep at `at`, names `now`, the newest version up to there:

@@ -18,9 +18,11 @@
 namespace jetd::revision {
 namespace {
 
-// Cold versions that a step of a long range loads before other work gets its turn; about 1.5 ms for
+// Cold versions that a step of a long range loads before other work gets its turn; about 0.3 ms for
 // values of 1 KiB.
 constexpr size_t kStepLoads = 500;
+// From here on they are read as one of many (value_files.h).
+constexpr size_t kManyLoads = 32;
 
 void AppendShared(const std::vector<const KvBlock*>& kvs, std::vector<KvRef>* out) {
   out->reserve(out->size() + kvs.size());
@@ -28,8 +30,12 @@ void AppendShared(const std::vector<const KvBlock*>& kvs, std::vector<KvRef>* ou
 }
 
 void LoadAll(const ValueCache& values, std::vector<KvRef>* kvs) {
+  const auto cold = static_cast<size_t>(
+      std::count_if(kvs->begin(), kvs->end(), [](const KvRef& kv) { return kv->cold(); }));
+  if (cold == 0) return;
+  const auto how = cold < kManyLoads ? ValueFiles::How::kOne : ValueFiles::How::kMany;
   for (KvRef& kv : *kvs) {
-    if (kv->cold()) kv = values.Load(kv.get());
+    if (kv->cold()) kv = values.Load(kv.get(), how);
   }
 }
 

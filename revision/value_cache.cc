@@ -23,11 +23,11 @@ void ValueCache::Use(std::unique_ptr<ValueFiles> files, const Options& options) 
   index_->set_observer(this);
 }
 
-KvRef ValueCache::Load(const KvBlock* v) const {
+KvRef ValueCache::Load(const KvBlock* v, ValueFiles::How how) const {
   if (v == nullptr || !v->cold()) return KvRef::Share(v);
   char* encoding = nullptr;
   KvRef hot = KvBlock::MakeHot(*v, &encoding);
-  files_->Read(v->location(), encoding);
+  files_->Read(v->location(), encoding, how);
   return hot;
 }
 

@@ -52,7 +52,7 @@ class ValueCache : public KeyIndex::Observer {
   [[nodiscard]] const Options& options() const { return options_; }
 
   // The version with its value, read from its file if it is cold. Null for null.
-  [[nodiscard]] KvRef Load(const KvBlock* v) const;
+  [[nodiscard]] KvRef Load(const KvBlock* v, ValueFiles::How how = ValueFiles::How::kOne) const;
 
   // Null without files.
   [[nodiscard]] ValueFiles* files() { return files_.get(); }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,7 +111,10 @@ absl::StatusOr<std::unique_ptr<ValueFiles>> ValueFiles::Open(Options options) {
 
 ValueFiles::~ValueFiles() {
   if (saved_) {
-    for (const auto& [number, segment] : segments_) close(segment.fd);
+    for (const auto& [number, segment] : segments_) {
+      Unmap(segment);
+      close(segment.fd);
+    }
   } else if (!segments_.empty()) {
     // If not, nobody came to adopt what Open kept, and the next one may.
     Clear();
@@ -150,6 +154,9 @@ std::optional<ValueLocation> ValueFiles::Append(ModRevision mod, std::string_vie
   if (!Reserve(kHeadBytes + encoded.size())) return std::nullopt;
   if (std::exchange(failing_, false)) {
     log::Info("values beyond --value-cache-bytes go to {} again", options_.folder);
+  }
+  if (until_unmap_ > 0 && --until_unmap_ == 0) {
+    for (const auto& [number, segment] : segments_) Unmap(segment);
   }
   Segment& segment = segments_.at(current_);
   Head head;
@@ -242,6 +249,7 @@ void ValueFiles::Unpin() {
 
 void ValueFiles::Remove(uint32_t segment) {
   const auto it = segments_.find(segment);
+  Unmap(it->second);
   close(it->second.fd);
   unlink(PathOf(segment).c_str());
   stats_.file_bytes -= it->second.size;
@@ -334,8 +342,37 @@ void ValueFiles::ReadBytes(uint32_t segment, size_t offset, size_t size, char* o
   }
 }
 
-void ValueFiles::Read(const ValueLocation& location, char* out) const {
-  ReadBytes(location.segment, location.offset, location.size, out);
+const char* ValueFiles::Map(const Segment& segment) {
+  if (segment.map == nullptr) {
+    void* const map = mmap(nullptr, segment.size, PROT_READ, MAP_SHARED, segment.fd, 0);
+    if (map == MAP_FAILED) return nullptr;
+    segment.map = static_cast<const char*>(map);
+    segment.mapped = segment.size;
+  }
+  return segment.map;
+}
+
+void ValueFiles::Unmap(const Segment& segment) {
+  if (segment.map == nullptr) return;
+  munmap(const_cast<char*>(segment.map), segment.mapped);
+  segment.map = nullptr;
+}
+
+void ValueFiles::Read(const ValueLocation& location, char* out, How how) const {
+  const char* map = nullptr;
+  if (how == How::kMany && location.segment != current_) {
+    const auto it = segments_.find(location.segment);
+    JETD_CHECK(it != segments_.end() &&
+               uint64_t{location.offset} + location.size <= it->second.size)
+        << "segment " << location.segment << " has no such record";
+    map = Map(it->second);
+    until_unmap_ = kUnmapAfter;
+  }
+  if (map != nullptr) {
+    std::memcpy(out, map + location.offset, location.size);
+  } else {
+    ReadBytes(location.segment, location.offset, location.size, out);
+  }
   JETD_CHECK(ExtendCrc32c(0, {out, location.size}) == location.crc)
       << "the value at " << location.offset << " of " << PathOf(location.segment)
       << " is not what was written; jetd reads it from the stream when it is started again";

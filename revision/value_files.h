@@ -77,8 +77,13 @@ class ValueFiles {
   // Adds a record. nullopt if the disk does not take it: nothing has changed then, and of the next
   // attempts only one in kRetryEvery is made.
   [[nodiscard]] std::optional<ValueLocation> Append(ModRevision mod, std::string_view encoded);
-  // Reads the encoding at `location` to `out`, which has room for location.size bytes.
-  void Read(const ValueLocation& location, char* out) const;
+  // Reads the encoding at `location` to `out`, which has room for location.size bytes. kMany, for
+  // one of many reads: closed segments are mapped then, so that a read is a copy and no system call
+  // (1 KiB: 0.2 us against 1). Maps are pages of files, which the kernel takes back when it needs
+  // them, but they count as this process's; they go when kUnmapAfter records were appended after
+  // the last such read.
+  enum class How { kOne, kMany };
+  void Read(const ValueLocation& location, char* out, How how = How::kOne) const;
   // The record is not in use any more.
   void Drop(const ValueLocation& location);
 
@@ -119,12 +124,15 @@ class ValueFiles {
 
   static constexpr size_t kHeadBytes = 24;
   static constexpr int kRetryEvery = 256;
+  static constexpr int kUnmapAfter = 256;
 
  private:
   struct Segment {
     int fd = -1;
     size_t size = 0;  // of all records, those in the buffer included
     size_t live = 0;
+    mutable const char* map = nullptr;  // of `mapped` bytes; null: not mapped
+    mutable size_t mapped = 0;
   };
 
   ValueFiles(Options options, int lock_fd);
@@ -140,6 +148,9 @@ class ValueFiles {
   void Retire(uint32_t segment);
   // Reads bytes of a segment wherever they are. `size` and `offset` lie within it.
   void ReadBytes(uint32_t segment, size_t offset, size_t size, char* out) const;
+  // The bytes of a closed segment, null if the system does not map it.
+  [[nodiscard]] static const char* Map(const Segment& segment);
+  static void Unmap(const Segment& segment);
 
   const Options options_;
   const int lock_fd_;
@@ -152,6 +163,7 @@ class ValueFiles {
   bool failing_ = false;
   bool saved_ = false;
   int pins_ = 0;
+  mutable int until_unmap_ = 0;  // records to be appended until the maps go; 0: there are none
   uint64_t generation_ = 0;
   int skipped_ = 0;  // attempts since the disk last refused
 };

@@ -50,7 +50,19 @@ class ValueFilesTest : public testing::Test {
   std::string Read(const ValueLocation& location) {
     std::string bytes(location.size, '\0');
     files_->Read(location, bytes.data());
+    std::string mapped(location.size, '\0');
+    files_->Read(location, mapped.data(), ValueFiles::How::kMany);
+    EXPECT_TRUE(mapped == bytes) << "at " << location.offset << " of " << location.segment;
     return bytes;
+  }
+  // Segments that this process has in its address space.
+  [[nodiscard]] size_t Maps() const {
+    std::ifstream maps("/proc/self/maps");
+    size_t found = 0;
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find(folder_.path()) != std::string::npos) ++found;
+    }
+    return found;
   }
   std::vector<std::string> Files() {
     std::vector<std::string> names;
@@ -91,6 +103,26 @@ TEST_F(ValueFilesTest, TakesARecordLargerThanASegmentAndThanTheBuffer) {
   EXPECT_EQ(Read(third), small->encoded());
   EXPECT_NE(second.segment, first.segment);
   EXPECT_NE(third.segment, second.segment);
+}
+
+TEST_F(ValueFilesTest, MapsGoWhenNothingIsReadFromThem) {
+  const KvRef kv = Version(1, 400);
+  const ValueLocation first = Append(*kv);
+  while (files_->stats().segments < 4) (void)Append(*kv);
+  std::string bytes(first.size, '\0');
+  files_->Read(first, bytes.data());
+  EXPECT_EQ(Maps(), 0U);
+  files_->Read(first, bytes.data(), ValueFiles::How::kMany);
+  EXPECT_EQ(Maps(), 1U);
+  for (int i = 1; i < ValueFiles::kUnmapAfter; ++i) (void)Append(*kv);
+  EXPECT_EQ(Maps(), 1U);
+  (void)Append(*kv);
+  EXPECT_EQ(Maps(), 0U);
+  EXPECT_EQ(Read(first), kv->encoded());
+  EXPECT_EQ(Maps(), 1U);
+  files_->Drop(first);
+  files_->Clear();
+  EXPECT_EQ(Maps(), 0U);
 }
 
 TEST_F(ValueFilesTest, NobodyElseReadsItsFiles) {
