@@ -154,11 +154,12 @@ void AddServer(const Figures& f, Page* page) {
 }
 
 void AddStore(const Figures& f, Page* page) {
-  const uint64_t held = f.store.bytes;
-  const uint64_t total = f.stream.has_value() ? f.stream->bytes : held;
-  page->Gauge("etcd_mvcc_db_total_size_in_bytes", "Bytes of the stream, garbage included.", total);
+  // What the quota is compared with, so that etcd's alerts say when it is near; none of it could be
+  // had back by a defragmentation.
+  page->Gauge("etcd_mvcc_db_total_size_in_bytes", "Bytes of the versions that are held.",
+              f.store.bytes);
   page->Gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of the versions that are held.",
-              std::min(total, held));
+              f.store.bytes);
   page->Gauge("etcd_mvcc_db_open_read_transactions", "Reads that wait for a barrier.",
               f.committer.waiting_reads);
   page->Counter("etcd_mvcc_range_total", "Ranges read.", f.store.ranges);
@@ -243,6 +244,7 @@ void AddLog(const Figures& f, Page* page) {
   page->Gauge("jetd_term", "The leadership term.", f.term);
   if (f.stream.has_value()) {
     page->Gauge("jetd_stream_records", "Records in the stream.", f.stream->messages);
+    page->Gauge("jetd_stream_bytes", "Its size, with what is to be removed.", f.stream->bytes);
     page->Gauge("jetd_stream_last_sequence", "Its newest sequence.", f.stream->last.value());
   }
   page->Gauge("jetd_stream_replicas", "Replicas of the stream.", f.log.replicas);
