@@ -21,6 +21,8 @@ class Durability {
   virtual ~Durability() = default;
   // Asked before a stream is made because the server knows none: an error says why that would harm.
   [[nodiscard]] virtual absl::Status MayCreate() const = 0;
+  // The stream is made next: what an earlier making of it has left in part goes away.
+  [[nodiscard]] virtual absl::Status RemoveRemains() = 0;
   // The stream was found, or made, on a new connection. `safe`: all of it that was there before
   // the call is, with its configuration.
   virtual void SyncStream(SafeFn safe) = 0;

@@ -2,6 +2,8 @@
 #include "jetstream/group_sync.h"
 
 #include <chrono>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "base/strings.h"
@@ -35,6 +37,14 @@ absl::Status GroupSync::MayCreate() const {
       Cat("there are records in ", files_->folder(),
           ", but nats-server does not know the stream (its meta.inf may be damaged); a new one is "
           "not made over them. Mend it, or move that folder away to start empty"));
+}
+
+absl::Status GroupSync::RemoveRemains() {
+  std::error_code error;
+  std::filesystem::remove_all(files_->folder(), error);
+  if (!error) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      Cat("cannot remove what is left of a stream in ", files_->folder(), ": ", error.message()));
 }
 
 void GroupSync::SyncStream(SafeFn safe) {

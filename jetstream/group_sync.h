@@ -34,6 +34,10 @@ class GroupSync : public Durability {
 
   // FailedPrecondition if there are records in the folder: their server lost sight of the stream.
   [[nodiscard]] absl::Status MayCreate() const override;
+  // The folder, which a power cut may have left with half a configuration: nats-server skips such a
+  // stream at its start, and does not write the configuration of a new one over it, so the one
+  // after would skip the new one too. REQUIRES: MayCreate.
+  [[nodiscard]] absl::Status RemoveRemains() override;
   void SyncStream(SafeFn safe) override;
   void SyncAppends(SafeFn safe) override;
   void SyncDeletes(SafeFn safe) override;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -301,6 +302,25 @@ TEST_F(GroupSyncTest, RecordsThatTheServerForgotAreNotCoveredByANewStream) {
   ASSERT_TRUE(RunUntil([&] { return !again.fatal.ok() || again.connected; }));
   EXPECT_TRUE(absl::IsFailedPrecondition(again.fatal)) << again.fatal;
   EXPECT_TRUE(fs::exists(a + "/nats/jetstream/$G/streams/KV_b/msgs/1.blk"));
+}
+
+// Power went while the first stream was made, and left its configuration empty or without its check
+// sum.
+TEST_F(GroupSyncTest, AStreamThatWasNeverMadeWholeIsMadeAnew) {
+  for (const bool with_text : {false, true}) {
+    const std::string a = NewFolder(with_text ? "a" : "b");
+    const std::string stream = a + "/nats/jetstream/$G/streams/KV_b";
+    fs::create_directories(stream + "/msgs");
+    std::ofstream(stream + "/meta.inf") << (with_text ? "{\"name\":\"KV_b\"}" : "");
+    std::ofstream(stream + "/msgs/1.blk") << "";
+    for (uint64_t start = 0; start < 3; ++start) {
+      Store store(&loop_, a);
+      ASSERT_TRUE(RunUntil([&] { return store.connected || !store.fatal.ok(); }));
+      ASSERT_TRUE(store.fatal.ok()) << store.fatal;
+      EXPECT_EQ(ReadAll(store).size(), 10 * start);
+      Append(store, 10 * start + 1, 10, 10);
+    }
+  }
 }
 
 TEST_F(GroupSyncTest, SaysWhatTheFileSystemCosts) {

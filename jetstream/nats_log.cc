@@ -157,7 +157,9 @@ absl::Status NatsLog::MayCreate() const {
         "stream ", StreamName(options_.stream.bucket),
         " is gone, while jetd was using it. It is not made anew: a start of jetd would do that"));
   }
-  return options_.durability == nullptr ? absl::OkStatus() : options_.durability->MayCreate();
+  if (options_.durability == nullptr) return absl::OkStatus();
+  absl::Status may = options_.durability->MayCreate();
+  return may.ok() ? options_.durability->RemoveRemains() : may;
 }
 
 void NatsLog::OnStream(absl::StatusOr<StreamFacts> facts) {
