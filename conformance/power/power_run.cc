@@ -132,6 +132,14 @@ class Run {
     return absl::OkStatus();
   }
 
+  // The last lines of both programs.
+  [[nodiscard]] std::string LastWords() const {
+    std::ifstream in(root_ + "/disk/data/private/nats-server.log");
+    std::string nats{std::istreambuf_iterator<char>(in), {}};
+    if (nats.size() > 1500) nats.erase(0, nats.size() - 1500);
+    return Cat(server_->LogTail(), "\nits nats-server:\n", nats);
+  }
+
   [[nodiscard]] std::string LogPath() const { return root_ + "/jetd.log"; }
 
   absl::Status StartCompactor() {
@@ -194,12 +202,11 @@ class Run {
     while (load_->acked() < count) {
       if (!server_->running()) {
         return MakeStatus(absl::StatusCode::kInternal,
-                          "the server ended by itself: ", server_->HowItEnded(), "\n",
-                          server_->LogTail());
+                          "the server ended by itself: ", server_->HowItEnded(), "\n", LastWords());
       }
       if (steady_clock::now() > deadline) {
         return MakeStatus(absl::StatusCode::kDeadlineExceeded, "the server hangs: ", load_->acked(),
-                          " writes answered\n", server_->LogTail());
+                          " writes answered\n", LastWords());
       }
       std::this_thread::sleep_for(kPoll);
     }
@@ -259,8 +266,7 @@ class Run {
       if (server_->running()) continue;
       if (EndsServer(moment)) break;
       return MakeStatus(absl::StatusCode::kInternal,
-                        "the server ended by itself: ", server_->HowItEnded(), "\n",
-                        server_->LogTail());
+                        "the server ended by itself: ", server_->HowItEnded(), "\n", LastWords());
     }
     mount_->Freeze();
     const bool timed =
@@ -312,7 +318,7 @@ class Run {
       if (server_->running()) continue;
       return MakeStatus(absl::StatusCode::kInternal,
                         "the server ended in its start: ", server_->HowItEnded(), "\n",
-                        server_->LogTail());
+                        LastWords());
     }
     ++report_.moments[NameOf(Moment::kStart)];
     return PowerOff();
