@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/flags.h"
 
+#include <algorithm>
 #include <cctype>
 #include <memory>
 #include <utility>
@@ -167,7 +168,7 @@ std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
   if (!first.starts_with("-")) {
     return Cat("\"", first, "\" is not a flag; jetd takes flags only, see jetd --help");
   }
-  const std::string name = first.substr(first.find_first_not_of('-'));
+  const std::string name = first.substr(std::min(first.find_first_not_of('-'), first.size()));
   const std::string nearest = NearestName(name.substr(0, name.find('=')), KnownNames(app));
   return Cat(
       "unknown flag ", first.substr(0, first.find('=')),

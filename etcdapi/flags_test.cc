@@ -206,6 +206,7 @@ TEST(FlagsTest, NamesTheNearestFlag) {
   EXPECT_EQ(ErrorOf({"--heartbeat-intervall=5"}),
             "unknown flag --heartbeat-intervall; did you mean --heartbeat-interval?");
   EXPECT_EQ(ErrorOf({"--something-else"}), "unknown flag --something-else; see jetd --help");
+  EXPECT_EQ(ErrorOf({"--", "-"}), "unknown flag --; see jetd --help");
   EXPECT_THAT(ErrorOf({"serve"}), StartsWith("\"serve\" is not a flag"));
 }
 

@@ -62,7 +62,9 @@ void CompareKeys(const StreamChecker& checker, const Store& store, CheckReport* 
 
 void CompareWithStore(const StreamChecker& checker, Leases leases, const Store& store,
                       CheckReport* report) {
-  if (absl::Status status = revision::CheckInvariants(store); !status.ok()) {
+  // A compaction that is void for what lies before it vouches for revisions all the same, and then
+  // they are without changes.
+  if (absl::Status status = revision::CheckInvariants(store); !status.ok() && !checker.cut()) {
     Wrong(report, std::string(MessageOf(status)));
   }
   if (store.committed() < report->revision) {
