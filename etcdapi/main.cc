@@ -220,7 +220,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
             Compact(revision, done);
           }),
       leader_guard_(
-          &loop_, [this] { return committer_.leading(); },
+          &loop_, [this] { return committer_.serving(); },
           [this](bool has_leader) { server_.TellLeader(has_leader); }),
       server_(&loop_, ServerOptions(config_, std::move(listeners)),
               [this] { return leader_guard_.has_leader(); }),

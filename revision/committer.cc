@@ -47,6 +47,7 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
 
 Committer::Impl::~Impl() {
   executor->Cancel(patience);
+  executor->Cancel(silence.timer);
   executor->Cancel(retry);
   executor->Cancel(compact_timer);
   executor->Cancel(audit_timer);
@@ -106,6 +107,7 @@ void Committer::Impl::Pump() {
   chain.SendMore();
   Watch();
   reads.Flush();
+  WatchSilence();
   // Entries that write nothing and have nothing before them need no ack to move on.
   if (!pending.empty() && !pending.front()->writes()) Advance();
 }
@@ -463,9 +465,6 @@ void Committer::Compact(Revision revision, Wait wait, RevisionFn done) {
 }
 
 Committer::Phase Committer::phase() const { return impl_->phase; }
-std::string Committer::waiting_for() const {
-  return impl_->phase == Phase::kLeading ? std::string() : impl_->waiting_for;
-}
 Term Committer::term() const { return impl_->term; }
 uint64_t Committer::leader_id() const { return impl_->leader_id; }
 const LogInfo& Committer::log_info() const { return impl_->info; }

@@ -150,7 +150,9 @@ class Committer : public jetstream::Log::Observer {
 
   [[nodiscard]] Phase phase() const;
   [[nodiscard]] bool leading() const { return phase() == Phase::kLeading; }
-  // One line for people: what this member waits for, "" when it leads.
+  // It leads, and nats-server answers: no answer is missing for limits::kUnavailableAfter.
+  [[nodiscard]] bool serving() const;
+  // One line for people: what this member waits for, "" when it serves.
   [[nodiscard]] std::string waiting_for() const;
   [[nodiscard]] Term term() const;
   [[nodiscard]] uint64_t leader_id() const;

@@ -2,6 +2,7 @@
 //
 // The inside of Committer, shared by its parts: committer.cc (requests, evaluation, commit),
 // committer_reads.cc (barriers and ranges), committer_patience.cc (clients that wait),
+// committer_silence.cc (a nats-server that says nothing),
 // committer_survey.cc (lists of what lives), committer_timings.cc, committer_alarms.cc,
 // committer_guard.cc and committer_loss.cc (what others do to the stream), committer_start.cc and
 // committer_recovery.cc (start, chain break, lost connection, taking over, stepping down).
@@ -108,6 +109,14 @@ struct Committer::Impl {
   void StartPatience();
   void LosePatience();
   void FailAll(const absl::Status& unwritten, const absl::Status& written);
+
+  // Tells clients that a nats-server which is connected says nothing (committer_silence.cc).
+  [[nodiscard]] bool IsOwedAnswers() const;
+  void WatchSilence();
+  void NoteAnswers();
+  [[nodiscard]] bool HasHeard() const;
+  void LookForSilence();
+  void AskAgain();
 
   // --- the chain's fate (committer_recovery.cc) -------------------------------------------------
   void StartReplay();
@@ -260,6 +269,14 @@ struct Committer::Impl {
   std::vector<jetstream::SeqRange> term_voids;
   TimerId patience = 0;
   bool impatient = false;
+  struct Silence {
+    TimerId timer = 0;  // while an answer is owed
+    MonoTime since{0};  // the last one
+    StreamSeq landed;   // then
+    uint64_t barriers = 0;
+    bool lasts = false;  // for so long that clients were told
+  };
+  Silence silence;
   TimerId retry = 0;
   bool stopped = false;
 

@@ -216,7 +216,7 @@ void Committer::Impl::Lead() {
 void Committer::Impl::Resume() {
   phase = Phase::kLeading;
   waiting_for.clear();
-  impatient = false;
+  impatient = silence.lasts = false;
   executor->Cancel(patience);
   patience = 0;
   reads.Restart();

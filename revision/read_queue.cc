@@ -44,6 +44,7 @@ void ReadQueue::OnBarrier(const Asked& asked, absl::StatusOr<StreamSeq> last) {
     return;
   }
   round_trips_.Observe(executor_->Now() - asked.at);
+  ++barriers_answered_;
   if (*last > asked.sent) {
     foreign_(*last);
     return;

@@ -65,6 +65,10 @@ class ReadQueue {
   void FailAll(const absl::Status& why);
 
   [[nodiscard]] size_t size() const { return waiters_.size(); }
+  // A barrier of this queue's is on its way, other than a record.
+  [[nodiscard]] bool in_flight() const { return in_flight_; }
+  // Those that were answered, whatever the answer proves.
+  [[nodiscard]] uint64_t barriers_answered() const { return barriers_answered_; }
   [[nodiscard]] uint64_t barriers_sent() const { return barriers_sent_; }
   [[nodiscard]] uint64_t released() const { return released_; }
   [[nodiscard]] const DurationHistogram& round_trips() const { return round_trips_; }
@@ -98,6 +102,7 @@ class ReadQueue {
   bool by_record_ = false;
   TimerId retry_ = 0;
   uint64_t barriers_sent_ = 0;
+  uint64_t barriers_answered_ = 0;
   uint64_t released_ = 0;
   DurationHistogram round_trips_;
 };

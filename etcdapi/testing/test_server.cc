@@ -88,7 +88,7 @@ void TestServer::MakeEngine(const Options& options) {
   engine_.hashes = &hashes_;
   committer_->AddListener(&tally_);
   leader_guard_ = std::make_unique<LeaderGuard>(
-      &loop_, [this] { return committer_->leading(); },
+      &loop_, [this] { return committer_->serving(); },
       [this](bool has_leader) { server_->TellLeader(has_leader); });
   loop_.AddRoundHook([this] { leader_guard_->Look(); });
   engine_.loop = &loop_;
