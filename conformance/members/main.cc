@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several members as a program. Exit code 0: nothing wrong (with --expect: the expected is wrong);
+// 1: violations, on stdout; 2: the run could not be done; 77: a program it needs is not there.
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "base/log.h"
+#include "base/strings.h"
+#include "conformance/members/members_run.h"
+
+namespace jetd::conformance {
+namespace {
+
+using etcdclient::ServerKind;
+using etcdclient::ServerProcess;
+
+struct Flags {
+  MembersOptions options;
+  bool keep = false;
+  std::vector<std::string> expect;
+};
+
+void AddFlags(Flags& flags, CLI::App& app) {
+  MembersOptions& options = flags.options;
+  Cluster::Options& cluster = options.cluster;
+  app.add_option("--members", cluster.members)->capture_default_str()->check(CLI::Range(1, 7));
+  app.add_option("--nats-servers", cluster.nats_servers,
+                 "1, or a cluster of 3 with the stream on all of them")
+      ->capture_default_str()
+      ->check(CLI::IsMember({1, 3}));
+  app.add_option("--changes", options.changes, "of the leader")->capture_default_str();
+  app.add_option("--kinds", options.kinds, "of changes")
+      ->capture_default_str()
+      ->delimiter(',')
+      ->check(CLI::IsMember({"kill", "stop", "freeze", "move"}));
+  app.add_option("--reads", options.reads,
+                 "linearizable ones in all; 0: nothing but take-overs is measured")
+      ->capture_default_str();
+  app.add_option("--keys", options.keys, "in the store from the start on")->capture_default_str();
+  app.add_option("--cold-moves", options.cold_moves,
+                 "kill jetd and start one with an empty folder, so many times, and nothing else")
+      ->capture_default_str();
+  app.add_option("--seed", options.seed)->capture_default_str();
+  app.add_option("--server", cluster.server.program, "jetd (default: $JETD_BIN)");
+  app.add_option("--server-flag", cluster.server.flags, "one more flag of jetd's")
+      ->allow_extra_args(false);
+  app.add_option("--temp-dir", cluster.server.temp_dir, "for the data (default: $TMPDIR)");
+  app.add_flag("--impostor", options.impostor, "one reader reads another store: to test the test");
+  app.add_option("--expect", flags.expect,
+                 "kinds of violations of which one must be found: to test the test")
+      ->delimiter(',');
+  app.add_flag("--keep", flags.keep, "keep jetd's data and logs");
+}
+
+double Ms(int64_t ns) { return static_cast<double>(ns) / 1e6; }
+
+void Print(const MembersReport& report, uint64_t seed) {
+  std::cout << "seed " << seed << ": " << report.reads << " linearizable reads, " << report.stale
+            << " of them stale; " << report.register_writes << " writes of registers; "
+            << report.seconds << " s\n";
+  for (size_t i = 0; i < report.reads_of.size(); ++i) {
+    std::cout << "  reads through m" << i << ": " << report.reads_of[i] << "\n";
+  }
+  for (const auto& [kind, outage] : report.outages) {
+    std::cout << "  " << outage.count() << " x " << kind << ": no write for p50 "
+              << Ms(outage.Quantile(0.5)) << " ms, p99 " << Ms(outage.Quantile(0.99))
+              << " ms, most " << Ms(outage.max_ns()) << " ms\n";
+  }
+  std::cout << "beats: " << report.beats.answered << " answered, " << report.beats.refused
+            << " refused, " << report.beats.unknown << " of unknown fate ("
+            << report.beats.unknown_landed << " of them happened)\n"
+            << report.watch_events << " events to " << report.watchers << " watchers on "
+            << report.watch_streams << " streams\n"
+            << "leases: " << report.leases.granted << " granted, " << report.leases.renewed
+            << " renewals, " << report.leases.ended << " ended\n";
+  for (const auto& [error, count] : report.errors) {
+    std::cout << "  error: " << count << " x " << error << "\n";
+  }
+  for (const std::string& line : report.violations.lines()) {
+    std::cout << "VIOLATION " << line << "\n";
+  }
+  for (const auto& [kind, count] : report.violations.counts()) {
+    std::cout << "  violations: " << count << " x " << kind << "\n";
+  }
+  std::cout << (report.violations.empty() ? "nothing is wrong" : "something is wrong") << "\n";
+}
+
+int Judge(const MembersReport& report, const std::vector<std::string>& expect) {
+  if (expect.empty()) return report.violations.empty() ? 0 : 1;
+  for (const std::string& kind : expect) {
+    if (report.violations.counts().count(kind) > 0) return 0;
+  }
+  std::cout << "what was expected was not found\n";
+  return 1;
+}
+
+int Run(Flags& flags) {
+  ServerProcess::Options& server = flags.options.cluster.server;
+  if (flags.keep) server.keep = ServerProcess::DataDir::kKeep;
+  if (server.program.empty()) {
+    const auto program = ServerProcess::Find(ServerKind::kJetd);
+    if (!program.ok()) {
+      std::cerr << MessageOf(program.status()) << "\n";
+      return 77;
+    }
+    server.program = *program;
+  }
+  if (flags.options.cold_moves > 0) flags.options.cluster.members = 1;
+  const auto report =
+      RunMembers(flags.options, [](const std::string& line) { std::cout << line << std::endl; });
+  if (!report.ok()) {
+    std::cerr << MessageOf(report.status()) << "\n";
+    return report.status().code() == absl::StatusCode::kNotFound ? 77 : 2;
+  }
+  Print(*report, flags.options.seed);
+  return Judge(*report, flags.expect);
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app(
+      "Several jetd on one bucket, whose leader is killed, ended, frozen and moved while clients\n"
+      "read, write, watch and hold leases through all of them: how long is nobody there to write,\n"
+      "is any read stale, is any answered write lost, is any event missed or repeated.");
+  AddFlags(flags, app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  log::Init({.level = log::Level::kError});
+  return Run(flags);
+}
+
+}  // namespace
+}  // namespace jetd::conformance
+
+int main(int argc, char** argv) {
+  try {
+    return jetd::conformance::Main(argc, argv);
+  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
+    std::fputs("an exception that nobody caught\n", stderr);
+    return 2;
+  }
+}
