@@ -38,8 +38,8 @@ class OutageProbe {
 
   // The outage has begun and lasts so long; returns when that is over.
   void Watch(std::chrono::milliseconds time);
-  // The outage is over: until a write and a linearizable read are answered. More than `patience` is
-  // a violation.
+  // The outage is over: until a write and a linearizable read are answered; an alarm that keeps
+  // writes away is disarmed. More than `patience` is a violation.
   void AwaitRecovery(std::chrono::milliseconds patience);
 
   [[nodiscard]] const Counts& counts() const { return counts_; }
