@@ -148,6 +148,8 @@ void MemoryLog::Disconnect() {
   link_ = Link::kBroken;
   reconnect_asked_ = false;
   LoseRequests();
+  cut_off_at_.reset();
+  cut_off_records_.clear();
   Later([this] { TellDisconnected(); });
 }
 
@@ -156,6 +158,12 @@ void MemoryLog::Reconnect() {
   if (link_ != Link::kDown) return;
   link_ = Link::kConnecting;
   Later([this] { TellConnected(); });
+}
+
+void MemoryLog::CutOff() {
+  if (link_ != Link::kUp || cut_off_at_.has_value()) return;
+  cut_off_at_ = stream_->last();
+  cut_off_records_ = stream_->records();
 }
 
 void MemoryLog::TellConnected() {
@@ -188,14 +196,17 @@ void MemoryLog::LoseRequests() {
   if (!options_.faults.fate) return;
   for (const Pipe::Message& message : lost) {
     if (message.append != nullptr) {
-      const AppendFate fate = options_.faults.fate(message.append->seq);
-      if (fate == AppendFate::kLands) {
+      // What is cut off gets nowhere.
+      const AppendFate fate =
+          cut_off_at_.has_value() ? AppendFate::kNever : options_.faults.fate(message.append->seq);
+      if (fate == AppendFate::kLands || fate == AppendFate::kTwice) {
         // Refused or not: nobody hears of it.
         stream_->Append(*message.append, NowNs(), this).IgnoreError();
-      } else if (fate == AppendFate::kLate) {
+      }
+      if (fate == AppendFate::kLate || fate == AppendFate::kTwice) {
         stream_->KeepLate(std::move(*message.append));
       }
-    } else if (message.deletes.value() != 0 &&
+    } else if (message.deletes.value() != 0 && !cut_off_at_.has_value() &&
                options_.faults.fate(message.deletes) == AppendFate::kLands) {
       stream_->Delete(message.deletes);
     }
@@ -250,6 +261,7 @@ void MemoryLog::Append(StreamSeq predicted, const NewRecord& record) {
 
 void MemoryLog::AppendArrives(MemoryStream::Stored record) {
   const StreamSeq seq = record.seq;
+  if (cut_off_at_.has_value()) return;
   absl::Status status;
   if (options_.faults.refuse) status = options_.faults.refuse(seq);
   if (status.ok()) status = stream_->Append(std::move(record), NowNs(), this);
@@ -288,7 +300,7 @@ void MemoryLog::Barrier(SeqFn done) {
   const uint64_t id = Expect([done](const absl::Status& why) { done(why); });
   if (id == 0) return;
   requests_->Push({.run = [this, id, done = std::move(done)] {
-    answers_->Push({.run = [this, id, done, last = stream_->last()] {
+    answers_->Push({.run = [this, id, done, last = Last()] {
       if (Settle(id)) done(last);
     }});
   }});
@@ -307,10 +319,11 @@ void MemoryLog::Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn 
 
 void MemoryLog::ReadStep(const std::shared_ptr<ReadJob>& job) {
   if (expected_.count(job->id) == 0) return;
-  if (!std::exchange(job->started, true)) job->target = stream_->last();
+  if (!std::exchange(job->started, true)) job->target = Last();
   StreamSeq& from = job->options.from;
   for (size_t n = 0; n < options_.read_batch; ++n) {
-    const MemoryStream::StoredPtr record = stream_->FirstFrom(from);
+    const auto found = Records().lower_bound(from);
+    const MemoryStream::StoredPtr record = found == Records().end() ? nullptr : found->second;
     if (record == nullptr || record->seq > job->target) {
       if (!Settle(job->id)) return;
       job->done(job->target);
@@ -331,8 +344,9 @@ void MemoryLog::Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, Done
   api_->Push({.run = [this, id, seqs, on_record = std::move(on_record), done = std::move(done)] {
     const std::weak_ptr<char> alive = alive_;
     for (const StreamSeq seq : seqs) {
-      const MemoryStream::StoredPtr record = stream_->Find(seq);
-      if (record == nullptr) continue;
+      const auto found = Records().find(seq);
+      if (found == Records().end()) continue;
+      const MemoryStream::StoredPtr record = found->second;
       on_record(record->View(/*headers_only=*/false));
       if (alive.expired()) return;
     }
@@ -352,6 +366,7 @@ void MemoryLog::Delete(StreamSeq seq, DoneFn done) {
   }
   api_->Push({.run =
                   [this, id, seq, done = std::move(done)] {
+                    if (cut_off_at_.has_value()) return;
                     stream_->Delete(seq);
                     if (Settle(id)) done(absl::OkStatus());
                   },
@@ -394,7 +409,7 @@ void MemoryLog::Room(RoomFn done) {
 }
 
 void MemoryLog::StreamGrew(const MemoryStream::Stored& record, const void* writer) {
-  if (link_ != Link::kUp || writer == this) return;
+  if (link_ != Link::kUp || cut_off_at_.has_value() || writer == this) return;
   if (record.subject != Cat(stream_->prefix(), "_jetd.term")) return;
   Later([this] {
     if (link_ == Link::kUp) observer_->OnForeignTerm();

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -23,6 +24,7 @@ enum class AppendFate {
   kNever,  // lost
   kLands,  // arrives right away; only its answer is lost
   kLate,   // is kept by the stream: MemoryStream::LandLate
+  kTwice,  // arrives right away, and a copy of it is kept
 };
 
 // What goes wrong and how long things take. Each function is asked anew every time, so a seeded
@@ -90,6 +92,10 @@ class MemoryLog : public Log {
   void Disconnect();
   // Comes back, a turn of the Executor later. Nothing if it is there.
   void Reconnect();
+  // The stream leader that this connection leads to is cut off from its followers and does not know
+  // it yet: it answers reads and barriers by itself, from what it has, and takes appends that never
+  // land. Until the connection breaks.
+  void CutOff();
   // Nothing passes `leg` until Release.
   void Hold(Leg leg);
   void Release(Leg leg);
@@ -137,6 +143,11 @@ class MemoryLog : public Log {
   void ReadStep(const std::shared_ptr<ReadJob>& job);
   void StreamGrew(const MemoryStream::Stored& record, const void* writer);
   [[nodiscard]] Pipe& PipeOf(Leg leg) const;
+  // What the other end takes for the stream's last sequence.
+  [[nodiscard]] StreamSeq Last() const { return cut_off_at_.value_or(stream_->last()); }
+  [[nodiscard]] const MemoryStream::Records& Records() const {
+    return cut_off_at_.has_value() ? cut_off_records_ : stream_->records();
+  }
   [[nodiscard]] LogInfo Info() const;
   [[nodiscard]] int64_t NowNs() const { return executor_->WallNowMs() * 1'000'000; }
 
@@ -153,8 +164,10 @@ class MemoryLog : public Log {
   uint64_t next_request_ = 1;
   std::map<uint64_t, FailFn> expected_;
   std::set<StreamSeq> put_off_;
-  StreamSeq acked_{0};    // to be synced: newest answered append or RequestDurable
-  StreamSeq syncing_{0};  // what the sync that is under way covers; 0: none is
+  std::optional<StreamSeq> cut_off_at_;    // the stream's last sequence when it was
+  MemoryStream::Records cut_off_records_;  // and what the stream held
+  StreamSeq acked_{0};                     // to be synced: newest answered append or RequestDurable
+  StreamSeq syncing_{0};                   // what the sync that is under way covers; 0: none is
   // Replaced by Close and gone with the log: what was deferred before does not run.
   std::shared_ptr<char> alive_;
 };

@@ -129,7 +129,10 @@ TEST_F(MemoryLogTest, WhatWasStoredIsStoredThoughItsAnswerIsLost) {
 }
 
 TEST_F(MemoryLogTest, FatesOfWhatIsInFlightAtABreak) {
-  for (const AppendFate fate : {AppendFate::kNever, AppendFate::kLands, AppendFate::kLate}) {
+  for (const AppendFate fate :
+       {AppendFate::kNever, AppendFate::kLands, AppendFate::kLate, AppendFate::kTwice}) {
+    const bool lands = fate == AppendFate::kLands || fate == AppendFate::kTwice;
+    const bool late = fate == AppendFate::kLate || fate == AppendFate::kTwice;
     stream_.Recreate(1);
     MemoryLog log(&exec_, &stream_, WithFate(fate));
     Open(log);
@@ -137,8 +140,8 @@ TEST_F(MemoryLogTest, FatesOfWhatIsInFlightAtABreak) {
     log.Append(StreamSeq(2), Put("2"));
     log.Disconnect();
     exec_.RunDeferred();
-    EXPECT_EQ(Stored().size(), fate == AppendFate::kLands ? 2U : 0U);
-    EXPECT_EQ(stream_.late(), fate == AppendFate::kLate ? 2U : 0U);
+    EXPECT_EQ(Stored().size(), lands ? 2U : 0U);
+    EXPECT_EQ(stream_.late(), late ? 2U : 0U);
   }
 }
 
@@ -284,6 +287,50 @@ TEST_F(MemoryLogTest, APowerCutTakesBackWhatWasNotSynced) {
   log.Append(StreamSeq(4), Put("another 4"));
   exec_.RunDeferred();
   EXPECT_THAT(Stored(), ElementsAre("2", "3", "another 4"));
+}
+
+TEST_F(MemoryLogTest, AStreamThatLosesItsTailGivesItsSequencesAnew) {
+  MemoryLog log(&exec_, &stream_);
+  Open(log);
+  for (uint64_t seq = 1; seq <= 3; ++seq) log.Append(StreamSeq(seq), Put(std::to_string(seq)));
+  exec_.RunDeferred();
+  EXPECT_EQ(stream_.synced(), StreamSeq(3));
+  stream_.LoseTail(StreamSeq(1));
+  EXPECT_THAT(Stored(), ElementsAre("1"));
+  EXPECT_EQ(stream_.State().last, StreamSeq(1));
+  EXPECT_EQ(stream_.synced(), StreamSeq(1));
+  stream_.AppendForeign(Put("another 2"));
+  EXPECT_THAT(Stored(), ElementsAre("1", "another 2"));
+}
+
+TEST_F(MemoryLogTest, AStreamLeaderThatIsCutOffAnswersByItself) {
+  MemoryLog log(&exec_, &stream_, WithFate(AppendFate::kTwice));
+  Open(log);
+  log.Append(StreamSeq(1), Put("1"));
+  exec_.RunDeferred();
+  log.CutOff();
+  stream_.AppendForeign({.subject = "$KV.B._jetd.term"});
+  TakeSaid();
+  log.Append(StreamSeq(2), Put("2"));
+  StreamSeq last;
+  log.Barrier([&last](absl::StatusOr<StreamSeq> seq) { last = seq.value_or(StreamSeq(99)); });
+  size_t read = 0;
+  log.Read(
+      {}, [&read](const Record&) { ++read; }, [](const absl::StatusOr<StreamSeq>&) {});
+  exec_.RunDeferred();
+  EXPECT_EQ(last, StreamSeq(1));
+  EXPECT_EQ(read, 1U);
+  EXPECT_THAT(TakeSaid(), IsEmpty());
+  // Nothing of what it took gets anywhere.
+  log.Append(StreamSeq(3), Put("3"));
+  log.Disconnect();
+  log.Reconnect();
+  exec_.RunDeferred();
+  EXPECT_EQ(stream_.late(), 0U);
+  EXPECT_EQ(stream_.last(), StreamSeq(2));
+  log.Barrier([&last](absl::StatusOr<StreamSeq> seq) { last = seq.value_or(StreamSeq(99)); });
+  exec_.RunDeferred();
+  EXPECT_EQ(last, StreamSeq(2));
 }
 
 TEST_F(MemoryLogTest, AStreamMadeAnewHasAnotherIdentity) {

@@ -81,6 +81,9 @@ class MemoryStream {
   [[nodiscard]] StoredPtr Find(StreamSeq seq) const;
   // The first record at or above `from`.
   [[nodiscard]] StoredPtr FirstFrom(StreamSeq from) const;
+  // All that it holds now, by sequence.
+  using Records = std::map<StreamSeq, StoredPtr>;
+  [[nodiscard]] const Records& records() const { return records_; }
   void Delete(StreamSeq seq);
   [[nodiscard]] StreamState State() const;
   [[nodiscard]] StreamSeq last() const { return last_; }
@@ -120,7 +123,7 @@ class MemoryStream {
 
   Options options_;
   std::string prefix_;
-  std::map<StreamSeq, StoredPtr> records_;
+  Records records_;
   StreamSeq last_{0};
   StreamSeq synced_{0};
   uint64_t bytes_ = 0;
