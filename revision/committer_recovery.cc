@@ -472,8 +472,10 @@ void Committer::Impl::StepDown(const absl::Status& why) {
   for (auto& entry : queue) {
     if (entry->may_land) entry->Answer(unknown);
   }
-  // The places of the rest in the chain were taken: they did not happen.
-  FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kUnavailable, waiting_for));
+  // The places of the rest were taken: they did not happen. Unless records are gone there.
+  const bool gap = !foreign.empty() && foreign.front().seq > chain.landed().Next();
+  FailAll(MakeError(Errc::kNoLeader, waiting_for),
+          gap ? unknown : MakeError(Errc::kUnavailable, waiting_for));
   pending.clear();
   pending_bytes = 0;
   compacting = false;

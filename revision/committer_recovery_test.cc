@@ -249,6 +249,30 @@ TEST_F(CommitterRecoveryTest, LateRecordsOfAnOldLeaderDoNotCount) {
   EXPECT_EQ(third.store.committed(), Revision(2));
 }
 
+// Whoever took over may have removed what hid nothing any more, before the old leader looked.
+TEST_F(CommitterRecoveryTest, WhatTheNextLeaderRemovedMayHaveHappened) {
+  Member old(&exec_, &stream_, "a");
+  old.log.Hold(Leg::kAnswer);
+  auto before = old.Put("k", "0");
+  auto removed = old.Put("k", "1");
+  auto behind = old.PutMany("k", 2, "2");
+  exec_.RunDeferred();
+  Member next(&exec_, &stream_, "b");
+  Settle();
+  ASSERT_TRUE(next.committer->leading());
+  ASSERT_EQ(next.Get("k"), "1");
+  stream_.Delete(StreamSeq(3));
+  old.log.Disconnect();
+  old.log.Release(Leg::kAnswer);
+  old.log.Reconnect();
+  Settle();
+  ASSERT_EQ(old.committer->phase(), Committer::Phase::kSuperseded);
+  EXPECT_TRUE(Ok(before));
+  EXPECT_EQ(ErrcOf(removed), Errc::kTimeout);
+  EXPECT_EQ(ErrcOf(behind), Errc::kTimeout);
+  EXPECT_EQ(old.store.committed(), Revision(2));
+}
+
 TEST_F(CommitterRecoveryTest, LateRecordsFoundAtStartDoNotCount) {
   MemoryLog::Options options;
   options.faults.fate = [](StreamSeq) { return jetstream::AppendFate::kLate; };
