@@ -62,7 +62,9 @@ void Replay::ReadControl() {
         }
         DropUnreadable();
         const absl::Status damage = std::exchange(damage_, absl::OkStatus());
-        if (tidied_now_ > tidied_ && position_ > StreamSeq{}) {
+        // Damage is what is left of a void that was removed, if a term record came meanwhile.
+        const bool voided = !damage.ok() && terms_now_ > terms_;
+        if ((voided || tidied_now_ > tidied_) && position_ > StreamSeq{}) {
           if (on_judged_) {
             std::exchange(done_, nullptr)(MakeError(
                 Errc::kUnavailable, "the stream was compacted while it was read: read it again"));

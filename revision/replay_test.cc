@@ -298,6 +298,28 @@ TEST_F(ReplayTest, VoidsWhileItReadsAreSeen) {
   }
 }
 
+// The same, and what is left of a group on the way looks like damage.
+TEST_F(ReplayTest, VoidsWhileItReadsAreNoDamage) {
+  for (uint64_t removed = 1; removed <= 3; ++removed) {
+    SCOPED_TRACE(removed);
+    stream_.Recreate(static_cast<int64_t>(removed));
+    store_.Clear();
+    TermAt(1, 1);
+    Key("a", 2);
+    const StreamSeq foreign = Append(codec_.EncodeKey("x"), "", "x");
+    Key("phantom", 3, 1, 2);
+    Key("phantom too", 3, 2, 2);
+    before_record_ = [&, once = false](StreamSeq seq) mutable {
+      if (seq != StreamSeq(2) || std::exchange(once, true)) return;
+      TermAt(2, 2, {{foreign, StreamSeq(5)}});
+      for (uint64_t i = 0; i < removed; ++i) stream_.Delete(StreamSeq(foreign.value() + i));
+    };
+    ASSERT_NO_FATAL_FAILURE(RunToTheEnd());
+    EXPECT_TRUE(Has("a"));
+    EXPECT_FALSE(Has("phantom") || Has("phantom too"));
+  }
+}
+
 TEST_F(ReplayTest, R3BelowTheCompactRevisionPartsMayBeGone) {
   TermAt(1, 1);
   Key("a", 2);
