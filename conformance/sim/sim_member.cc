@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conformance/sim/sim_member.h"
+
+#include <functional>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace jetd::conformance::sim {
+namespace {
+
+// So small that every limit is met with few keys.
+watch::WatchHub::Options SmallHub() {
+  watch::WatchHub::Options options;
+  options.progress_interval = std::chrono::seconds(1);
+  options.stream_buffer_bytes = 2'000;
+  options.batch_bytes = 500;
+  options.catch_up_batch_bytes = 800;
+  options.catch_up_revisions = 7;
+  options.fragment_bytes = 200;
+  return options;
+}
+
+revision::Committer::Options CommitterOptions(const SimMember::Setup& setup) {
+  revision::Committer::Options options;
+  options.member_id = std::hash<std::string>()(setup.name);
+  options.member_name = setup.name;
+  options.incarnation = setup.name + "-incarnation";
+  if (!setup.folder.empty()) options.checkpoint_path = setup.folder + "/checkpoint";
+  options.min_markers_for_list = 4;
+  options.survey_step = 3;
+  options.max_live_per_record = 2;
+  return options;
+}
+
+}  // namespace
+
+SimMember::SimMember(Run* run, Ledger* ledger, LeaseBook* leases, jetstream::MemoryStream* stream,
+                     const Setup& setup)
+    : run_(run),
+      ledger_(ledger),
+      leases_(leases),
+      stream_(stream),
+      name_(setup.name),
+      log_(&run->exec, stream, setup.log) {
+  if (setup.value_budget_bytes.has_value()) {
+    const bool own = setup.folder.empty();
+    revision::UseTinyValueFiles(&store_, own ? folder_.emplace().path() : setup.folder,
+                                *setup.value_budget_bytes, /*keep=*/!own);
+  }
+  committer_.emplace(&run->exec, &log_, &store_, CommitterOptions(setup));
+  hub_.emplace(&run->exec, &store_, SmallHub());
+  lessor_.emplace(&run->exec, &*committer_, &store_, lease::Lessor::Options());
+  committer_->AddListener(this);
+  committer_->AddListener(&*hub_);
+  committer_->AddListener(&*lessor_);
+  run_->Trace(name_, " starts");
+  committer_->Start([this](const absl::Status& why) {
+    fatal_ = why;
+    if (!expects_fatal_) run_->Fail(name_, " gives up: ", MessageOf(why));
+  });
+}
+
+SimMember::~SimMember() { End(); }
+
+void SimMember::End() {
+  if (!alive_) return;
+  committer_->Stop();
+  alive_ = false;
+  ended_at_ = run_->exec.Now();
+}
+
+void SimMember::Kill() {
+  run_->Trace(name_, " is killed");
+  log_.Disconnect();
+  alive_ = false;
+  ended_at_ = run_->exec.Now();
+  committer_->Stop();
+}
+
+void SimMember::Stop() {
+  run_->Trace(name_, " is stopped");
+  End();
+  const absl::Status saved = committer_->SaveCheckpoint();
+  if (!saved.ok()) run_->Fail(name_, " leaves no checkpoint: ", MessageOf(saved));
+}
+
+void SimMember::OnLeading(Term term) {
+  if (!alive_) return;
+  serving_ = true;
+  ++run_->tally.leaders;
+  const auto counters = committer_->counters();
+  const uint64_t held = stream_->State().messages;
+  if (held > 20 && counters.replayed_records < held / 2) ++run_->tally.from_checkpoint;
+  run_->Trace(name_, " leads in term ", term.value(), ", having read ", counters.replayed_records,
+              " of ", held, " records");
+  ledger_->OnLeading(name_, term, store_);
+  leases_->OnLeading(name_, term, store_);
+}
+
+void SimMember::OnCommit(Revision revision, absl::Span<const revision::Change> changes) {
+  ledger_->OnCommit(name_, committer_->term(), revision, changes, store_);
+}
+
+void SimMember::OnLeaseGranted(LeaseId id, int64_t ttl_s) { leases_->OnGranted(name_, id, ttl_s); }
+void SimMember::OnLeaseGone(LeaseId id) { leases_->OnGone(name_, id); }
+void SimMember::OnCompacted(Revision revision) { ledger_->OnCompacted(name_, revision); }
+void SimMember::OnStepDown(const absl::Status& why) {
+  run_->Trace(name_, " steps down: ", MessageOf(why));
+}
+
+}  // namespace jetd::conformance::sim

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "conformance/sim/matching.h"
+#include "conformance/sim/runner.h"
+#include "gtest/gtest.h"
+
+namespace jetd::conformance::sim {
+namespace {
+
+class SimTest : public testing::TestWithParam<Server> {
+ protected:
+  SimTest() { log::Init({.level = log::Level::kError}); }
+};
+
+// Long runs are the program's: `sim --seeds 10000`.
+TEST_P(SimTest, NothingIsWrong) {
+  SimOptions options;
+  options.server = GetParam();
+  const SeedsReport report = RunSeeds(1, 25, options, nullptr);
+  EXPECT_EQ(report.failure, "");
+  std::printf("%s\n", report.tally.Text().c_str());
+  const Tally& tally = report.tally;
+  EXPECT_GT(tally.writes, 3'000U);
+  EXPECT_GT(tally.reads, 1'000U);
+  EXPECT_GT(tally.leases, 300U);
+  EXPECT_GT(tally.events, 3'000U);
+  EXPECT_GT(tally.progress, 100U);
+  EXPECT_GT(tally.expired, 20U);
+  EXPECT_GT(tally.unknown, 20U);
+}
+
+TEST_P(SimTest, ASeedRepeatsExactly) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    SimOptions options;
+    options.server = GetParam();
+    const SeedReport first = RunSeed(seed, options);
+    std::vector<std::string> trace;
+    options.trace = [&trace](const std::string& line) { trace.push_back(line); };
+    const SeedReport second = RunSeed(seed, options);
+    EXPECT_EQ(first.digest, second.digest) << "seed " << seed;
+    EXPECT_EQ(first.tally.Text(), second.tally.Text()) << "seed " << seed;
+    EXPECT_GT(trace.size(), 1'000U);
+    EXPECT_NE(first.digest, RunSeed(seed + 100, options).digest);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, SimTest,
+                         testing::Values(Server::kOutside, Server::kReplicated, Server::kEmbedded));
+
+TEST(MatchingTest, MovesOthersToMakeRoom) {
+  // 0 fits 0 and 1, 1 fits 0 only, 2 fits nothing.
+  const auto fits = [](size_t left, size_t right) {
+    return left == 0 ? right < 2 : left == 1 && right == 0;
+  };
+  EXPECT_EQ(FindUnmatched(2, 2, fits), std::nullopt);
+  EXPECT_EQ(FindUnmatched(3, 3, fits), 2U);
+  EXPECT_EQ(FindUnmatched(2, 1, fits).has_value(), true);
+  EXPECT_EQ(FindUnmatched(0, 0, fits), std::nullopt);
+}
+
+}  // namespace
+}  // namespace jetd::conformance::sim

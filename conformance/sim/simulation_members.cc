@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Members begin and end.
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "conformance/sim/simulation.h"
+
+namespace jetd::conformance::sim {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+// What a member may have deferred has run by then.
+constexpr milliseconds kBuriedAfter{20};
+
+void CopyFolder(const revision::ScratchFolder& from, const revision::ScratchFolder& to) {
+  std::filesystem::copy(from.path(), to.path(), std::filesystem::copy_options::recursive);
+}
+
+}  // namespace
+
+jetstream::MemoryLog::Options Simulation::LogOptions() {
+  jetstream::MemoryLog::Options options;
+  options.faults.request_delay = [this] { return Way(); };
+  options.faults.answer_delay = [this] { return Way(); };
+  options.faults.api_delay = [this] { return Way(); };
+  options.faults.sync_delay = [this] { return Way() + Way(); };
+  options.faults.fate = [this](StreamSeq) { return Fate(); };
+  options.faults.refuse = [this](StreamSeq) {
+    const bool refused = mood_.refusals && !calm_ && run_.random.Pick(400) == 0;
+    if (!refused) return absl::OkStatus();
+    run_.Fault("refusal");
+    return MakeError(Errc::kTooManyRequests);
+  };
+  options.exclusive = embedded_;
+  options.replicas = server_ == Server::kReplicated ? 3 : 1;
+  options.read_batch = 1 + run_.random.Pick(64);
+  options.puts_off_deletions = embedded_ && run_.random.Chance(20);
+  return options;
+}
+
+std::optional<size_t> Simulation::ValueBudget() {
+  if (!files_) return std::nullopt;
+  return run_.random.Pick(3'000);
+}
+
+// For a member's values; most often with a checkpoint that one before it left, not always the last
+// one.
+std::string Simulation::NewFolder() {
+  if (!embedded_ || !files_) return {};
+  folders_.push_back(std::make_unique<revision::ScratchFolder>());
+  if (!saved_.empty() && run_.random.Chance(80)) {
+    const size_t which =
+        run_.random.Chance(70) ? saved_.size() - 1 : run_.random.Pick(saved_.size());
+    CopyFolder(*saved_[which], *folders_.back());
+  }
+  return folders_.back()->path();
+}
+
+void Simulation::Start() {
+  SimMember::Setup setup;
+  setup.name = Cat("m", ++started_);
+  setup.log = LogOptions();
+  setup.value_budget_bytes = ValueBudget();
+  setup.folder = NewFolder();
+  live_.push_back(std::make_unique<SimMember>(&run_, &ledger_, &book_, &stream_, setup));
+}
+
+SimMember* Simulation::Serving() {
+  std::vector<SimMember*> serving;
+  for (const auto& member : live_) {
+    if (member->serving()) serving.push_back(member.get());
+  }
+  if (serving.empty()) return nullptr;
+  return run_.random.Chance(75) ? serving.back() : serving[run_.random.Pick(serving.size())];
+}
+
+SimMember* Simulation::Leader() const {
+  for (const auto& member : live_) {
+    if (member->leading()) return member.get();
+  }
+  return nullptr;
+}
+
+void Simulation::EndMember(size_t which, End end) {
+  std::unique_ptr<SimMember> member = std::move(live_[which]);
+  live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(which));
+  if (end == End::kKilled) {
+    member->Kill();
+    watches_.OnMemberGone(member.get());
+    kv_.OnMemberGone(member.get());
+  } else {
+    watches_.OnMemberGone(member.get());
+    kv_.OnMemberGone(member.get());
+    member->Stop();
+    if (embedded_ && files_ && std::filesystem::exists(folders_.back()->path() + "/checkpoint")) {
+      saved_.push_back(std::make_unique<revision::ScratchFolder>());
+      CopyFolder(*folders_.back(), *saved_.back());
+    }
+  }
+  ended_.push_back(std::move(member));
+  if (embedded_ && !calm_ && run_.random.Chance(70)) PowerCut();
+  // nats-server may forget deletions that it had answered, of records that nobody can ask for.
+  if (live_.empty() && run_.random.Chance(50)) {
+    run_.Fault("deletions forgotten");
+    stream_.ReviveDeleted([this](const auto&) { return run_.random.Chance(60); });
+  }
+}
+
+void Simulation::PowerCut() {
+  // One in three leaves a hole, behind which records are there.
+  const bool holes = run_.random.Chance(33);
+  run_.Fault(holes ? "power cut with a hole" : "power cut");
+  stream_.PowerCut([this, holes](StreamSeq) { return holes && run_.random.Chance(80); });
+}
+
+void Simulation::Bury() {
+  const MonoTime now = run_.exec.Now();
+  std::erase_if(ended_,
+                [now](const auto& member) { return member->ended_at() + kBuriedAfter < now; });
+}
+
+void Simulation::LaterOn(std::chrono::nanoseconds delay, SimMember* member,
+                         std::function<void(SimMember*)> fn) {
+  run_.exec.RunAfter(delay, [this, name = member->name(), fn = std::move(fn)] {
+    for (const auto& one : live_) {
+      if (one->name() == name) return fn(one.get());
+    }
+  });
+}
+
+}  // namespace jetd::conformance::sim
