@@ -36,20 +36,31 @@ constexpr size_t kNamed = 10;
 // It is, also when the stream has lost it and ends in an earlier term.
 void Committer::Impl::ProveTerm(StreamSeq last) {
   auto newest = std::make_shared<std::optional<jetstream::TermRecord>>();
+  auto went_on = std::make_shared<bool>(false);
   jetstream::Log::ReadOptions terms;
   terms.subjects = {codec->TermSubject()};
   log->Read(
       terms,
-      [newest](const jetstream::Record& record) {
+      [newest, went_on, last](const jetstream::Record& record) {
+        if (record.header.empty()) return;
+        if (record.seq > last) {
+          *went_on = true;
+          return;
+        }
         auto found = jetstream::DecodeTerm(record.payload);
         // One that cannot be read is of a jetd that is newer than this.
-        if (!record.header.empty())
-          *newest = found.ok() ? *std::move(found) : jetstream::TermRecord{};
+        *newest = found.ok() ? *std::move(found) : jetstream::TermRecord{};
       },
-      [this, newest, last, number = reading](const absl::StatusOr<StreamSeq>& end) {
+      [this, newest, went_on, last, number = reading](const absl::StatusOr<StreamSeq>& end) {
         if (number != reading || stopped) return;
         if (!end.ok()) {
           RetryAfter(std::chrono::milliseconds(100), &Impl::ReadTail);
+          return;
+        }
+        // Somebody took over since the tail was read, and may have removed the term record that
+        // was the newest then: the tail that has his tells.
+        if (*went_on) {
+          ReadTail();
           return;
         }
         const bool ours = newest->has_value() && (*newest)->incarnation == options.incarnation;
