@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication/stream_source.h"
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -40,6 +42,17 @@ absl::StatusOr<NatsEndpoint> EndpointOfRunning(const std::string& data_dir) {
   return endpoint;
 }
 
+// A nats-server that was killed a moment ago may hold the lock a little longer than its jetd lived.
+absl::StatusOr<FolderLock> TakeLock(const std::string& data_dir) {
+  constexpr std::chrono::milliseconds kPause{20};
+  constexpr int kAttempts = 50;
+  for (int i = 1;; ++i) {
+    auto lock = FolderLock::Take(data_dir);
+    if (!absl::IsUnavailable(lock.status()) || i == kAttempts) return lock;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<OpenSource>> OpenSource::Open(const StreamSource& source) {
@@ -69,7 +82,7 @@ absl::Status OpenSource::OpenFolder(const StreamSource& source) {
     return MakeStatus(absl::StatusCode::kNotFound, source.data_dir,
                       " is no data folder of jetd: it holds no folder \"nats\"");
   }
-  auto lock = FolderLock::Take(source.data_dir);
+  auto lock = TakeLock(source.data_dir);
   if (absl::IsUnavailable(lock.status())) {
     name_ = Cat("the jetd that runs on ", source.data_dir);
     endpoint_ = [data_dir = source.data_dir] { return EndpointOfRunning(data_dir); };
