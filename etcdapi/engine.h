@@ -9,10 +9,12 @@
 #include "base/etcdpb/header.pb.h"
 #include "base/loop.h"
 #include "etcdapi/answer.h"
+#include "etcdapi/forwarder.h"
 #include "etcdapi/hash_memory.h"
 #include "jetstream/log.h"
 #include "lease/lessor.h"
 #include "revision/committer.h"
+#include "revision/peers.h"
 #include "revision/store.h"
 #include "watch/watch_hub.h"
 
@@ -30,6 +32,9 @@ struct Engine {
   watch::WatchHub* hub = nullptr;
   lease::Lessor* lessor = nullptr;
   HashMemory* hashes = nullptr;
+  // Null: this member is alone.
+  revision::Peers* peers = nullptr;
+  Forwarder* forwarder = nullptr;
 
   uint64_t member_id = 0;
   std::string member_name;

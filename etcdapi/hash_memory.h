@@ -21,7 +21,8 @@ namespace jetd::etcdapi {
 //
 // etcd does this for the newest ten compactions, until it is restarted. It computes the sum in each
 // compaction, a pass over all keys and values; here only a sum that somebody asked for before is
-// known afterwards. Forgets everything when this member begins to lead.
+// known afterwards. Forgets everything when this member begins to lead or
+// to follow.
 //
 // Thread rules: engine thread only.
 class HashMemory : public revision::Committer::Listener {
@@ -36,6 +37,7 @@ class HashMemory : public revision::Committer::Listener {
 
   // Committer::Listener.
   void OnLeading(Term term) override;
+  void OnFollowing(Term term) override { OnLeading(term); }
   void OnCompacted(Revision revision) override;
 
  private:

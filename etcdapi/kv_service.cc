@@ -233,6 +233,9 @@ void BindKv(const Engine* engine, const RequestLimits& limits, Server* server) {
   server->BindUnary(service, "Txn", kHotAccepts, [kv](UnaryPool* pool) {
     return std::make_unique<ApplyCall<TxnRequest>>(pool, kv.get());
   });
+  for (const char* method : {"Put", "DeleteRange", "Txn", "Compact"}) {
+    server->Forward(service, method);
+  }
   server->BindUnary(
       service, "Compact", 1,
       SimpleCallFactory<CompactionRequest>([engine](auto* call) { Compact(engine, call); }));

@@ -30,6 +30,8 @@ using lease::Lessor;
 constexpr int kAccepts = 4;
 // Keepalives of one stream that wait for the lessor or to be written; further ones stay unread.
 constexpr size_t kMaxKeepAlives = 256;
+// One keepalive of such a stream, for the leader.
+constexpr const char* kKeepAliveMethod = "etcdserverpb.Lease/LeaseKeepAlive";
 
 void Grant(const Engine* engine, SimpleCall<LeaseGrantRequest>* call) {
   engine->lessor->Grant(LeaseId(call->request().id()), call->request().ttl(),
@@ -91,6 +93,23 @@ void Leases(const Engine* engine, SimpleCall<LeaseLeasesRequest>* call) {
   });
 }
 
+// A keepalive that another member has forwarded.
+void KeepAliveOfOther(const Engine* engine, const std::string& bytes,
+                      const Forwarder::DoneFn& done) {
+  LeaseKeepAliveRequest request;
+  if (!request.ParseFromString(bytes)) {
+    done(MalformedRequest("a keepalive"), {});
+    return;
+  }
+  engine->lessor->KeepAlive(LeaseId(request.id()),
+                            [id = request.id(), done](const absl::StatusOr<int64_t>& ttl_s) {
+                              LeaseKeepAliveResponse response;
+                              response.set_id(id);
+                              if (ttl_s.ok()) response.set_ttl(*ttl_s);
+                              done(ToGrpc(ttl_s.status()), response.SerializeAsString());
+                            });
+}
+
 // A stream of keepalives. Many may wait for the lessor at once, since they share its barrier;
 // answers leave in the order of the requests.
 class KeepAliveCall final : public StreamCall {
@@ -115,13 +134,30 @@ class KeepAliveCall final : public StreamCall {
     // The header of before: an answer never names a revision at which the lease may be gone.
     engine_->FillHeader(slot.response.mutable_header(), engine_->store->committed());
     ++in_lessor_;
-    engine_->lessor->KeepAlive(LeaseId(request_.id()),
-                               [this, number = next_slot_++](const absl::StatusOr<int64_t>& ttl) {
-                                 --in_lessor_;
-                                 if (!closed()) OnRenewed(number, ttl);
-                                 FreeIfOver();
-                               });
+    Renew(next_slot_++);
     ReadUnlessFull();
+  }
+  void Renew(uint64_t number) {
+    if (engine_->forwarder != nullptr && engine_->forwarder->Wanted()) {
+      engine_->forwarder->Forward(
+          kKeepAliveMethod, request_.SerializeAsString(),
+          [this, number](const grpc::Status& status, const std::string& answer) {
+            LeaseKeepAliveResponse response;
+            const bool good = status.ok() && response.ParseFromString(answer);
+            OnAnswered(number, good || !status.ok() ? status : ToGrpc(Refusal::kNoLeader),
+                       response.ttl());
+          });
+      return;
+    }
+    engine_->lessor->KeepAlive(
+        LeaseId(request_.id()), [this, number](const absl::StatusOr<int64_t>& ttl_s) {
+          OnAnswered(number, ToGrpc(ttl_s.status()), ttl_s.ok() ? *ttl_s : 0);
+        });
+  }
+  void OnAnswered(uint64_t number, const grpc::Status& status, int64_t ttl_s) {
+    --in_lessor_;
+    if (!closed()) OnRenewed(number, status, ttl_s);
+    FreeIfOver();
   }
   void OnHalfClosed() override {
     half_closed_ = true;
@@ -136,13 +172,13 @@ class KeepAliveCall final : public StreamCall {
   void OnClosed() override { slots_.clear(); }
   [[nodiscard]] bool Busy() const override { return in_lessor_ > 0; }
 
-  void OnRenewed(uint64_t number, const absl::StatusOr<int64_t>& ttl_s) {
-    if (!ttl_s.ok()) {
-      Finish(ToGrpc(ttl_s.status()));
+  void OnRenewed(uint64_t number, const grpc::Status& status, int64_t ttl_s) {
+    if (!status.ok()) {
+      Finish(status);
       return;
     }
     Slot& slot = slots_[number - first_slot_];
-    slot.response.set_ttl(*ttl_s);
+    slot.response.set_ttl(ttl_s);
     slot.ready = true;
     WriteNext();
   }
@@ -183,6 +219,13 @@ void BindLease(const Engine* engine, Server* server) {
   bind.operator()<LeaseRevokeRequest>("LeaseRevoke", Revoke);
   bind.operator()<LeaseTimeToLiveRequest>("LeaseTimeToLive", TimeToLive);
   bind.operator()<LeaseLeasesRequest>("LeaseLeases", Leases);
+  for (const char* method : {"LeaseGrant", "LeaseRevoke", "LeaseTimeToLive", "LeaseLeases"}) {
+    server->Forward(service, method);
+  }
+  server->BindRemote(kKeepAliveMethod,
+                     [engine](const std::string& request, const Forwarder::DoneFn& done) {
+                       KeepAliveOfOther(engine, request, done);
+                     });
   server->BindStream(service, "LeaseKeepAlive", kAccepts, [engine](CallHost* host) {
     return std::make_unique<KeepAliveCall>(host, engine);
   });

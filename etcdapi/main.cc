@@ -2,13 +2,10 @@
 //
 // jetd's composition root: from the command line to a running server, and its end. The main thread
 // starts everything, then waits for a signal or a fatal error.
-#include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -22,16 +19,15 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "base/check.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "base/mutex.h"
 #include "base/strings.h"
 #include "etcdapi/auto_compactor.h"
 #include "etcdapi/commit_tally.h"
 #include "etcdapi/engine.h"
 #include "etcdapi/first_steps.h"
 #include "etcdapi/flags.h"
+#include "etcdapi/forwarder.h"
 #include "etcdapi/grpc_log.h"
 #include "etcdapi/health_service.h"
 #include "etcdapi/http_pages.h"
@@ -39,6 +35,7 @@
 #include "etcdapi/kv_service.h"
 #include "etcdapi/leader_guard.h"
 #include "etcdapi/lease_service.h"
+#include "etcdapi/lookout.h"
 #include "etcdapi/maintenance_service.h"
 #include "etcdapi/nats_files.h"
 #include "etcdapi/reflection_service.h"
@@ -47,38 +44,18 @@
 #include "jetstream/embedded_server.h"
 #include "jetstream/group_sync.h"
 #include "jetstream/nats_log.h"
+#include "jetstream/nats_messenger.h"
 #include "jetstream/nats_program.h"
 #include "lease/lessor.h"
 #include "revision/checkpoint.h"
 #include "revision/committer.h"
+#include "revision/peers.h"
 #include "revision/store.h"
 #include "revision/value_files.h"
 #include "watch/watch_hub.h"
 
 namespace jetd::etcdapi {
 namespace {
-
-// Wakes the main thread; the one thing that a signal handler and other threads may touch.
-class Alarm {
- public:
-  Alarm() : fd_(eventfd(0, EFD_CLOEXEC)) { JETD_CHECK(fd_ >= 0) << "eventfd"; }
-  void Ring() const {
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof(one));
-  }
-  // Waits in poll, not in read: under ThreadSanitizer a signal's handler runs only at certain
-  // calls, of which a blocking read is none.
-  void Wait() const {
-    pollfd readable{.fd = fd_, .events = POLLIN, .revents = 0};
-    while (poll(&readable, 1, -1) < 0 && errno == EINTR) {
-    }
-    uint64_t count = 0;
-    [[maybe_unused]] const ssize_t got = read(fd_, &count, sizeof(count));
-  }
-
- private:
-  const int fd_;
-};
 
 // A handler has no other way to what it should tell.
 const Alarm* alarm_of_signals = nullptr;
@@ -106,40 +83,6 @@ std::string NewIncarnation() {
   return HexOf(bytes);
 }
 
-// Tells the main thread what the engine's thread learns.
-class Lookout : public revision::Committer::Listener {
- public:
-  explicit Lookout(const Alarm* alarm) : alarm_(alarm) {}
-
-  // Engine thread.
-  void OnLeading(Term /*term*/) override {
-    leading_.store(true);
-    alarm_->Ring();
-  }
-  // That it steps down is no end: it goes on, and says that there is no leader here
-  // (docs/adr/0012).
-  void Fatal(const absl::Status& why) {
-    {
-      MutexLock lock(mutex_);
-      if (fatal_.ok()) fatal_ = why;
-    }
-    alarm_->Ring();
-  }
-
-  // Any thread.
-  [[nodiscard]] bool leading() const { return leading_.load(); }
-  [[nodiscard]] absl::Status fatal() const {
-    MutexLock lock(mutex_);
-    return fatal_;
-  }
-
- private:
-  const Alarm* const alarm_;
-  std::atomic<bool> leading_{false};
-  mutable Mutex mutex_;
-  absl::Status fatal_ ABSL_GUARDED_BY(mutex_);
-};
-
 class Program {
  public:
   // `embedded` is null with an outside NATS, `http` without --listen-metrics-urls.
@@ -156,6 +99,8 @@ class Program {
   [[nodiscard]] absl::Status StartServer();
   void TellReady() const;
   void Compact(Revision revision, const AutoCompactor::DoneFn& done);
+  void ServeOthers();
+  void HandOver();
   void Stop();
   void OnEngine(const std::function<void()>& fn);
   [[nodiscard]] jetstream::NatsLogOptions LogOptions() const;
@@ -167,6 +112,9 @@ class Program {
   const std::unique_ptr<jetstream::EmbeddedServer> embedded_;
   Loop loop_;
   const std::unique_ptr<jetstream::GroupSync> group_sync_;  // of the embedded server's files
+  // Both null with the embedded server: there are no other members.
+  const std::unique_ptr<jetstream::NatsMessenger> messenger_;
+  const std::unique_ptr<revision::Peers> peers_;
   jetstream::NatsLog log_;
   revision::Store store_;
   revision::Committer committer_;
@@ -176,12 +124,21 @@ class Program {
   AutoCompactor auto_compactor_;
   LeaderGuard leader_guard_;
   Engine engine_;
+  std::unique_ptr<Forwarder> forwarder_;  // null likewise
   Server server_;
   CommitTally tally_{&loop_};
   std::optional<HttpPages> pages_;
   const std::unique_ptr<HttpServer> http_;
   std::thread engine_thread_;
 };
+
+uint64_t MemberId(const Config& config) {
+  return StableId(Cat("jetd/member/", config.nats.bucket, "/", config.name));
+}
+
+revision::Peers::Member Self(const Config& config) {
+  return {MemberId(config), config.name, config.advertise_client_urls};
+}
 
 Server::Options ServerOptions(const Config& config, std::vector<Listener> listeners) {
   Server::Options options;
@@ -210,6 +167,12 @@ Program::Program(Config config, std::vector<Listener> listeners,
       group_sync_(embedded_ == nullptr ? nullptr
                                        : std::make_unique<jetstream::GroupSync>(
                                              &loop_, embedded_->StreamFolder(config_.nats.bucket))),
+      messenger_(embedded_ != nullptr
+                     ? nullptr
+                     : std::make_unique<jetstream::NatsMessenger>(&loop_, config_.nats.bucket)),
+      peers_(messenger_ == nullptr
+                 ? nullptr
+                 : std::make_unique<revision::Peers>(&loop_, messenger_.get(), Self(config_))),
       log_(&loop_, LogOptions()),
       committer_(&loop_, &log_, &store_, CommitterOptions()),
       hub_(&loop_, &store_, HubOptions(config_)),
@@ -220,7 +183,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
             Compact(revision, done);
           }),
       leader_guard_(
-          &loop_, [this] { return committer_.serving(); },
+          &loop_, [this] { return committer_.has_leader(); },
           [this](bool has_leader) { server_.TellLeader(has_leader); }),
       server_(&loop_, ServerOptions(config_, std::move(listeners)),
               [this] { return leader_guard_.has_leader(); }),
@@ -241,6 +204,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
   engine_.member_id = CommitterOptions().member_id;
   engine_.member_name = config_.name;
   engine_.client_urls = config_.advertise_client_urls;
+  if (peers_ != nullptr) ServeOthers();
   if (http_ != nullptr) MakePages();
 }
 
@@ -301,6 +265,7 @@ jetstream::NatsLogOptions Program::LogOptions() const {
     options.min_minor_version = jetstream::EmbeddedServer::kMinMinorVersion;
     return options;
   }
+  options.messenger = messenger_.get();
   jetstream::NatsCredentials credentials;
   credentials.creds_file = nats.creds_file;
   credentials.nkey_seed_file = nats.nkey_file;
@@ -313,12 +278,13 @@ jetstream::NatsLogOptions Program::LogOptions() const {
 
 revision::Committer::Options Program::CommitterOptions() const {
   revision::Committer::Options options;
-  options.member_id = StableId(Cat("jetd/member/", config_.nats.bucket, "/", config_.name));
+  options.member_id = MemberId(config_);
   options.member_name = config_.name;
   options.client_urls = config_.advertise_client_urls;
   options.incarnation = NewIncarnation();
   options.checkpoint_path = CheckpointPath();
   options.quota = revision::Quota::Options{.backend_bytes = config_.quota_backend_bytes};
+  options.peers = peers_.get();
   return options;
 }
 
@@ -365,8 +331,41 @@ absl::Status Program::StartServer() {
 }
 
 void Program::Compact(Revision revision, const AutoCompactor::DoneFn& done) {
+  // Each member keeps the time, the one that leads compacts.
+  if (committer_.elsewhere()) {
+    loop_.Defer([done] { done(absl::OkStatus()); });
+    return;
+  }
   committer_.Compact(revision, revision::Committer::Wait::kLogical,
                      [done](const absl::StatusOr<Revision>& answer) { done(answer.status()); });
+}
+
+// Calls that only the leader can serve go to it, and come from others while this member leads.
+void Program::ServeOthers() {
+  forwarder_ = std::make_unique<Forwarder>(
+      &loop_, &committer_, peers_.get(), engine_.member_id,
+      [this](const std::string& method, const std::string& request, Forwarder::DoneFn done) {
+        server_.RunRemote(method, request, std::move(done));
+      });
+  engine_.peers = peers_.get();
+  engine_.forwarder = forwarder_.get();
+  server_.UseForwarder(forwarder_.get());
+  peers_->set_call_handler([this](std::string_view method, std::string_view request,
+                                  const revision::Peers::CallDone& done) {
+    server_.RunRemote(std::string(method), std::string(request),
+                      [done](const grpc::Status& status, const std::string& answer) {
+                        done({status.error_code(), status.error_message(), answer});
+                      });
+  });
+}
+
+// Another member leads at once, if there is one, instead of finding out that nobody does.
+void Program::HandOver() {
+  Alarm done;
+  loop_.Post([this, &done] {
+    committer_.HandOver(0, [&done](const absl::Status& /*status*/) { done.Ring(); });
+  });
+  done.Wait();
 }
 
 void Program::TellReady() const {
@@ -386,6 +385,7 @@ void Program::TellReady() const {
 // Clients first, while the engine can still answer them; then the engine.
 void Program::Stop() {
   constexpr std::chrono::seconds kPatience{2};
+  if (peers_ != nullptr) HandOver();
   // What NATS does not answer in time, the committer does.
   loop_.Post([this, kPatience] { loop_.RunAfter(kPatience, [this] { committer_.Stop(); }); });
   if (http_ != nullptr) http_->Stop();
@@ -407,7 +407,7 @@ int Program::Run() {
   bool serving = false;
   while (caught_signal.load() == 0) {
     absl::Status failed = lookout_.fatal();
-    if (failed.ok() && lookout_.leading() && !serving) {
+    if (failed.ok() && lookout_.ready() && !serving) {
       failed = StartServer();
       serving = true;
       if (failed.ok()) {

@@ -111,14 +111,25 @@ TEST_F(MainOutsideTest, AWrongCertificateTakesNobodysLead) {
   EXPECT_THAT(first.output(), Not(HasSubstr("no longer leading")));
 }
 
-TEST_F(MainOutsideTest, SaysWhoTookTheLead) {
+TEST_F(MainOutsideTest, SaysThatNamesMustDiffer) {
   JetdProcess first(Member("same"));
   ASSERT_TRUE(first.WaitFor("ready to serve client requests")) << first.output();
-  const std::vector<std::string> flags = Member("same");
+  JetdProcess second(Member("same"));
+  EXPECT_TRUE(second.WaitFor("following member same in term 1")) << second.output();
+  EXPECT_TRUE(first.WaitFor("give each member a --name of its own")) << first.output();
+}
+
+TEST_F(MainOutsideTest, SaysWhoTookTheLead) {
+  JetdProcess first(Member("first"));
+  ASSERT_TRUE(first.WaitFor("ready to serve client requests")) << first.output();
+  const std::vector<std::string> flags = Member("second");
   JetdProcess second(flags);
-  ASSERT_TRUE(first.WaitFor("no longer leading")) << first.output();
-  EXPECT_TRUE(first.WaitFor(Cat("member same at ", flags.back(), " took over in term 2")));
-  EXPECT_TRUE(first.WaitFor("give each member a --name of its own"));
+  ASSERT_TRUE(second.WaitFor("ready to serve client requests")) << second.output();
+  first.Signal(SIGTERM);
+  EXPECT_TRUE(first.WaitFor(Cat("member second at ", flags.back(), " took over in term 2")))
+      << first.output();
+  EXPECT_TRUE(second.WaitFor("leading in term 2")) << second.output();
+  EXPECT_EQ(first.WaitForEnd(), kExitOk);
 }
 
 // Names of a process's threads.

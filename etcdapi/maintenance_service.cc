@@ -33,6 +33,8 @@ using etcdserverpb::HashRequest;
 using etcdserverpb::HashResponse;
 using etcdserverpb::MemberListRequest;
 using etcdserverpb::MemberListResponse;
+using etcdserverpb::MoveLeaderRequest;
+using etcdserverpb::MoveLeaderResponse;
 using etcdserverpb::StatusRequest;
 using etcdserverpb::StatusResponse;
 using google::protobuf::ServiceDescriptor;
@@ -55,7 +57,8 @@ StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
       std::max<int64_t>(1, stream_bytes > 0 ? static_cast<int64_t>(stream_bytes) : held);
   response.set_dbsize(size);
   response.set_dbsizeinuse(std::min(size, held));
-  response.set_leader(engine->committer->leader_id());
+  const bool lost = engine->committer->elsewhere() && !engine->committer->has_leader();
+  response.set_leader(lost ? 0 : engine->committer->leader_id());
   response.set_raftindex(engine->committer->last_seq().value());
   response.set_raftappliedindex(engine->committer->last_seq().value());
   response.set_raftterm(engine->committer->term().value());
@@ -186,16 +189,43 @@ void MemberList(const Engine* engine, SimpleCall<MemberListRequest>* call) {
     }
     MemberListResponse response;
     engine->FillHeader(response.mutable_header(), Revision(0));
-    auto* member = response.add_members();
-    member->set_id(engine->member_id);
-    member->set_name(engine->member_name);
-    for (const std::string& url : engine->client_urls) member->add_clienturls(url);
+    const revision::Peers::Member self{engine->member_id, engine->member_name, engine->client_urls};
+    for (const auto& known :
+         engine->peers == nullptr ? std::vector{self} : engine->peers->members()) {
+      auto* member = response.add_members();
+      member->set_id(known.id);
+      member->set_name(known.name);
+      for (const std::string& url : known.client_urls) member->add_clienturls(url);
+    }
     call->Reply(EncodeMessage(response));
   };
   if (call->request().linearizable()) {
     engine->committer->Barrier(answer);
   } else {
     answer(absl::OkStatus());
+  }
+}
+
+void MoveLeader(const Engine* engine, SimpleCall<MoveLeaderRequest>* call) {
+  const revision::Committer& committer = *engine->committer;
+  const uint64_t target = call->request().targetid();
+  if (!committer.leading()) {
+    call->Fail(ToGrpc(Refusal::kNotLeader));
+  } else if (target != engine->member_id &&
+             (engine->peers == nullptr || target == 0 || !engine->peers->IsFollower(target))) {
+    call->Fail(ToGrpc(Refusal::kBadTransferee));
+  } else if (target == engine->member_id) {
+    call->Reply(EncodeMessage(MoveLeaderResponse()));
+  } else {
+    engine->committer->HandOver(target, [engine, call](const absl::Status& status) {
+      if (!status.ok()) {
+        call->Fail(ToGrpc(status));
+        return;
+      }
+      MoveLeaderResponse response;
+      engine->FillHeader(response.mutable_header(), engine->store->committed());
+      call->Reply(EncodeMessage(response));
+    });
   }
 }
 
@@ -222,6 +252,7 @@ void BindMaintenance(const Engine* engine, Server* server) {
   server->BindUnary(service, "Status", 1, SimpleCallFactory<StatusRequest>([answerer](auto* call) {
                       answerer->Answer(call);
                     }));
+  server->Forward(service, "Alarm");
   server->BindUnary(service, "Alarm", 1,
                     SimpleCallFactory<AlarmRequest>([engine](auto* call) { Alarm(engine, call); }));
   // Garbage is removed as it comes up; there is nothing to do at a moment of one's choosing.
@@ -234,7 +265,9 @@ void BindMaintenance(const Engine* engine, Server* server) {
                       HashKv(engine, call);
                     }));
   BindSnapshot(engine, server);
-  server->BindUnimplemented(service, "MoveLeader", "one member serves a bucket");
+  server->BindUnary(
+      service, "MoveLeader", 1,
+      SimpleCallFactory<MoveLeaderRequest>([engine](auto* call) { MoveLeader(engine, call); }));
   server->BindUnimplemented(service, "Downgrade", "there is no cluster version");
 }
 

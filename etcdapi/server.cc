@@ -110,8 +110,48 @@ void Server::BindUnary(const ServiceDescriptor* service, std::string_view method
   open_pools_.push_back([this, raw, index, accepts, factory = std::move(factory)] {
     unary_pools_.push_back(std::make_unique<UnaryPool>(host_.get(), raw, index, accepts, factory));
     if (options_.time_calls) unary_pools_.back()->TimeCalls();
+    OfferToOthers(raw, index, unary_pools_.back().get());
     unary_pools_.back()->Open();
   });
+}
+
+void Server::Forward(const ServiceDescriptor* service, std::string_view method) {
+  forwarded_.emplace_back(service, method);
+}
+
+void Server::BindRemote(const std::string& method, RemoteFn run) {
+  remote_[method] = std::move(run);
+}
+
+void Server::OfferToOthers(const RawService* service, int method, UnaryPool* pool) {
+  const std::string& name = service->descriptor()->method(method)->name();
+  if (std::find(forwarded_.begin(), forwarded_.end(), std::pair(service->descriptor(), name)) ==
+      forwarded_.end()) {
+    return;
+  }
+  std::string full = Cat(service->descriptor()->full_name(), "/", name);
+  remote_[full] = [pool](const std::string& request, Forwarder::DoneFn done) {
+    pool->RunRemote(request, std::move(done));
+  };
+  pool->UseForwarder(forwarder_, std::move(full));
+}
+
+void Server::RunRemote(const std::string& method, const std::string& request,
+                       Forwarder::DoneFn done) {
+  CallHost* host = serving_host_.load(std::memory_order_acquire);
+  if (host == nullptr || !pools_open_.load(std::memory_order_acquire)) {
+    done(ToGrpc(Refusal::kNoLeader), {});
+    return;
+  }
+  // Counted before it is asked whether this server still serves: Stop waits for the count.
+  host->CallStarted();
+  const auto it = remote_.find(method);
+  if (it == remote_.end() || !host->serving()) {
+    done(ToGrpc(Refusal::kNoLeader), {});
+  } else {
+    it->second(request, std::move(done));
+  }
+  host->CallEnded();
 }
 
 void Server::BindStream(const ServiceDescriptor* service, std::string_view method, int accepts,

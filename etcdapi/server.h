@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "absl/status/status.h"
 #include "base/loop.h"
 #include "etcdapi/call_host.h"
+#include "etcdapi/forwarder.h"
 #include "etcdapi/listen_url.h"
 #include "etcdapi/raw_service.h"
 #include "etcdapi/rpc_tally.h"
@@ -66,6 +68,14 @@ class Server {
   void BindUnimplemented(const google::protobuf::ServiceDescriptor* service,
                          std::string_view method, std::string_view why);
 
+  // This method only the leader can serve: `forwarder` brings its calls there. Before Start;
+  // nothing without UseForwarder.
+  void Forward(const google::protobuf::ServiceDescriptor* service, std::string_view method);
+  // What another member's calls of `method` run, for one that is no unary call.
+  using RemoteFn = std::function<void(const std::string& request, Forwarder::DoneFn done)>;
+  void BindRemote(const std::string& method, RemoteFn run);
+  void UseForwarder(Forwarder* forwarder) { forwarder_ = forwarder; }
+
   // Listens and serves. An error names the URL that could not be had.
   [[nodiscard]] absl::Status Start();
   // The port of listener number `i` (0 for a unix socket).
@@ -80,10 +90,14 @@ class Server {
   void TellLeader(bool has_leader);
   // Engine thread: calls `fn` for each RPC that is served, while the server serves.
   void ForEachTally(const std::function<void(const RpcTally&)>& fn) const;
+  // Engine thread: runs a call that another member has forwarded. One of a method that is not
+  // forwarded, or while this server does not serve, is refused with "no leader".
+  void RunRemote(const std::string& method, const std::string& request, Forwarder::DoneFn done);
 
  private:
   [[nodiscard]] RawService* ServiceOf(const google::protobuf::ServiceDescriptor* service);
   void BindRest();
+  void OfferToOthers(const RawService* service, int method, UnaryPool* pool);
   void ServeQueue();
   void UseAnswers(std::unique_ptr<grpc::ServerCompletionQueue> queue);
 
@@ -94,6 +108,9 @@ class Server {
   // Work put off until the queue is there.
   std::vector<std::function<void()>> open_pools_;
   std::vector<std::pair<const google::protobuf::ServiceDescriptor*, std::string>> bound_;
+  std::vector<std::pair<const google::protobuf::ServiceDescriptor*, std::string>> forwarded_;
+  Forwarder* forwarder_ = nullptr;
+  std::map<std::string, RemoteFn> remote_;  // by method, from Start on
   std::unique_ptr<CallHost> host_;
   std::atomic<CallHost*> serving_host_{nullptr};  // host_, once it serves; for the engine thread
   std::vector<std::unique_ptr<UnaryPool>> unary_pools_;

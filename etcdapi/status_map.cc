@@ -35,6 +35,10 @@ grpc::Status ToGrpc(Refusal refusal) {
       return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: invalid sort option");
     case Refusal::kNoLeader:
       return Make(StatusCode::UNAVAILABLE, "etcdserver: no leader");
+    case Refusal::kNotLeader:
+      return Make(StatusCode::FAILED_PRECONDITION, "etcdserver: not leader");
+    case Refusal::kBadTransferee:
+      return Make(StatusCode::FAILED_PRECONDITION, "etcdserver: bad leader transferee");
     case Refusal::kStopped:
       return Make(StatusCode::UNAVAILABLE, "etcdserver: server stopped");
     case Refusal::kAuthNotEnabled:

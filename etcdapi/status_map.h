@@ -25,6 +25,8 @@ enum class Refusal {
   kRequestTooLarge,
   kInvalidSortOption,  // of 3.6; 3.5 ends in a panic
   kNoLeader,
+  kNotLeader,      // MoveLeader at a follower
+  kBadTransferee,  // MoveLeader to one that does not follow
   kStopped,
   kAuthNotEnabled,
   kWatchCanceled,

@@ -2,6 +2,7 @@
 #include "etcdapi/unary_call.h"
 
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "etcdapi/status_map.h"
@@ -103,11 +104,59 @@ void UnaryCall::Run() {
     Fail(ToGrpc(Refusal::kNoLeader));
     return;
   }
-  Start();
+  if (pool_->forwarder_ != nullptr && pool_->forwarder_->Wanted()) {
+    Forward();
+  } else {
+    Start();
+  }
+}
+
+void UnaryCall::Forward() {
+  pool_->forwarder_->Forward(pool_->name_, Encode(),
+                             [this](const grpc::Status& status, const std::string& answer) {
+                               if (!status.ok()) return Fail(status);
+                               const grpc::Slice slice(answer);
+                               Reply(grpc::ByteBuffer(&slice, 1));
+                             });
+}
+
+void UnaryCall::StartRemote(const std::string& request, Forwarder::DoneFn done) {
+  remote_ = std::move(done);
+  state_ = State::kStarted;
+  request_bytes_ = request.size();
+  const grpc::Slice slice(request);
+  const grpc::Status status = Decode(grpc::ByteBuffer(&slice, 1));
+  if (status.ok()) {
+    Start();
+  } else {
+    Fail(status);
+  }
+}
+
+void UnaryCall::AnswerRemote(const grpc::Status& status, const grpc::ByteBuffer& answer) {
+  std::vector<grpc::Slice> slices;
+  if (status.ok()) (void)answer.Dump(&slices);
+  std::string bytes;
+  for (const grpc::Slice& slice : slices) {
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  std::exchange(remote_, nullptr)(status, bytes);
+  // The subclass may still be at work on this very call.
+  pool_->host()->loop()->Defer([this] {
+    Clear();
+    pool_->Recycle(this);
+  });
 }
 
 void UnaryPool::Open() {
   for (int i = 0; i < accepts_; ++i) AcceptAnother();
+}
+
+void UnaryPool::RunRemote(const std::string& request, Forwarder::DoneFn done) {
+  host_->CallStarted();
+  std::unique_ptr<UnaryCall> call = TakeIdle();
+  if (call == nullptr) call = factory_(this);
+  call.release()->StartRemote(request, std::move(done));
 }
 
 void UnaryPool::AcceptAnother() {

@@ -6,12 +6,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/loop.h"
 #include "base/mutex.h"
 #include "etcdapi/call_host.h"
+#include "etcdapi/forwarder.h"
 #include "etcdapi/raw_service.h"
 #include "etcdapi/request_decoder.h"
 #include "etcdapi/rpc_tally.h"
@@ -31,6 +33,10 @@ class UnaryPool;
 //                        │ gRPC writes the answer
 //   engine thread   Clear, back to the pool
 //
+// While another member leads, a call that only the leader can serve is forwarded instead of started
+// (Forwarder); at the leader it is run without gRPC: decoded on the engine thread, its answer goes
+// back as bytes.
+//
 // The pool owns it while it waits; while a call is under way it belongs to gRPC and the engine, and
 // the host counts it.
 class UnaryCall : public Loop::Task, private Tag {
@@ -49,17 +55,21 @@ class UnaryCall : public Loop::Task, private Tag {
   virtual void Start() = 0;
   // Engine thread: lets go of the request.
   virtual void Clear() = 0;
+  // Engine thread: the request's bytes, for another member.
+  [[nodiscard]] virtual std::string Encode() const { return {}; }
 
   void Reply(const grpc::ByteBuffer& answer) {
     state_ = State::kAnswered;
     code_ = grpc::StatusCode::OK;
     answer_bytes_ = answer.Length();
+    if (remote_) return AnswerRemote(grpc::Status::OK, answer);
     ExpectEnd();
     responder_->Finish(answer, grpc::Status::OK, Arm());
   }
   void Fail(const grpc::Status& status) {
     state_ = State::kAnswered;
     code_ = status.error_code();
+    if (remote_) return AnswerRemote(status, {});
     ExpectEnd();
     responder_->FinishWithError(status, Arm());
   }
@@ -75,12 +85,16 @@ class UnaryCall : public Loop::Task, private Tag {
   void OnAccepted();
   void CountStart();
   void CountEnd();
+  void Forward();
+  void StartRemote(const std::string& request, Forwarder::DoneFn done);
+  void AnswerRemote(const grpc::Status& status, const grpc::ByteBuffer& answer);
 
   UnaryPool* const pool_;
   State state_ = State::kWaiting;
   bool requires_leader_ = false;
   bool counted_ = false;
   grpc::StatusCode code_ = grpc::StatusCode::OK;
+  Forwarder::DoneFn remote_;  // set while another member's call is run
   size_t request_bytes_ = 0;
   size_t answer_bytes_ = 0;
   std::chrono::steady_clock::time_point accepted_;  // if RpcTally::seconds is wanted
@@ -115,6 +129,13 @@ class UnaryPool {
   void TimeCalls() { tally_.seconds = std::make_unique<DurationHistogram>(); }
   // The engine thread's.
   [[nodiscard]] const RpcTally& tally() const { return tally_; }
+  // Before Open: only the leader can serve this method, whose name is `name`.
+  void UseForwarder(Forwarder* forwarder, std::string name) {
+    forwarder_ = forwarder;
+    name_ = std::move(name);
+  }
+  // Engine thread: a call of another member's client.
+  void RunRemote(const std::string& request, Forwarder::DoneFn done);
 
  private:
   friend class UnaryCall;
@@ -130,6 +151,8 @@ class UnaryPool {
   const int accepts_;
   const Factory factory_;
   RpcTally tally_;
+  Forwarder* forwarder_ = nullptr;  // null: any member can serve it
+  std::string name_;
   Mutex mutex_;
   std::vector<std::unique_ptr<UnaryCall>> idle_ ABSL_GUARDED_BY(mutex_);
 };
@@ -154,6 +177,7 @@ class MessageCall : public UnaryCall {
     const grpc::Status parsed = ParseRequest(bytes, message_);
     return parsed.ok() ? Prepare() : parsed;
   }
+  [[nodiscard]] std::string Encode() const final { return message_->SerializeAsString(); }
   void Clear() override {
     message_ = nullptr;
     arena_.Reset();

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -137,6 +138,10 @@ class Log {
     // Exact subjects, or wildcards of NATS. Empty: all.
     std::vector<std::string> subjects = {};
     bool headers_only = false;
+    // Goes on with what comes, and ends only with an error, or without a word once `wanted` is
+    // gone.
+    bool follow = false;
+    std::weak_ptr<void> wanted = {};  // for `follow`
   };
 
   virtual ~Log() = default;
@@ -161,7 +166,7 @@ class Log {
   // nothing was in the stream above it. (Several replicas need a record: the committer's matter.)
   virtual void Barrier(SeqFn done) = 0;
 
-  // Reads from `options.from` to the end. Several reads may run at once.
+  // Reads from `options.from` to the end, or on and on. Several reads may run at once.
   virtual void Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) = 0;
   // Reads single records by sequence; `on_record` for each that is still there, any order.
   virtual void Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn done) = 0;

@@ -412,6 +412,49 @@ TEST_P(LogContractTest, TheLargestRecordGoesThere) {
   EXPECT_THAT(client.Get({1}), IsEmpty());
 }
 
+TEST_P(LogContractTest, AFollowedReadGoesOn) {
+  Client client(world());
+  ASSERT_TRUE(client.Open());
+  ASSERT_TRUE(client.AppendMany(1, 3));
+  Client other(world());
+  ASSERT_TRUE(other.Open());
+  Client::ReadResult all;
+  Client::ReadResult some;
+  auto wanted = std::make_shared<int>();
+  other.StartRead({.from = StreamSeq(2), .follow = true, .wanted = wanted}, &all);
+  other.StartRead({.subjects = {client.Subject("k5")}, .follow = true, .wanted = wanted}, &some);
+  ASSERT_TRUE(world().RunUntil([&] { return all.records.size() == 2; }));
+  ASSERT_TRUE(client.AppendMany(4, 2));
+  const std::string foreign = client.Subject("other");
+  ASSERT_EQ(world().AppendForeign({.subject = foreign}), StreamSeq(6));
+  ASSERT_TRUE(world().RunUntil([&] { return all.records.size() == 5; }));
+  ASSERT_TRUE(world().RunUntil([&] { return some.records.size() == 1; }));
+  EXPECT_EQ(Seqs(all.records), UpTo(6, 2));
+  EXPECT_EQ(all.records.back().subject, foreign);
+  EXPECT_EQ(some.records[0].payload, "5");
+  // Nobody wants it any more: no record, no end.
+  wanted.reset();
+  ASSERT_TRUE(client.AppendMany(7, 1));
+  EXPECT_EQ(Seqs(client.Read().records), UpTo(7));
+  EXPECT_EQ(all.records.size(), 5U);
+  EXPECT_FALSE(all.done.has_value());
+}
+
+TEST_P(LogContractTest, AFollowedReadEndsWithTheConnection) {
+  Client client(world());
+  ASSERT_TRUE(client.Open());
+  ASSERT_TRUE(client.AppendMany(1, 1));
+  Client::ReadResult read;
+  auto wanted = std::make_shared<int>();
+  client.StartRead({.follow = true, .wanted = wanted}, &read);
+  ASSERT_TRUE(world().RunUntil([&] { return read.records.size() == 1; }));
+  world().BreakConnection(client.log());
+  ASSERT_TRUE(world().RunUntil([&] { return read.done.has_value(); }));
+  EXPECT_EQ(GetErrc(read.done->status()), Errc::kUnavailable);
+  world().RestoreConnection(client.log());
+  ASSERT_TRUE(world().RunUntil([&] { return client.connected; }));
+}
+
 TEST_P(LogContractTest, EverySubjectOfTheCodecGoesThere) {
   Client client(world());
   ASSERT_TRUE(client.Open());

@@ -191,6 +191,7 @@ void MemoryLog::LoseRequests() {
   for (Pipe::Message& message : api_->TakeAll()) lost.push_back(std::move(message));
   answers_->TakeAll();
   sync_->TakeAll();
+  followers_.clear();
   acked_ = StreamSeq(0);
   syncing_ = StreamSeq(0);
   if (!options_.faults.fate) return;
@@ -319,16 +320,16 @@ void MemoryLog::Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn 
 
 void MemoryLog::ReadStep(const std::shared_ptr<ReadJob>& job) {
   if (expected_.count(job->id) == 0) return;
+  if (job->options.follow && job->options.wanted.expired()) {
+    Settle(job->id);
+    return;
+  }
   if (!std::exchange(job->started, true)) job->target = Last();
   StreamSeq& from = job->options.from;
   for (size_t n = 0; n < options_.read_batch; ++n) {
     const auto found = Records().lower_bound(from);
     const MemoryStream::StoredPtr record = found == Records().end() ? nullptr : found->second;
-    if (record == nullptr || record->seq > job->target) {
-      if (!Settle(job->id)) return;
-      job->done(job->target);
-      return;
-    }
+    if (record == nullptr || record->seq > job->target) return OnReadEnd(job);
     from = record->seq.Next();
     if (!job->Wants(record->subject)) continue;
     const std::weak_ptr<char> alive = alive_;
@@ -336,6 +337,19 @@ void MemoryLog::ReadStep(const std::shared_ptr<ReadJob>& job) {
     if (alive.expired() || expected_.count(job->id) == 0) return;
   }
   api_->Push({.run = [this, job] { ReadStep(job); }});
+}
+
+void MemoryLog::OnReadEnd(const std::shared_ptr<ReadJob>& job) {
+  if (!job->options.follow) {
+    if (Settle(job->id)) job->done(job->target);
+    return;
+  }
+  if (job->target < Last()) {
+    job->started = false;
+    api_->Push({.run = [this, job] { ReadStep(job); }});
+  } else {
+    followers_.push_back(job);
+  }
 }
 
 void MemoryLog::Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn done) {
@@ -409,6 +423,12 @@ void MemoryLog::Room(RoomFn done) {
 }
 
 void MemoryLog::StreamGrew(const MemoryStream::Stored& record, const void* writer) {
+  if (link_ == Link::kUp && !cut_off_at_.has_value()) {
+    for (const auto& job : std::exchange(followers_, {})) {
+      job->started = false;
+      api_->Push({.run = [this, job] { ReadStep(job); }});
+    }
+  }
   if (link_ != Link::kUp || cut_off_at_.has_value() || writer == this) return;
   if (record.subject != Cat(stream_->prefix(), "_jetd.term")) return;
   Later([this] {

@@ -141,6 +141,8 @@ class MemoryLog : public Log {
   void AnswerArrives(StreamSeq seq, const absl::Status& status);
   void StartSync();
   void ReadStep(const std::shared_ptr<ReadJob>& job);
+  // Follows it at the end of the stream, or ends it.
+  void OnReadEnd(const std::shared_ptr<ReadJob>& job);
   void StreamGrew(const MemoryStream::Stored& record, const void* writer);
   [[nodiscard]] Pipe& PipeOf(Leg leg) const;
   // What the other end takes for the stream's last sequence.
@@ -163,6 +165,7 @@ class MemoryLog : public Log {
   int listener_ = 0;
   uint64_t next_request_ = 1;
   std::map<uint64_t, FailFn> expected_;
+  std::vector<std::shared_ptr<ReadJob>> followers_;  // that are at the end
   std::set<StreamSeq> put_off_;
   std::optional<StreamSeq> cut_off_at_;    // the stream's last sequence when it was
   MemoryStream::Records cut_off_records_;  // and what the stream held

@@ -19,6 +19,10 @@ std::string TextOf(const nlohmann::json& object, const char* member) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+std::string ApiPrefix(const std::string& domain) {
+  return domain.empty() ? "$JS.API." : Cat("$JS.", domain, ".API.");
+}
+
 ApiError ApiErrorOf(const nlohmann::json& answer) {
   ApiError error;
   const auto found = answer.find("error");

@@ -18,6 +18,9 @@
 
 namespace jetd::jetstream {
 
+// "$JS.API.", or "$JS.<domain>.API." for a JetStream domain.
+[[nodiscard]] std::string ApiPrefix(const std::string& domain);
+
 // An error of the JetStream API, as its JSON carries it. 0: no error.
 struct ApiError {
   int code = 0;      // as in HTTP

@@ -67,6 +67,7 @@ struct NatsConnection::Subscription {
   bool dead = false;
   natsSubscription* sub = nullptr;
   MessageFn on_message;
+  std::function<void()> on_unanswered;  // may be null
 
   ~Subscription() {
     if (sub != nullptr) natsSubscription_Destroy(sub);
@@ -263,10 +264,12 @@ void NatsConnection::Stop() {
   loop_->UnwatchFd(link_->fd);
 }
 
-uint64_t NatsConnection::Subscribe(const std::string& subject, MessageFn on_message) {
+uint64_t NatsConnection::Subscribe(const std::string& subject, MessageFn on_message,
+                                   std::function<void()> on_unanswered) {
   auto subscription = std::make_unique<Subscription>();
   subscription->id = next_subscription_++;
   subscription->on_message = std::move(on_message);
+  subscription->on_unanswered = std::move(on_unanswered);
   const natsStatus status = natsConnection_SubscribeSync(&subscription->sub, nc_, subject.c_str());
   if (status == NATS_OK) {
     // What is outstanding is bounded by who asked for it.
@@ -346,7 +349,11 @@ void NatsConnection::Drain() {
       natsMsg* msg = nullptr;
       const natsStatus status = natsSubscription_NextMsg(&msg, subscription->sub, 0);
       if (status == NATS_NO_RESPONDERS) {
-        unanswered = true;
+        if (subscription->on_unanswered) {
+          subscription->on_unanswered();
+        } else {
+          unanswered = true;
+        }
         continue;
       }
       if (status != NATS_OK) break;

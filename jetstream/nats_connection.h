@@ -71,8 +71,11 @@ class NatsConnection {
   // No callback comes after it, and what was published and not yet sent is dropped.
   void Stop();
 
-  // Returns a number for Unsubscribe. `on_message` may call anything here.
-  uint64_t Subscribe(const std::string& subject, MessageFn on_message);
+  // Returns a number for Unsubscribe. `on_message` may call anything here. With `on_unanswered`,
+  // that nobody listens to what was asked with a reply here is told so, and is not the end of the
+  // connection.
+  uint64_t Subscribe(const std::string& subject, MessageFn on_message,
+                     std::function<void()> on_unanswered = nullptr);
   void Unsubscribe(uint64_t subscription);
 
   // Sent by Flush, which the owner calls at the end of each round of the loop. On a connection that

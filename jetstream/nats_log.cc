@@ -29,10 +29,6 @@ constexpr size_t kHeaderReserveBytes = limits::kMaxSubjectBytes + 1024;
 // restarted one after the other end connections too: a guess is all that so many are good for.
 constexpr int kLostProbesToWarn = 3;
 
-std::string ApiPrefix(const std::string& domain) {
-  return domain.empty() ? "$JS.API." : Cat("$JS.", domain, ".API.");
-}
-
 absl::Status NotConnected() { return MakeError(Errc::kUnavailable, "not connected to NATS"); }
 
 }  // namespace
@@ -77,6 +73,7 @@ void NatsLog::Close() {
   if (connect_timer_ != 0) loop_->Cancel(connect_timer_);
   connect_timer_ = 0;
   if (session_ != nullptr) {
+    if (options_.messenger != nullptr) options_.messenger->Detach();
     session_->Drop();
     retired_.push_back(std::move(session_));
   }
@@ -131,6 +128,7 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
     if (synced) session->turn->OnSent(session->predicted);
   });
   nats->Start([this](const absl::Status& why) { EndSession(why); });
+  if (options_.messenger != nullptr) options_.messenger->Attach(nats);
   session_->api = std::make_unique<NatsApi>(loop_, nats, prefix_, options_.answer_timeout);
   if (!options_.exclusive) {
     // Before anything is asked, so that it is in place when that is answered. Our own records are
@@ -276,6 +274,7 @@ void NatsLog::EndSession(const absl::Status& why) {
 
 void NatsLog::RetireSession(const absl::Status& why) {
   Session* const ended = session_.get();
+  if (options_.messenger != nullptr) options_.messenger->Detach();
   ended->connection->Stop();
   // Kept until the round's end: this may run inside one of its callbacks.
   retired_.push_back(std::move(session_));

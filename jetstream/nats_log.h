@@ -16,6 +16,7 @@
 #include "jetstream/log.h"
 #include "jetstream/nats_connection.h"
 #include "jetstream/nats_endpoint.h"
+#include "jetstream/nats_messenger.h"
 #include "jetstream/stream_setup.h"
 
 namespace jetd::jetstream {
@@ -37,6 +38,8 @@ struct NatsLogOptions {
   bool read_only = false;
   // Null: what the server promises is all there is. Outlives the log.
   Durability* durability = nullptr;
+  // Gets the connections too; null: nobody. Outlives the log.
+  NatsMessenger* messenger = nullptr;
 
   std::chrono::milliseconds connect_timeout{2'000};
   // A write that has no answer for so long: the connection is given up. A read or an API request

@@ -24,6 +24,8 @@ constexpr std::chrono::seconds kPullExpires{30};
 constexpr std::chrono::seconds kConsumerIdle{60};
 // Silence while records are due, and how many consumers in a row may fall silent.
 constexpr std::chrono::seconds kPatience{5};
+// A sign of life of a consumer that has nothing to give, while it is followed.
+constexpr std::chrono::seconds kHeartbeat{2};
 constexpr int kMaxAttempts = 4;
 
 constexpr std::string_view kAckPrefix = "$JS.ACK.";
@@ -86,6 +88,7 @@ NatsReader::~NatsReader() {
 }
 
 void NatsReader::Start() {
+  if (options_.follow) return MakeConsumer();
   AskStream(api_, bucket_, [weak = std::weak_ptr(self_)](absl::StatusOr<StreamFacts> facts) {
     const auto self = weak.lock();
     if (self == nullptr || (*self)->finished()) return;
@@ -135,7 +138,7 @@ void NatsReader::OnConsumer(uint64_t round, absl::StatusOr<NatsMessage*> reply) 
   const ApiError error = ApiErrorOf(answer);
   if (error.code != 0) return TryAgain(error.description);
   pending_ = static_cast<uint64_t>(IntegerOf(answer, "num_pending", 0));
-  if (pending_ == 0) return OnExhausted();
+  if (pending_ == 0 && !options_.follow) return OnExhausted();
   Pull();
   ArmTimer();
 }
@@ -186,9 +189,12 @@ void NatsReader::OnNextFound(uint64_t round, size_t filter, absl::StatusOr<NatsM
 }
 
 void NatsReader::Pull() {
-  const nlohmann::json request = {{"batch", kPullRecords},
-                                  {"max_bytes", kPullBytes},
-                                  {"expires", std::chrono::nanoseconds(kPullExpires).count()}};
+  nlohmann::json request = {{"batch", kPullRecords},
+                            {"max_bytes", kPullBytes},
+                            {"expires", std::chrono::nanoseconds(kPullExpires).count()}};
+  if (options_.follow) {
+    request["idle_heartbeat"] = std::chrono::nanoseconds(kHeartbeat).count();
+  }
   asked_ += kPullRecords;
   connection_->Publish(
       api_->Subject(Cat("CONSUMER.MSG.NEXT.", StreamName(bucket_), ".", consumer_)),
@@ -197,6 +203,7 @@ void NatsReader::Pull() {
 
 void NatsReader::OnMessage(NatsMessage& message) {
   heard_ = true;
+  if (Unwanted()) return;
   if (message.reply().empty()) {
     OnStatus(message, message.status());
   } else {
@@ -245,6 +252,10 @@ void NatsReader::OnRecord(NatsMessage& message) {
   on_record_(record);
   if (weak.expired() || finished()) return;
 
+  if (options_.follow) {
+    if (asked_ <= kPullAgainBelow) Pull();
+    return;
+  }
   if (facts.stream_seq >= target_) return Finish(facts.stream_seq);
   if (facts.pending == 0) {
     // What is left is deleted, or filtered out, or the server miscounted: a new consumer counts
@@ -280,9 +291,17 @@ void NatsReader::ArmTimer() {
   heard_ = false;
   timer_ = loop_->RunAfter(kPatience, [this] {
     timer_ = 0;
+    if (Unwanted()) return;
     if (!heard_) return TryAgain("the stream is silent");
     ArmTimer();
   });
+}
+
+bool NatsReader::Unwanted() {
+  if (!options_.follow || !options_.wanted.expired()) return false;
+  DropConsumer();
+  done_ = nullptr;
+  return true;
 }
 
 void NatsReader::Finish(absl::StatusOr<StreamSeq> result) {

@@ -48,6 +48,7 @@ class NatsReader {
              Log::ReadOptions options, Log::RecordFn on_record, Log::ReadDoneFn done);
   ~NatsReader();
 
+  // With `follow` the consumer stays, and the stream's leader is asked for nothing.
   void Start();
   // The connection is gone.
   void Fail(const absl::Status& why);
@@ -71,6 +72,8 @@ class NatsReader {
   void DropConsumer();
   void Finish(absl::StatusOr<StreamSeq> result);
   void ArmTimer();
+  // Nobody wants what it follows any more: it is over.
+  bool Unwanted();
 
   Loop* const loop_;
   NatsConnection* const connection_;

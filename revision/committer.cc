@@ -29,6 +29,7 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
       log(log_in),
       store(store_in),
       options(std::move(options_in)),
+      peers(options.peers),
       chain(log_in),
       reads(
           executor_in, log_in, &chain,
@@ -41,6 +42,7 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
           }),
       collector(executor_in, log_in, {}),
       lease_ids(SeedOf(options.incarnation)) {
+  if (peers != nullptr) peers->set_owner(this);
   if (!options.quota.has_value()) return;
   quota = std::make_unique<Quota>(executor, log, *options.quota, [this] { SchedulePump(); });
 }
@@ -51,6 +53,8 @@ Committer::Impl::~Impl() {
   executor->Cancel(retry);
   executor->Cancel(compact_timer);
   executor->Cancel(audit_timer);
+  executor->Cancel(follow_tick);
+  executor->Cancel(hand_over_timer);
   EndSurvey();
 }
 
@@ -64,6 +68,7 @@ absl::Status Committer::Impl::Refusal() const {
 
 void Committer::Impl::Enqueue(std::unique_ptr<Entry> entry) {
   absl::Status refusal = Refusal();
+  if (refusal.ok() && Elsewhere()) refusal = MakeError(Errc::kNoLeader, "another member leads");
   if (refusal.ok() && (queue.size() + settled.size() >= limits::kMaxQueuedRequests ||
                        queue_bytes + entry->bytes > limits::kMaxQueuedBytes)) {
     refusal = MakeError(Errc::kTooManyRequests);
@@ -88,7 +93,7 @@ void Committer::Impl::SchedulePump() {
 // write of the same round, and records leave in one piece.
 void Committer::Impl::Pump() {
   pump_scheduled = false;
-  if (phase != Phase::kLeading) return;
+  if (phase != Phase::kLeading || handed_over) return;
   while (!queue.empty() && !compacting && pending.size() < limits::kMaxPendingTxns &&
          pending_bytes < limits::kMaxPendingBytes) {
     // A compaction is judged, and written, only when everything before it is committed: so the
@@ -299,6 +304,10 @@ void Committer::Impl::Advance() {
       Commit(entry.get());
     }
   }
+  if (peers != nullptr) {
+    peers->Announce();
+    if (handed_over && pending.empty()) NameSuccessor();
+  }
   if (after_drain && Drained()) std::exchange(after_drain, nullptr)();
   if (!queue.empty()) SchedulePump();
 }
@@ -353,44 +362,6 @@ void Committer::Impl::CommitCompaction(std::unique_ptr<Entry> entry) {
   if (compact_timer == 0) CompactMore();
 }
 
-void Committer::Impl::TakeGoneLeases(Collector::Batch* batch) {
-  std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
-    if (lease.revision > store->compacted()) return false;
-    if (lease.grant != StreamSeq{}) batch->hidden.push_back(lease.grant);
-    last_markers.push_back(lease.gone);
-    return true;
-  });
-}
-
-void Committer::Impl::CompactMore() {
-  compact_timer = 0;
-  if (!store->CompactStep(limits::kCompactStepChanges, &garbage)) {
-    // A timer that is due, not Defer: sockets and requests get their turn in between.
-    compact_timer = executor->RunAt(executor->Now(), [this] { CompactMore(); });
-    return;
-  }
-  Collector::Batch batch;
-  batch.hidden = std::exchange(garbage.superseded, {});
-  batch.markers = std::exchange(garbage.tombstones, {});
-  for (const StreamSeq seq : std::exchange(garbage.last_tombstones, {})) {
-    last_markers.push_back(seq);
-  }
-  batch.hidden.insert(batch.hidden.end(), system.superseded.begin(), system.superseded.end());
-  system.superseded.clear();
-  TakeGoneLeases(&batch);
-  if (!physical.empty()) {
-    removing.insert(removing.end(), physical.begin(), physical.end());
-    batch.done = [this, entries = std::exchange(physical, {})] {
-      for (const auto& entry : entries) {
-        std::erase(removing, entry);
-        entry->Answer(absl::OkStatus());
-      }
-    };
-  }
-  collector.Add(std::move(batch));
-  SurveyIfWorthwhile();
-}
-
 // --- the public face ----------------------------------------------------------------------------
 
 Committer::Committer(Executor* executor, jetstream::Log* log, Store* store, Options options)
@@ -412,6 +383,8 @@ void Committer::Stop() {
   // A supervisor may tell the nats-server to end at the same time: what is committed stays so.
   impl_->led_at_stop = impl_->phase == Phase::kLeading || impl_->phase == Phase::kRecovering;
   impl_->phase = Phase::kStopped;
+  impl_->tail.reset();
+  if (impl_->peers != nullptr) impl_->peers->Rest();
   impl_->EndSurvey();
   impl_->collector.Suspend();
   impl_->log->Close();

@@ -19,6 +19,7 @@
 #include "jetstream/log.h"
 #include "jetstream/record.h"
 #include "revision/alarm_set.h"
+#include "revision/peers.h"
 #include "revision/quota.h"
 #include "revision/request.h"
 #include "revision/store.h"
@@ -58,6 +59,8 @@ class Committer : public jetstream::Log::Observer {
     // one record of it.
     size_t survey_step = 2'000;
     size_t max_live_per_record = jetstream::kMaxLivePerRecord;
+    // Other members of the bucket; null: there are none. Outlives the committer.
+    Peers* peers = nullptr;
   };
 
   // Told on the engine thread, in order of revision, after the store shows it to readers. What a
@@ -67,6 +70,9 @@ class Committer : public jetstream::Log::Observer {
     virtual ~Listener() = default;
     // The store is replayed and this member leads; requests are taken from now on.
     virtual void OnLeading(Term /*term*/) {}
+    // The store is replayed, or was built anew, and this member follows a leader: what is committed
+    // is told from now on, reads are taken, writes are not.
+    virtual void OnFollowing(Term /*term*/) {}
     // A transaction became visible. `changes` may be empty (leases only): then the revision is the
     // one before. Valid during the call; copy KvRefs to keep them.
     virtual void OnCommit(Revision /*revision*/, absl::Span<const Change> /*changes*/) {}
@@ -84,6 +90,7 @@ class Committer : public jetstream::Log::Observer {
     kTakingOver,
     kLeading,
     kRecovering,
+    kFollowing,
     kSuperseded,
     kStopped
   };
@@ -152,6 +159,15 @@ class Committer : public jetstream::Log::Observer {
   [[nodiscard]] bool leading() const { return phase() == Phase::kLeading; }
   // It leads, and nats-server answers: no answer is missing for limits::kUnavailableAfter.
   [[nodiscard]] bool serving() const;
+  // True if writes and the like are for another member, though it may not be known which.
+  [[nodiscard]] bool elsewhere() const;
+  // There is a leader, this one (serving) or one that answers.
+  [[nodiscard]] bool has_leader() const;
+  // Calls back when all up to `seq` can be read here; kTimeout when that takes too long.
+  void WaitApplied(StreamSeq seq, DoneFn done);
+  // Hands the lead to `successor`, or with 0 to any other member. OK once another leads; kNoLeader
+  // if this one does not, or the successor is not there; kTimeout: this one leads on.
+  void HandOver(uint64_t successor, DoneFn done);
   // One line for people: what this member waits for, "" when it serves.
   [[nodiscard]] std::string waiting_for() const;
   [[nodiscard]] Term term() const;

@@ -12,8 +12,10 @@
 
 #include "base/fake_executor.h"
 #include "jetstream/memory_log.h"
+#include "jetstream/memory_messenger.h"
 #include "jetstream/memory_stream.h"
 #include "revision/committer.h"
+#include "revision/peers.h"
 #include "revision/store.h"
 #include "revision/value_harness.h"
 
@@ -27,6 +29,7 @@ class Recorder : public Committer::Listener {
     std::vector<std::string> keys;
   };
   void OnLeading(Term term) override { leading = term; }
+  void OnFollowing(Term term) override { following = term; }
   void OnCommit(Revision revision, absl::Span<const Change> changes) override {
     Commit& commit = commits.emplace_back();
     commit.revision = revision;
@@ -38,6 +41,7 @@ class Recorder : public Committer::Listener {
   void OnStepDown(const absl::Status& why) override { step_down = why; }
 
   Term leading;
+  Term following;
   std::vector<Commit> commits;
   std::vector<LeaseId> granted, gone;
   Revision compacted;
@@ -48,11 +52,16 @@ class Recorder : public Committer::Listener {
 class Member {
  public:
   // With `value_budget_bytes`, values beyond it are in files; in `folder` and with a checkpoint for
-  // the next member there, if that is given.
+  // the next member there, if that is given. With `post` there may be others on it.
   Member(FakeExecutor* exec, jetstream::MemoryStream* stream, std::string name,
          jetstream::MemoryLog::Options options = {}, std::optional<size_t> value_budget_bytes = {},
-         const std::string& folder = {}, std::optional<Quota::Options> quota = {})
+         const std::string& folder = {}, std::optional<Quota::Options> quota = {},
+         jetstream::MemoryPost* post = nullptr)
       : exec_(exec), log(exec, stream, std::move(options)) {
+    if (post != nullptr) {
+      messenger.emplace(exec, post);
+      peers.emplace(exec, &*messenger, Peers::Member{std::hash<std::string>()(name), name, {}});
+    }
     if (value_budget_bytes.has_value()) {
       UseTinyValueFiles(&store, folder.empty() ? folder_.emplace().path() : folder,
                         *value_budget_bytes, /*keep=*/!folder.empty());
@@ -60,12 +69,15 @@ class Member {
     Committer::Options committer_options;
     committer_options.member_id = std::hash<std::string>()(name);
     committer_options.member_name = name;
-    committer_options.incarnation = name + "-incarnation";
+    static int incarnations = 0;
+    committer_options.incarnation =
+        post == nullptr ? name + "-incarnation" : name + std::to_string(++incarnations);
     if (!folder.empty()) committer_options.checkpoint_path = folder + "/checkpoint";
     committer_options.quota = quota;
     committer_options.min_markers_for_list = 4;
     committer_options.survey_step = 3;
     committer_options.max_live_per_record = 2;
+    committer_options.peers = peers ? &*peers : nullptr;
     committer.emplace(exec, &log, &store, committer_options);
     committer->AddListener(&recorder);
     committer->Start([this](const absl::Status& why) { fatal = why; });
@@ -165,6 +177,8 @@ class Member {
   jetstream::MemoryLog log;
   Store store;
   Recorder recorder;
+  std::optional<jetstream::MemoryMessenger> messenger;
+  std::optional<Peers> peers;
   std::optional<Committer> committer;
   std::optional<absl::Status> fatal;
 };

@@ -5,12 +5,14 @@
 // committer_silence.cc (a nats-server that says nothing),
 // committer_survey.cc (lists of what lives), committer_timings.cc, committer_alarms.cc,
 // committer_guard.cc and committer_loss.cc (what others do to the stream), committer_start.cc and
-// committer_recovery.cc (start, chain break, lost connection, taking over, stepping down).
+// committer_recovery.cc (start, chain break, lost connection, taking over, stepping down),
+// committer_follow.cc and committer_peers.cc (other members), committer_compaction.cc.
 #ifndef JETD_REVISION_COMMITTER_IMPL_H_
 #define JETD_REVISION_COMMITTER_IMPL_H_
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -27,15 +29,16 @@
 #include "revision/committer.h"
 #include "revision/entry.h"
 #include "revision/evaluate.h"
+#include "revision/follower.h"
 #include "revision/live_list.h"
 #include "revision/read_queue.h"
 #include "revision/replay.h"
 
 namespace jetd::revision {
 
-struct Committer::Impl {
+struct Committer::Impl final : Peers::Owner, Follower::Events {
   Impl(Executor* executor, jetstream::Log* log, Store* store, Options options);
-  ~Impl();
+  ~Impl() override;
 
   // --- events of the log -------------------------------------------------------------------------
   void OnConnected(const jetstream::LogInfo& new_info);
@@ -151,7 +154,8 @@ struct Committer::Impl {
   void VoidTail(StreamSeq last);
   // The log has no room: what did not land is answered so.
   void OnNoSpace();
-  void AppendTerm(std::vector<jetstream::SeqRange> voids);
+  // `revision` is the newest that counts.
+  void AppendTerm(std::vector<jetstream::SeqRange> voids, Revision revision);
   void Lead();
   void StepDown(const absl::Status& why);
   void Fatal(const absl::Status& why);
@@ -173,11 +177,81 @@ struct Committer::Impl {
   void WatchAcked(StreamSeq seq);
   void WatchDurable(StreamSeq seq);
 
+  // --- following (committer_follow.cc) ----------------------------------------------------------
+  [[nodiscard]] bool Elsewhere() const { return peers != nullptr && !holds && !stopped; }
+  // The store that is brought forward: the one that is shown, or one that is built beside it.
+  [[nodiscard]] Store* Active() const { return fresh != nullptr ? fresh.get() : store; }
+  // The replay is done: the leader of the newest term goes on, or this member takes over.
+  void AskLeader();
+  void Contend();
+  void StartFollowing();
+  // After a leadership: the store goes on from what is committed.
+  void BeginToFollow();
+  // Looks for the newest term record, and whether the stream is still the one that was read.
+  void FollowAgain();
+  struct Newest;
+  void FindNewest(StreamSeq position, std::function<void(const Newest&, StreamSeq last)> found,
+                  void (Impl::*again)());
+  [[nodiscard]] static absl::Status Compare(const Newest& newest, StreamSeq last,
+                                            StreamSeq position, StreamSeq known,
+                                            const std::string& incarnation);
+  void OnNewest(const Newest& newest, StreamSeq last);
+  void FollowLeader(const jetstream::TermRecord& leader, std::chrono::nanoseconds grace);
+  void StartTail();
+  void OnFollowed(const jetstream::Record& record);
+  void ApplyAnnounced();
+  // Shows the store to readers, once all of it is known to be committed.
+  void Show();
+  void ShowFresh();
+  // Nothing is waited for.
+  void Content();
+  [[nodiscard]] bool Tells() const;
+  // What is held cannot be applied: reads all anew, beside the store that is shown.
+  void Rebuild(const absl::Status& why);
+  // Reads the tail to its end, and appends a term record.
+  void TakeOver();
+  void OnTakeOverRead(const absl::StatusOr<StreamSeq>& last);
+  // This member's term record is in the stream: applies what was held.
+  [[nodiscard]] bool AdoptHeld();
+  void BeginToLead();
+  void KeepGarbage(Collector::Batch batch);
+
+  // Follower::Events.
+  void OnFollowedCommit(Revision revision, absl::Span<const Change> changes) override;
+  void OnFollowedGrant(LeaseId id, int64_t ttl_s) override;
+  void OnFollowedGone(LeaseId id) override;
+  void OnFollowedCompaction(Revision revision) override;
+  void OnFollowedTerm(const jetstream::TermRecord& record) override;
+  void OnFollowedAlarms(std::vector<jetstream::Alarm> raised) override;
+  void OnFollowedList() override { last_markers.clear(); }
+
+  // --- peers (committer_peers.cc) ---------------------------------------------------------------
+  StreamSeq Committed() const override { return committed_seq; }
+  void OnBarrierAsked(std::function<void(absl::StatusOr<StreamSeq>)> done) override;
+  void OnAnnounced(StreamSeq committed) override;
+  void OnLeaderFound() override;
+  void OnLeaderGone(const absl::Status& why) override;
+  void OnSuccession() override;
+  // A read that waits for the leader's word.
+  void ReadElsewhere(DoneFn done);
+  void AskForReads();
+  void WaitApplied(StreamSeq seq, DoneFn done);
+  void ReleaseApplied();
+  // Waiting: looks now and then for those who wait too long, and for records that did not come.
+  void StartFollowTick();
+  void FollowTick();
+  void CatchUp();
+  void FailElsewhere(const absl::Status& why);
+  void HandOver(uint64_t to, DoneFn done);
+  void NameSuccessor();
+  void EndHandOver(const absl::Status& status);
+
   // Constant.
   Executor* const executor;
   jetstream::Log* const log;
   Store* const store;
   const Options options;
+  Peers* const peers;  // null: alone
 
   std::vector<Listener*> listeners;
   DoneFn fatal;
@@ -185,7 +259,8 @@ struct Committer::Impl {
   Phase phase = Phase::kConnecting;
   std::string waiting_for = "the first connection to NATS";
   bool connected = false;
-  bool led_before = false;
+  bool led_before = false;  // or followed: the store was shown to readers
+  bool holds = false;       // the newest term record that is known is this member's
   bool led_at_stop = false;
   std::optional<jetstream::SubjectCodec> codec;
   jetstream::LogInfo info;
@@ -267,6 +342,33 @@ struct Committer::Impl {
   std::unique_ptr<PlannedRecord> term_record;  // while taking over
   StreamSeq term_seq;
   std::vector<jetstream::SeqRange> term_voids;
+  // Following.
+  std::unique_ptr<Follower> follower;
+  std::unique_ptr<Store> fresh;                   // being built, beside the one that is shown
+  std::unique_ptr<Store> spare;                   // that was shown before it; empty
+  bool shown = false;                             // since it began to follow
+  std::optional<MonoTime> superseded;             // when, until who did it is heard
+  Term led_term;                                  // of this member's newest leadership
+  StreamSeq follow_start;                         // where that was
+  std::string term_incarnation;                   // of the newest term record applied
+  MonoTime reconnected{-1'000'000'000'000};       // when the connection came back last
+  std::shared_ptr<char> tail;                     // while the tail is followed
+  StreamSeq announced;                            // committed, as a leader said
+  std::optional<jetstream::TermRecord> followed;  // whose leader is asked
+  std::deque<Collector::Batch> followed_garbage;  // of the newest compactions
+  struct Waiting {
+    MonoTime since;
+    DoneFn done;
+  };
+  std::vector<Waiting> reads_elsewhere;  // wait for the leader's word
+  bool asking = false;                   // for it
+  std::multimap<StreamSeq, Waiting> until_applied;
+  bool catching_up = false;
+  TimerId follow_tick = 0;
+  uint64_t successor = 0;  // while the lead is handed over
+  DoneFn handed_over;
+  TimerId hand_over_timer = 0;
+
   TimerId patience = 0;
   bool impatient = false;
   struct Silence {

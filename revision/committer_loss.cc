@@ -95,7 +95,7 @@ void Committer::Impl::OnTailLost(StreamSeq last) {
 void Committer::Impl::OnMadeAnew() {
   const std::string text =
       Cat("the stream of bucket ", info.bucket, " was made anew while this member was using it");
-  if (phase == Phase::kSuperseded) return Fatal(MakeError(Errc::kCorrupt, text));
+  if (phase == Phase::kSuperseded || Elsewhere()) return Fatal(MakeError(Errc::kCorrupt, text));
   ++reading;
   log->State([this, number = reading, text](const absl::StatusOr<jetstream::StreamState>& state) {
     if (number != reading || stopped) return;

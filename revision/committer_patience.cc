@@ -16,7 +16,7 @@ void Committer::Impl::StartPatience() {
 
 void Committer::Impl::LosePatience() {
   patience = 0;
-  if (phase == Phase::kLeading) return;
+  if (phase == Phase::kLeading || (phase == Phase::kFollowing && shown && peers->found())) return;
   impatient = true;
   log::Warn("not leading for {} s: waiting for {}", limits::kUnavailableAfter.count(), waiting_for);
   FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
@@ -27,6 +27,7 @@ void Committer::Impl::LosePatience() {
 // whose removal is under way has happened, and goes on.
 void Committer::Impl::FailAll(const absl::Status& unwritten, const absl::Status& written) {
   reads.FailAll(unwritten);
+  FailElsewhere(unwritten);
   for (auto& entry : std::exchange(queue, {})) entry->Answer(unwritten);
   queue_bytes = 0;
   for (auto& entry : std::exchange(settled, {})) entry->Answer(unwritten);

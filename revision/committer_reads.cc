@@ -20,6 +20,7 @@ void Committer::Impl::AfterBarrier(std::function<void(absl::Status)> run) {
 }
 
 void Committer::Impl::AfterRoundTrip(std::function<void(absl::Status)> run) {
+  if (Elsewhere()) return ReadElsewhere(std::move(run));
   absl::Status refusal = Refusal();
   if (refusal.ok() && reads.size() >= limits::kMaxWaitingReads) {
     refusal = MakeError(Errc::kTooManyRequests);

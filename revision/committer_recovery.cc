@@ -81,6 +81,10 @@ void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
   if (phase == Phase::kSuperseded) return;
   if (phase == Phase::kConnecting || phase == Phase::kReplaying) {
     StartReplay();
+  } else if (phase == Phase::kFollowing) {
+    ++counters.reconnects;
+    reconnected = executor->Now();
+    FollowAgain();
   } else {
     ++counters.reconnects;
     term_unproven = true;
@@ -100,8 +104,10 @@ void Committer::Impl::OnDisconnected(const absl::Status& why) {
   ++reading;
   if (last_words != nullptr) return Fatal(MakeError(Errc::kCorrupt, last_words->why));
   if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
-    phase = led_before ? Phase::kRecovering : Phase::kReplaying;
+    phase = holds ? Phase::kRecovering : replay != nullptr ? Phase::kReplaying : Phase::kFollowing;
   }
+  tail.reset();
+  if (Elsewhere()) peers->Rest();
   if (phase != Phase::kSuperseded && phase != Phase::kStopped) StartPatience();
 }
 
@@ -155,7 +161,7 @@ void Committer::Impl::OnForeignTerm() {
 
 // --- taking over --------------------------------------------------------------------------------
 
-void Committer::Impl::AppendTerm(std::vector<SeqRange> voids) {
+void Committer::Impl::AppendTerm(std::vector<SeqRange> voids, Revision revision) {
   phase = Phase::kTakingOver;
   waiting_for = "its term record";
   term = term.Next();
@@ -168,21 +174,25 @@ void Committer::Impl::AppendTerm(std::vector<SeqRange> voids) {
   record.client_urls = options.client_urls;
   record.voids = term_voids;
   jetstream::RecordHeader header;
-  header.revision = store->committed();
+  header.revision = revision;
   header.term = term;
   term_record = std::make_unique<PlannedRecord>(
       SystemRecord(codec->TermSubject(), EncodeTerm(record), /*is_delete=*/false));
   term_record->header = EncodeHeader(header);
   term_seq = chain.next();
   chain.Push(term_record.get());
+  // Before the record: who reads it may ask at once.
+  if (peers != nullptr) peers->Listen(term);
   chain.SendMore();
 }
 
 void Committer::Impl::Lead() {
+  if (!holds && !AdoptHeld()) return;
   if (system.term != StreamSeq{}) system.superseded.push_back(system.term);
   system.term = term_seq;
   led_seq = term_seq;
   committed_seq = std::max(committed_seq, term_seq);
+  led_term = term;
   if (!term_voids.empty()) {
     // A record with voids is never superseded: a mirror may still hold what it voids.
     system.term = StreamSeq{};
@@ -205,12 +215,8 @@ void Committer::Impl::Lead() {
             store->committed().value());
   log->StartGuard();
   Resume();
-  if (!std::exchange(led_before, true)) {
-    CollectAtStart();
-    replay.reset();
-    SurveyIfWorthwhile();
-    for (Listener* listener : listeners) listener->OnLeading(term);
-  }
+  if (peers != nullptr) peers->Lead();
+  if (!std::exchange(holds, true)) BeginToLead();
 }
 
 void Committer::Impl::Resume() {
@@ -228,29 +234,9 @@ void Committer::Impl::Resume() {
 
 // --- the chain breaks ---------------------------------------------------------------------------
 
-// Somebody else's record took the place of the term record. Until ours is in the stream another
-// member may lead, so what is there counts: read on from where the replay stopped.
-void Committer::Impl::ContendAgain() {
-  phase = Phase::kReplaying;
-  waiting_for = no_space ? "room in the stream" : "its turn to take over";
-  ++reading;
-  chain.Reset(chain.landed());
-  term_record.reset();
-  if (no_space) {
-    // What committed compactions and term records made superfluous may be removed by anybody,
-    // leader or not; it may be all the room there is. Once: each replay names it again.
-    if (collector.waiting() == 0) CollectAtStart();
-    collector.Resume();
-  }
-  const auto delay = std::exchange(no_space, false) ? std::chrono::seconds(1)
-                     : std::exchange(busy, false)   ? std::chrono::milliseconds(20)
-                                                    : std::chrono::milliseconds(0);
-  RetryAfter(delay, &Impl::StartReplay);
-}
-
 void Committer::Impl::Break(const absl::Status& why) {
   if (phase != Phase::kLeading && phase != Phase::kTakingOver) return;
-  if (!led_before) {
+  if (!holds) {
     ContendAgain();
     return;
   }
@@ -306,8 +292,7 @@ void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
   }
   // Who wrote what is foreign, or took the place of what is gone, may lead by now, with a term
   // record further down than what was read.
-  if (!log->exclusive() && led_before &&
-      (term_unproven || !foreign.empty() || *last < chain.landed())) {
+  if (!log->exclusive() && holds && (term_unproven || !foreign.empty() || *last < chain.landed())) {
     ProveTerm(*last);
   } else {
     JudgeTail(*last);
@@ -421,7 +406,7 @@ void Committer::Impl::VoidTail(StreamSeq last) {
     if (first <= last) voids.push_back({first, last});
     chain.Reset(last);
     Unevaluate();
-    AppendTerm(std::move(voids));
+    AppendTerm(std::move(voids), store->committed());
   });
 }
 
@@ -452,9 +437,9 @@ void Committer::Impl::OnNoSpace() {
     // Their barrier would be a record too, and refused again and again.
     if (info.replicas > 1) reads.FailAll(MakeError(Errc::kNoSpace));
     if (first <= last) {
-      AppendTerm({{first, last}});
+      AppendTerm({{first, last}}, store->committed());
     } else if (unsealed) {
-      AppendTerm({});
+      AppendTerm({}, store->committed());
     } else {
       Resume();
     }
@@ -472,6 +457,10 @@ void Committer::Impl::StepDown(const absl::Status& why) {
   for (auto& entry : queue) {
     if (entry->may_land) entry->Answer(unknown);
   }
+  // Reads that wait for a proof get it from the new leader, writes that were judged here do not.
+  unproven.clear();
+  std::vector<DoneFn> waiting;
+  if (peers != nullptr) waiting = reads.TakeAll();
   // The places of the rest were taken: they did not happen. Unless records are gone there.
   const bool gap = !foreign.empty() && foreign.front().seq > chain.landed().Next();
   FailAll(MakeError(Errc::kNoLeader, waiting_for),
@@ -484,7 +473,10 @@ void Committer::Impl::StepDown(const absl::Status& why) {
   newest_alarms = alarms;
   EndSurvey();
   log->StopGuard();
+  term_record.reset();
   for (Listener* listener : listeners) listener->OnStepDown(why);
+  if (peers != nullptr) BeginToFollow();
+  for (DoneFn& read : waiting) ReadElsewhere(std::move(read));
 }
 
 void Committer::Impl::Fatal(const absl::Status& why) {
@@ -492,6 +484,7 @@ void Committer::Impl::Fatal(const absl::Status& why) {
   phase = Phase::kStopped;
   waiting_for = std::string(MessageOf(why));
   collector.Suspend();
+  if (peers != nullptr) peers->Rest();
   // Whether what is in flight happened will be seen after the restart.
   FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
   if (fatal) std::exchange(fatal, nullptr)(why);

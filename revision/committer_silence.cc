@@ -72,7 +72,7 @@ void Committer::Impl::AskAgain() {
 bool Committer::serving() const { return leading() && !impl_->impatient; }
 
 std::string Committer::waiting_for() const {
-  return serving() ? std::string() : impl_->waiting_for;
+  return serving() || has_leader() ? std::string() : impl_->waiting_for;
 }
 
 }  // namespace jetd::revision

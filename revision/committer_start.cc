@@ -18,7 +18,7 @@ void Committer::Impl::StartReplay() {
   phase = Phase::kReplaying;
   waiting_for = "the replay of the stream";
   if (!replay) {
-    replay = std::make_unique<Replay>(log, &*codec, store);
+    replay = std::make_unique<Replay>(log, &*codec, Active());
     if (!options.checkpoint_path.empty()) replay->set_checkpoint(options.checkpoint_path, info);
   }
   replay->Run([this, number = ++reading](absl::StatusOr<Replay::Result> result) {
@@ -43,8 +43,8 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   last_markers.clear();
   if (news) {
     log::Info("replayed {} records up to sequence {}: revision {}, {} keys, {} leases",
-              result->records, result->last.value(), store->committed().value(),
-              store->stats().keys, store->lease_count());
+              result->records, result->last.value(), Active()->committed().value(),
+              Active()->stats().keys, Active()->lease_count());
   }
   counters.replayed_records = result->records;
   if (news && result->foreign > 0) {
@@ -61,9 +61,8 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   alarms = newest_alarms = AlarmSet(result->alarms);
   committed_seq = result->last;
   chain.Reset(result->last);
-  std::vector<SeqRange> voids = std::move(result->voids);
   replayed = *std::move(result);
-  AppendTerm(std::move(voids));
+  AskLeader();
 }
 
 // What earlier leaders left behind; removed once this one leads.
@@ -77,6 +76,27 @@ void Committer::Impl::CollectAtStart() {
             std::back_inserter(last_markers));
   TakeGoneLeases(&batch);
   if (!batch.hidden.empty() || !batch.markers.empty()) collector.Add(std::move(batch));
+}
+
+// Somebody else's record took the place of the term record. Until ours is in the stream another
+// member may lead, so what is there counts: read on from where the replay stopped.
+void Committer::Impl::ContendAgain() {
+  phase = replay != nullptr ? Phase::kReplaying : Phase::kFollowing;
+  if (peers != nullptr) peers->Rest();
+  waiting_for = no_space ? "room in the stream" : "its turn to take over";
+  ++reading;
+  chain.Reset(chain.landed());
+  term_record.reset();
+  if (no_space) {
+    // What committed compactions and term records made superfluous may be removed by anybody,
+    // leader or not; it may be all the room there is. Once: each replay names it again.
+    if (collector.waiting() == 0) CollectAtStart();
+    collector.Resume();
+  }
+  const auto delay = std::exchange(no_space, false) ? std::chrono::seconds(1)
+                     : std::exchange(busy, false)   ? std::chrono::milliseconds(20)
+                                                    : std::chrono::milliseconds(0);
+  RetryAfter(delay, replay != nullptr ? &Impl::StartReplay : &Impl::FollowAgain);
 }
 
 }  // namespace jetd::revision

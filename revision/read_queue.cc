@@ -64,6 +64,13 @@ void ReadQueue::Restart() {
   for (Waiter& waiter : waiters_) waiter.after = chain_->sent();
 }
 
+std::vector<ReadQueue::DoneFn> ReadQueue::TakeAll() {
+  std::vector<DoneFn> all;
+  for (Waiter& waiter : waiters_) all.push_back(std::move(waiter.done));
+  waiters_.clear();
+  return all;
+}
+
 void ReadQueue::FailAll(const absl::Status& why) {
   std::deque<Waiter> all = std::exchange(waiters_, {});
   for (Waiter& waiter : all) waiter.done(why);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/duration_histogram.h"
@@ -61,6 +62,8 @@ class ReadQueue {
   // What was in flight proves nothing any more; those who wait wait on. Call when the chain breaks,
   // and again when it goes on.
   void Restart();
+  // Everybody who waits, in order; they wait elsewhere from now on.
+  [[nodiscard]] std::vector<DoneFn> TakeAll();
   // Everybody who waits gets `why`.
   void FailAll(const absl::Status& why);
 

@@ -179,6 +179,11 @@ void Store::ExpectMany() {
 
 void Store::HasCome() { impl_->index.Order(); }
 
+void Store::Swap(Store* other) {
+  JETD_CHECK(!impl_->open && impl_->pending.empty()) << "transactions are pending";
+  impl_.swap(other->impl_);
+}
+
 void Store::RestoreCompacted(Revision revision) {
   Impl& s = *impl_;
   JETD_CHECK(!s.open && s.pending.empty()) << "transactions are pending";

@@ -105,6 +105,9 @@ class Store {
   // works too, and may end it.
   void ExpectMany();
   void HasCome();
+  // Changes places with another one. Nothing may be pending in either; versions that were handed
+  // out may be cold no more.
+  void Swap(Store* other);
   // Says first what the newest compaction record says: then CompactStep, called now and then during
   // the replay, drops garbage as it comes by (and names it: it may still lie in the stream). Need
   // not be reached yet.

@@ -64,6 +64,8 @@ WatchHub::Stats WatchHub::stats() const {
 
 void WatchHub::OnLeading(Term /*term*/) { impl_->Resync(); }
 
+void WatchHub::OnFollowing(Term /*term*/) { impl_->Resync(); }
+
 void WatchHub::OnCommit(Revision revision, absl::Span<const revision::Change> changes) {
   impl_->feed.Publish(revision, changes);
 }

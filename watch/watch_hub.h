@@ -51,7 +51,8 @@ struct CreateRequest {
 // next step while somebody catches up; none otherwise.
 //
 // When this member does not lead (OnStepDown), watches stay open and silent, as with an etcd member
-// that has lost its leader; after OnLeading they go on from where they were. Streams whose client
+// that has lost its leader; after OnLeading they go on from where they were, and after
+// OnFollowing, when another member's commits are told. Streams whose client
 // sent the metadata `hasleader` are ended by etcdapi, since etcd ends the RPC there and not single
 // watches.
 //
@@ -117,6 +118,7 @@ class WatchHub : public revision::Committer::Listener {
 
   // revision::Committer::Listener.
   void OnLeading(Term term) override;
+  void OnFollowing(Term term) override;
   void OnCommit(Revision revision, absl::Span<const revision::Change> changes) override;
   // A watcher that a compaction overtakes finds out at its next step.
 

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a compaction leaves: the store drops it in steps, and then the stream.
+#include <utility>
+
+#include "revision/committer_impl.h"
+
+namespace jetd::revision {
+
+void Committer::Impl::TakeGoneLeases(Collector::Batch* batch) {
+  std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
+    if (lease.revision > Active()->compacted()) return false;
+    if (lease.grant != StreamSeq{}) batch->hidden.push_back(lease.grant);
+    last_markers.push_back(lease.gone);
+    return true;
+  });
+}
+
+void Committer::Impl::CompactMore() {
+  compact_timer = 0;
+  if (!Active()->CompactStep(limits::kCompactStepChanges, &garbage)) {
+    // A timer that is due, not Defer: sockets and requests get their turn in between.
+    compact_timer = executor->RunAt(executor->Now(), [this] { CompactMore(); });
+    return;
+  }
+  Collector::Batch batch;
+  batch.hidden = std::exchange(garbage.superseded, {});
+  batch.markers = std::exchange(garbage.tombstones, {});
+  for (const StreamSeq seq : std::exchange(garbage.last_tombstones, {})) {
+    last_markers.push_back(seq);
+  }
+  batch.hidden.insert(batch.hidden.end(), system.superseded.begin(), system.superseded.end());
+  system.superseded.clear();
+  TakeGoneLeases(&batch);
+  if (!physical.empty()) {
+    removing.insert(removing.end(), physical.begin(), physical.end());
+    batch.done = [this, entries = std::exchange(physical, {})] {
+      for (const auto& entry : entries) {
+        std::erase(removing, entry);
+        entry->Answer(absl::OkStatus());
+      }
+    };
+  }
+  if (Elsewhere()) return KeepGarbage(std::move(batch));
+  collector.Add(std::move(batch));
+  SurveyIfWorthwhile();
+}
+
+}  // namespace jetd::revision

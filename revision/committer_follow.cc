@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Following another member's lead, and taking it over:
+//
+//   replaying -> a word of its leader? -> following -> the leader is gone -> taking over -> leading
+//                     `no: taking over        `- a breach: replaying anew, beside what is shown
+//
+// What is in the stream is shown when the leader has said that it is committed. A member that takes
+// over shows the rest when its own term record is in: the chain made sure that it judged all of it.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "revision/committer_impl.h"
+
+namespace jetd::revision {
+
+using jetstream::TermRecord;
+
+namespace {
+
+// For a leader that lost its connection when this member did, and for one that has just begun and
+// whose topic is not known to all servers of a cluster yet.
+constexpr std::chrono::milliseconds kGraceAfterReconnect{1'000};
+constexpr std::chrono::milliseconds kGraceOfNewTerm{250};
+constexpr std::chrono::milliseconds kTryAgain{100};
+// Of the tail, while its leader says nothing of it. Beyond: it is read again when it does.
+constexpr size_t kMaxHeldBytes = 128UL << 20;
+
+// Compactions whose garbage is remembered, should the leader die before it has removed it. What is
+// forgotten too early is found by the next start that reads the whole stream.
+constexpr size_t kGarbageKept = 2;
+
+}  // namespace
+
+// ---- From the replay ----------------------------------------------------------------------------
+
+void Committer::Impl::AskLeader() {
+  const TermRecord& leader = replayed.leader;
+  if (peers == nullptr || replayed.term == Term{} || leader.incarnation == options.incarnation) {
+    Contend();
+    return;
+  }
+  followed = leader;
+  leader_id = leader.member_id;
+  waiting_for =
+      Cat("a word of member ", leader.member_name, ", the leader of term ", leader.term.value());
+  peers->Follow(leader.term, led_before ? kGraceOfNewTerm : std::chrono::milliseconds(0));
+}
+
+// Another member may have appended since: then the term record is refused.
+void Committer::Impl::Contend() { AppendTerm(replayed.voids, Active()->committed()); }
+
+void Committer::Impl::StartFollowing() {
+  phase = Phase::kFollowing;
+  replay.reset();
+  shown = false;
+  follower = std::make_unique<Follower>(&*codec, Active(), &system, this);
+  // What was not whole, or foreign, is read once more.
+  follow_start = replayed.voids.empty() ? replayed.last : replayed.voids.front().first.Prev();
+  follower->Start(follow_start, replayed.term, StreamSeq{});
+  StartTail();
+  ApplyAnnounced();
+}
+
+// ---- After a leadership, a reconnect, a lost contest --------------------------------------------
+
+void Committer::Impl::BeginToFollow() {
+  holds = false;
+  superseded = executor->Now();
+  shown = false;
+  follow_start = committed_seq;
+  follower = std::make_unique<Follower>(&*codec, store, &system, this);
+  follower->Start(committed_seq, led_term, led_seq);
+  term_incarnation = options.incarnation;
+  if (handed_over) EndHandOver(absl::OkStatus());
+  FollowAgain();
+}
+
+struct Committer::Impl::Newest {
+  StreamSeq below;  // of the newest term record at or below the follower's position
+  std::string incarnation_below;
+  StreamSeq seq;  // of the newest of all
+  std::optional<TermRecord> term;
+  StreamSeq bound;  // of the newest compaction
+};
+
+void Committer::Impl::FindNewest(StreamSeq position,
+                                 std::function<void(const Newest&, StreamSeq last)> found,
+                                 void (Impl::*again)()) {
+  auto newest = std::make_shared<Newest>();
+  jetstream::Log::ReadOptions control;
+  control.subjects = {codec->TermSubject(), codec->CompactSubject()};
+  log->Read(
+      control,
+      [this, newest, position](const jetstream::Record& record) {
+        if (record.header.empty()) return;
+        if (record.subject == codec->CompactSubject()) {
+          const auto compact = jetstream::DecodeCompact(record.payload);
+          if (compact.ok()) newest->bound = std::max(newest->bound, compact->bound);
+          return;
+        }
+        auto term_found = jetstream::DecodeTerm(record.payload);
+        if (!term_found.ok()) return;
+        newest->seq = record.seq;
+        newest->term = *std::move(term_found);
+        if (record.seq > position) return;
+        newest->below = record.seq;
+        newest->incarnation_below = newest->term->incarnation;
+      },
+      [this, newest, found = std::move(found), again,
+       number = ++reading](const absl::StatusOr<StreamSeq>& last) {
+        if (number != reading || stopped) return;
+        if (last.ok()) return found(*newest, *last);
+        waiting_for = Cat("the newest term record: ", MessageOf(last.status()));
+        RetryAfter(kTryAgain, again);
+      });
+}
+
+// Is what was read up to `position` the beginning of what is there? Its newest term record was at
+// `known` (0: not known), of `incarnation`.
+absl::Status Committer::Impl::Compare(const Newest& newest, StreamSeq last, StreamSeq position,
+                                      StreamSeq known, const std::string& incarnation) {
+  if (last < position) {
+    return MakeError(Errc::kCorrupt, Cat("the stream went back to sequence ", last.value(),
+                                         ", this member has seen ", position.value()));
+  }
+  const bool same =
+      known == StreamSeq{} || (newest.below == known && newest.incarnation_below == incarnation);
+  // A term record that another one has superseded may be removed.
+  const bool superseded_since = newest.below < known && newest.seq > position;
+  if (same || superseded_since) return absl::OkStatus();
+  return MakeError(Errc::kCorrupt, "the stream has other term records than this member has seen");
+}
+
+void Committer::Impl::FollowAgain() {
+  phase = Phase::kFollowing;
+  waiting_for = "the newest term record";
+  tail.reset();
+  peers->Rest();
+  term_record.reset();
+  follower->DropHeld();
+  chain.Reset(follower->position());
+  if (!connected) return;
+  StartPatience();
+  FindNewest(
+      follower->position(),
+      [this](const Newest& newest, StreamSeq last) { OnNewest(newest, last); }, &Impl::FollowAgain);
+}
+
+void Committer::Impl::OnNewest(const Newest& newest, StreamSeq last) {
+  const StreamSeq position = follower->position();
+  absl::Status same = Compare(newest, last, position, follower->term_seq(), term_incarnation);
+  if (same.ok() && !newest.term.has_value()) same = MakeError(Errc::kCorrupt, "no term record");
+  if (same.ok() && newest.bound > position) {
+    same =
+        MakeError(Errc::kCorrupt, Cat("garbage up to sequence ", newest.bound.value(),
+                                      " may be removed, this member has read ", position.value()));
+  }
+  if (!same.ok()) return Rebuild(same);
+  const MonoTime until = reconnected + kGraceAfterReconnect;
+  FollowLeader(*newest.term, std::max(until - executor->Now(), MonoTime(kGraceOfNewTerm)));
+}
+
+void Committer::Impl::FollowLeader(const TermRecord& leader, std::chrono::nanoseconds grace) {
+  followed = leader;
+  leader_id = leader.member_id;
+  if (leader.incarnation == options.incarnation) return TakeOver();
+  waiting_for =
+      Cat("a word of member ", leader.member_name, ", the leader of term ", leader.term.value());
+  if (tail == nullptr) StartTail();
+  peers->Follow(leader.term, grace);
+}
+
+// ---- The tail -----------------------------------------------------------------------------------
+
+void Committer::Impl::StartTail() {
+  tail = std::make_shared<char>();
+  jetstream::Log::ReadOptions options_of_tail;
+  options_of_tail.from = follower->read().Next();
+  options_of_tail.follow = true;
+  options_of_tail.wanted = tail;
+  const auto wanted = std::weak_ptr<char>(tail);
+  log->Read(
+      options_of_tail,
+      [this, wanted](const jetstream::Record& record) {
+        if (!wanted.expired()) OnFollowed(record);
+      },
+      [this, wanted](const absl::StatusOr<StreamSeq>& end) {
+        if (wanted.expired() || stopped) return;
+        waiting_for = Cat("the tail of the stream: ", MessageOf(end.status()));
+        tail.reset();
+        RetryAfter(kTryAgain, &Impl::FollowAgain);
+      });
+}
+
+void Committer::Impl::OnFollowed(const jetstream::Record& record) {
+  follower->Hold(record);
+  if (record.subject == codec->TermSubject() && !record.header.empty()) {
+    const auto other = jetstream::DecodeTerm(record.payload);
+    if (other.ok() && other->term > followed->term) {
+      FollowLeader(*other, kGraceOfNewTerm);
+      return;
+    }
+  }
+  if (record.seq <= announced) {
+    ApplyAnnounced();
+  } else if (follower->held_bytes() > kMaxHeldBytes) {
+    log::Warn("{} bytes wait for the leader's word: reading them later", follower->held_bytes());
+    RetryAfter(kTryAgain, &Impl::FollowAgain);
+    tail.reset();
+    follower->DropHeld();
+  }
+}
+
+void Committer::Impl::ApplyAnnounced() {
+  if (phase != Phase::kFollowing || follower == nullptr) return;
+  const absl::Status status = follower->Apply(announced);
+  committed_seq = follower->position();
+  term = follower->term();
+  if (!status.ok()) return Rebuild(status);
+  if (!shown && peers->found() && announced >= follow_start) Show();
+  ReleaseApplied();
+}
+
+void Committer::Impl::ShowFresh() {
+  if (fresh == nullptr) return;
+  store->Swap(fresh.get());
+  // Snapshots may refer to its value files; the next one that is built uses them.
+  fresh->Clear();
+  spare = std::move(fresh);
+  if (follower != nullptr) follower->set_store(store);
+}
+
+void Committer::Impl::Show() {
+  shown = true;
+  led_before = true;
+  ShowFresh();
+  Content();
+  log::Info("following member {} in term {} from sequence {}, revision {}", followed->member_name,
+            followed->term.value(), follower->position().value(), store->committed().value());
+  for (Listener* listener : listeners) listener->OnFollowing(term);
+}
+
+void Committer::Impl::Content() {
+  waiting_for.clear();
+  impatient = false;
+  executor->Cancel(patience);
+  patience = 0;
+}
+
+void Committer::Impl::Rebuild(const absl::Status& why) {
+  log::Warn("reading all of the stream anew: {}", MessageOf(why));
+  phase = Phase::kReplaying;
+  waiting_for = "the replay of the stream";
+  tail.reset();
+  peers->Rest();
+  follower.reset();
+  replay.reset();
+  shown = false;
+  announced = StreamSeq{};
+  executor->Cancel(compact_timer);
+  compact_timer = 0;
+  garbage = {};
+  followed_garbage.clear();
+  last_markers.clear();
+  replayed = {};
+  replayed_last = StreamSeq{};
+  if (led_before) {
+    fresh = spare != nullptr ? std::move(spare) : std::make_unique<Store>();
+  } else {
+    store->Clear();
+  }
+  ++reading;
+  StartPatience();
+  RetryAfter(kTryAgain, &Impl::StartReplay);
+}
+
+// ---- Taking over --------------------------------------------------------------------------------
+
+void Committer::Impl::TakeOver() {
+  peers->Rest();
+  tail.reset();
+  waiting_for = "the tail of the stream";
+  StartPatience();
+  const uint64_t number = ++reading;
+  jetstream::Log::ReadOptions rest;
+  rest.from = follower->read().Next();
+  log->Read(
+      rest,
+      [this, number](const jetstream::Record& record) {
+        if (number == reading) follower->Hold(record);
+      },
+      [this, number](const absl::StatusOr<StreamSeq>& last) {
+        if (number == reading && !stopped) OnTakeOverRead(last);
+      });
+}
+
+void Committer::Impl::OnTakeOverRead(const absl::StatusOr<StreamSeq>& last) {
+  if (!last.ok()) {
+    waiting_for = Cat("the tail of the stream: ", MessageOf(last.status()));
+    RetryAfter(kTryAgain, &Impl::FollowAgain);
+    return;
+  }
+  if (*last < follower->position()) {
+    // Nobody else may know of what is lost.
+    if (fresh != nullptr) return Rebuild(MakeError(Errc::kCorrupt, "the stream went back"));
+    return SayLastWords(
+        *last, Cat("the stream went back to sequence ", last->value(), ", this member has seen ",
+                   follower->position().value(), DescribeLoss(*last)));
+  }
+  follower->NoteRead(*last);
+  const auto end = follower->Judge(*last);
+  if (!end.ok()) return Rebuild(end.status());
+  if (end->leader.has_value() && end->leader->term > followed->term &&
+      end->leader->incarnation != options.incarnation) {
+    return FollowLeader(*end->leader, kGraceOfNewTerm);
+  }
+  term = end->term;
+  chain.Reset(*last);
+  AppendTerm(end->voids, end->revision);
+}
+
+bool Committer::Impl::AdoptHeld() {
+  if (follower != nullptr) {
+    follower->AddVoids(term_voids);
+    const absl::Status status = follower->Apply(term_seq.Prev());
+    if (!status.ok()) {
+      Fatal(status);
+      return false;
+    }
+  }
+  ShowFresh();
+  follower.reset();
+  return true;
+}
+
+void Committer::Impl::BeginToLead() {
+  led_before = true;
+  CollectAtStart();
+  for (Collector::Batch& batch : std::exchange(followed_garbage, {})) {
+    collector.Add(std::move(batch));
+  }
+  replay.reset();
+  followed.reset();
+  SurveyIfWorthwhile();
+  for (Listener* listener : listeners) listener->OnLeading(term);
+  for (Waiting& read : std::exchange(reads_elsewhere, {})) AfterRoundTrip(std::move(read.done));
+  ReleaseApplied();
+}
+
+// ---- What is told -------------------------------------------------------------------------------
+
+// Not of a store that nobody sees yet: who is told of it later reads it whole.
+bool Committer::Impl::Tells() const { return fresh == nullptr && led_before; }
+
+void Committer::Impl::OnFollowedCommit(Revision revision, absl::Span<const Change> changes) {
+  ++counters.txns_committed;
+  if (!Tells()) return;
+  for (Listener* listener : listeners) listener->OnCommit(revision, changes);
+}
+
+void Committer::Impl::OnFollowedGrant(LeaseId id, int64_t ttl_s) {
+  if (!Tells()) return;
+  for (Listener* listener : listeners) listener->OnLeaseGranted(id, ttl_s);
+}
+
+void Committer::Impl::OnFollowedGone(LeaseId id) {
+  if (!Tells()) return;
+  for (Listener* listener : listeners) listener->OnLeaseGone(id);
+}
+
+void Committer::Impl::OnFollowedCompaction(Revision revision) {
+  if (Tells()) {
+    for (Listener* listener : listeners) listener->OnCompacted(revision);
+  }
+  // Not from inside the follower.
+  if (compact_timer == 0) {
+    compact_timer = executor->RunAt(executor->Now(), [this] { CompactMore(); });
+  }
+}
+
+// The leader removes it.
+void Committer::Impl::KeepGarbage(Collector::Batch batch) {
+  if (followed_garbage.size() == kGarbageKept) followed_garbage.pop_front();
+  followed_garbage.push_back(std::move(batch));
+}
+
+void Committer::Impl::OnFollowedAlarms(std::vector<jetstream::Alarm> raised) {
+  alarms = newest_alarms = AlarmSet(std::move(raised));
+}
+
+void Committer::Impl::OnFollowedTerm(const TermRecord& record) {
+  term_incarnation = record.incarnation;
+}
+
+}  // namespace jetd::revision

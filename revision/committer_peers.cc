@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What members ask of each other: the leader's word for reads, who is there, and handing over.
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "revision/committer_impl.h"
+
+namespace jetd::revision {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{100};
+// A successor that has not taken over by then: the leader goes on.
+constexpr std::chrono::seconds kHandOverPatience{1};
+// A member that was superseded, and never hears who did it: so long it stands by. Members that may
+// write to the stream but not to each other would take the lead from each other for ever.
+constexpr std::chrono::seconds kDeafPatience{30};
+
+}  // namespace
+
+// ---- The leader's side --------------------------------------------------------------------------
+
+void Committer::Impl::OnBarrierAsked(std::function<void(absl::StatusOr<StreamSeq>)> done) {
+  AfterRoundTrip([this, done = std::move(done)](const absl::Status& status) {
+    if (status.ok()) {
+      done(committed_seq);
+    } else {
+      done(status);
+    }
+  });
+}
+
+void Committer::Impl::HandOver(uint64_t to, DoneFn done) {
+  const auto answer = [this, &done](absl::Status status) {
+    executor->Defer([done = std::move(done), status = std::move(status)] { done(status); });
+  };
+  if (peers == nullptr || phase != Phase::kLeading || handed_over) {
+    return answer(MakeError(Errc::kNoLeader, "this member does not lead"));
+  }
+  if (to == options.member_id) return answer(absl::OkStatus());
+  if (to == 0) to = peers->AnyFollower();
+  if (!peers->IsFollower(to)) {
+    return answer(MakeError(Errc::kNoLeader, "the successor does not follow"));
+  }
+  // What has come is done before.
+  Pump();
+  successor = to;
+  handed_over = std::move(done);
+  hand_over_timer = executor->RunAfter(kHandOverPatience, [this] {
+    hand_over_timer = 0;
+    EndHandOver(MakeError(Errc::kTimeout, "the successor did not take over"));
+  });
+  if (pending.empty()) NameSuccessor();
+}
+
+void Committer::Impl::NameSuccessor() {
+  if (successor != 0) peers->NameSuccessor(std::exchange(successor, 0));
+}
+
+void Committer::Impl::EndHandOver(const absl::Status& status) {
+  executor->Cancel(std::exchange(hand_over_timer, 0));
+  successor = 0;
+  if (handed_over) std::exchange(handed_over, nullptr)(status);
+  SchedulePump();
+}
+
+// ---- The follower's side ------------------------------------------------------------------------
+
+void Committer::Impl::OnAnnounced(StreamSeq committed) {
+  if (committed <= announced && shown) return;
+  announced = std::max(announced, committed);
+  ApplyAnnounced();
+}
+
+void Committer::Impl::OnLeaderFound() {
+  superseded.reset();
+  if (phase == Phase::kReplaying) {
+    StartFollowing();
+  } else if (phase == Phase::kFollowing) {
+    ApplyAnnounced();
+  }
+  if (shown) Content();
+}
+
+void Committer::Impl::OnLeaderGone(const absl::Status& why) {
+  if (stopped) return;
+  if (superseded.has_value() && GetErrc(why) == Errc::kTimeout &&
+      executor->Now() - *superseded < kDeafPatience) {
+    waiting_for = Cat("a word of member ", followed->member_name,
+                      ", which took over; may all members use the subjects _jetd.", info.bucket,
+                      ".lead.* and _jetd.", info.bucket, ".news?");
+    log::Warn("waiting for {}", waiting_for);
+    StartPatience();
+    peers->Follow(followed->term, std::chrono::nanoseconds(0));
+    return;
+  }
+  log::Warn("the leader of term {}, member {}: {}", followed->term.value(), followed->member_name,
+            MessageOf(why));
+  StartPatience();
+  if (phase == Phase::kReplaying) {
+    Contend();
+  } else if (phase == Phase::kFollowing) {
+    TakeOver();
+  }
+}
+
+void Committer::Impl::OnSuccession() {
+  if (phase != Phase::kFollowing) return;
+  log::Info("taking over, as member {} asks", followed->member_name);
+  TakeOver();
+}
+
+void Committer::Impl::ReadElsewhere(DoneFn done) {
+  absl::Status refusal = Refusal();
+  if (refusal.ok() && reads_elsewhere.size() >= limits::kMaxWaitingReads) {
+    refusal = MakeError(Errc::kTooManyRequests);
+  }
+  if (!refusal.ok()) {
+    executor->Defer([done = std::move(done), refusal] { done(refusal); });
+    return;
+  }
+  reads_elsewhere.push_back({executor->Now(), std::move(done)});
+  StartFollowTick();
+  if (asking) return;
+  asking = true;
+  executor->Defer([this] { AskForReads(); });
+}
+
+// One question at a time; all that wait when it is asked share it.
+void Committer::Impl::AskForReads() {
+  asking = phase == Phase::kFollowing && !reads_elsewhere.empty() && peers->found();
+  if (!asking) return;
+  auto asked = std::make_shared<std::vector<Waiting>>(std::exchange(reads_elsewhere, {}));
+  peers->AskBarrier([this, asked](const absl::StatusOr<StreamSeq>& committed) {
+    asking = false;
+    if (stopped) {
+      for (Waiting& read : *asked) read.done(MakeError(Errc::kStopped));
+      return;
+    }
+    if (!committed.ok()) {
+      if (holds) {
+        for (Waiting& read : *asked) AfterRoundTrip(std::move(read.done));
+        return;
+      }
+      // The tick asks again, or gives up.
+      reads_elsewhere.insert(reads_elsewhere.begin(), std::make_move_iterator(asked->begin()),
+                             std::make_move_iterator(asked->end()));
+      return;
+    }
+    for (Waiting& read : *asked) until_applied.emplace(*committed, std::move(read));
+    OnAnnounced(*committed);
+    ReleaseApplied();
+    if (!reads_elsewhere.empty()) AskForReads();
+  });
+}
+
+void Committer::Impl::WaitApplied(StreamSeq seq, DoneFn done) {
+  until_applied.emplace(seq, Waiting{executor->Now(), std::move(done)});
+  StartFollowTick();
+  executor->Defer([this] { ReleaseApplied(); });
+  if (phase == Phase::kFollowing) OnAnnounced(seq);
+}
+
+void Committer::Impl::ReleaseApplied() {
+  if (!holds && !shown) return;
+  while (!until_applied.empty() && until_applied.begin()->first <= committed_seq) {
+    const Waiting first = std::move(until_applied.extract(until_applied.begin()).mapped());
+    first.done(absl::OkStatus());
+  }
+}
+
+void Committer::Impl::StartFollowTick() {
+  if (follow_tick != 0) return;
+  follow_tick = executor->RunAfter(kTick, [this] {
+    follow_tick = 0;
+    FollowTick();
+  });
+}
+
+void Committer::Impl::FollowTick() {
+  const MonoTime since = executor->Now() - limits::kUnavailableAfter;
+  std::vector<Waiting> late;
+  while (!reads_elsewhere.empty() && reads_elsewhere.front().since <= since) {
+    late.push_back(std::move(reads_elsewhere.front()));
+    reads_elsewhere.erase(reads_elsewhere.begin());
+  }
+  for (const Waiting& read : late) read.done(MakeError(Errc::kNoLeader, waiting_for));
+  late.clear();
+  MonoTime oldest = executor->Now();
+  for (auto it = until_applied.begin(); it != until_applied.end();) {
+    oldest = std::min(oldest, it->second.since);
+    if (it->second.since > since) {
+      ++it;
+      continue;
+    }
+    late.push_back(std::move(it->second));
+    it = until_applied.erase(it);
+  }
+  for (const Waiting& one : late) one.done(MakeError(Errc::kTimeout, waiting_for));
+  if (!asking && !reads_elsewhere.empty()) AskForReads();
+  if (!until_applied.empty() && executor->Now() - oldest >= kTick) CatchUp();
+  if (!reads_elsewhere.empty() || !until_applied.empty()) StartFollowTick();
+}
+
+// What is committed and does not come may be deleted; then nothing tells that it was passed.
+void Committer::Impl::CatchUp() {
+  if (catching_up || phase != Phase::kFollowing || tail == nullptr) return;
+  catching_up = true;
+  jetstream::Log::ReadOptions rest;
+  rest.from = follower->read().Next();
+  const auto wanted = std::weak_ptr<char>(tail);
+  log->Read(
+      rest,
+      [this, wanted](const jetstream::Record& record) {
+        if (!wanted.expired()) OnFollowed(record);
+      },
+      [this, wanted](const absl::StatusOr<StreamSeq>& last) {
+        catching_up = false;
+        if (!last.ok() || wanted.expired()) return;
+        follower->NoteRead(*last);
+        ApplyAnnounced();
+      });
+}
+
+void Committer::Impl::FailElsewhere(const absl::Status& why) {
+  for (const Waiting& read : std::exchange(reads_elsewhere, {})) read.done(why);
+  for (const auto& [seq, one] : std::exchange(until_applied, {})) {
+    one.done(MakeError(Errc::kTimeout, MessageOf(why)));
+  }
+  if (stopped && handed_over) EndHandOver(why);
+}
+
+// ---- The public face ----------------------------------------------------------------------------
+
+bool Committer::elsewhere() const { return impl_->Elsewhere(); }
+
+bool Committer::has_leader() const {
+  if (impl_->phase != Phase::kFollowing) return serving();
+  return impl_->shown && impl_->peers->found();
+}
+
+void Committer::WaitApplied(StreamSeq seq, DoneFn done) {
+  impl_->WaitApplied(seq, std::move(done));
+}
+
+void Committer::HandOver(uint64_t successor, DoneFn done) {
+  impl_->HandOver(successor, std::move(done));
+}
+
+}  // namespace jetd::revision

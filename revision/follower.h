@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_REVISION_FOLLOWER_H_
+#define JETD_REVISION_FOLLOWER_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/types.h"
+#include "jetstream/log.h"
+#include "jetstream/record.h"
+#include "jetstream/subject.h"
+#include "revision/store.h"
+#include "revision/system_records.h"
+
+namespace jetd::revision {
+
+// Follower brings a store forward, from where a replay or a leadership has left it, by records as
+// they come from the tail of the stream. It holds them back until the leader has said that they are
+// committed: a record that lies there may still be voided.
+//
+//   Start(7)                    the store is what the stream says up to 7
+//   Hold(8) Hold(9) Hold(10)    8 and 9 are 1/2 and 2/2 of a transaction
+//   Apply(9)                    one OnCommit; position 9
+//   Judge(10)                   what a leader that takes over behind 10 would have to void
+//
+// The rules are Replay's (R1 to R6, R9). A breach, or records that are missing since the leader has
+// removed garbage ahead of this member, is kCorrupt: what the store shows is right, but it can go
+// on only from a replay of everything.
+//
+// Engine thread only.
+class Follower {
+ public:
+  // Told in order, after the store shows it to readers.
+  class Events {
+   public:
+    virtual ~Events() = default;
+    virtual void OnFollowedCommit(Revision revision, absl::Span<const Change> changes) = 0;
+    virtual void OnFollowedGrant(LeaseId id, int64_t ttl_s) = 0;
+    virtual void OnFollowedGone(LeaseId id) = 0;
+    virtual void OnFollowedCompaction(Revision revision) = 0;
+    virtual void OnFollowedTerm(const jetstream::TermRecord& term) = 0;
+    virtual void OnFollowedAlarms(std::vector<jetstream::Alarm> raised) = 0;
+    // The leader wrote a list of what lives (live_list.h).
+    virtual void OnFollowedList() = 0;
+  };
+
+  // `system` is kept up to date too. All outlive it.
+  Follower(const jetstream::SubjectCodec* codec, Store* store, SystemRecords* system,
+           Events* events)
+      : codec_(codec), store_(store), system_(system), events_(events) {}
+
+  // All at or below `position` is in the store, or void, or nothing; `term` is the newest there,
+  // its record at `term_seq` (0: not known).
+  void Start(StreamSeq position, Term term, StreamSeq term_seq);
+  // Forgets what is held: the tail is read anew from position() on.
+  void DropHeld();
+  // The next record of the tail. One that was held before is nothing.
+  void Hold(const jetstream::Record& record);
+  // All at or below `last` is held, or was deleted.
+  void NoteRead(StreamSeq last) { read_ = std::max(read_, last); }
+  // To be named by this member's own term record, behind all that is held.
+  void AddVoids(const std::vector<jetstream::SeqRange>& voids) {
+    voids_.insert(voids_.end(), voids.begin(), voids.end());
+  }
+  // The same state in another place.
+  void set_store(Store* store) { store_ = store; }
+  // Applies what is held up to `upto`, or as much of it as has come.
+  [[nodiscard]] absl::Status Apply(StreamSeq upto);
+
+  struct End {
+    Revision revision;  // of all that counts
+    Term term;          // highest of all
+    StreamSeq term_seq;
+    std::optional<jetstream::TermRecord> leader;  // of the newest term record that is held
+    std::vector<jetstream::SeqRange> voids;       // to be named by the next term record
+  };
+  // REQUIRES: all up to `last`, the stream's end, is held or applied.
+  [[nodiscard]] absl::StatusOr<End> Judge(StreamSeq last) const;
+
+  // All at or below is in the store, and shown.
+  [[nodiscard]] StreamSeq position() const { return position_; }
+  [[nodiscard]] StreamSeq read() const { return read_; }
+  [[nodiscard]] Term term() const { return term_; }
+  [[nodiscard]] StreamSeq term_seq() const { return term_seq_; }
+  [[nodiscard]] size_t held_bytes() const { return held_bytes_; }
+
+ private:
+  struct Held {
+    StreamSeq seq;
+    bool ours = false;
+    jetstream::RecordHeader header;
+    jetstream::SubjectCodec::Kind kind{};
+    LeaseId lease;
+    bool is_delete = false;
+    std::string key;
+    std::string payload;
+    [[nodiscard]] size_t bytes() const { return sizeof(Held) + key.size() + payload.size(); }
+  };
+  using Group = std::vector<const Held*>;
+
+  [[nodiscard]] bool IsTerm(const Held& held) const;
+  [[nodiscard]] static bool IsVoid(const std::vector<jetstream::SeqRange>& voids, StreamSeq seq);
+  absl::Status NoteVoids(StreamSeq upto);
+  // The records from held_[first] on that are one transaction. Empty: not all have come.
+  [[nodiscard]] absl::StatusOr<Group> GroupAt(size_t first, StreamSeq upto) const;
+  absl::Status ApplyGroup(const Group& group);
+  absl::Status ApplyChange(const Held& held);
+  absl::Status ApplyLease(const Held& held);
+  absl::Status ApplyTerm(const Held& held);
+  absl::Status ApplyAlarms(const Held& held);
+  absl::Status ApplyCompaction(const Held& held);
+  void Pop(size_t count);
+
+  const jetstream::SubjectCodec* const codec_;
+  Store* store_;
+  SystemRecords* const system_;
+  Events* const events_;
+
+  StreamSeq position_;
+  StreamSeq read_;
+  StreamSeq applied_;  // the newest record that counted
+  StreamSeq gap_;      // the first sequence that was not there, since the last compaction; 0: none
+  Term term_;
+  StreamSeq term_seq_;
+  std::vector<jetstream::SeqRange> voids_;  // named by applied term records and held ones
+  std::deque<Held> held_;
+  size_t held_bytes_ = 0;
+};
+
+}  // namespace jetd::revision
+
+#endif  // JETD_REVISION_FOLLOWER_H_
