@@ -107,7 +107,7 @@ int Run(Flags& flags) {
   report->violations.Merge(servers.TakeViolations());
   history::Print(*report, flags.options.seed);
   Print(servers.counts());
-  return Judge(*report, flags.expect);
+  return Judge(report->violations, flags.expect);
 }
 
 int Main(int argc, char** argv) {

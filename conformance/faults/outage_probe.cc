@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "conformance/disarm.h"
 #include "etcdclient/client.h"
 
 namespace jetd::conformance {
@@ -40,19 +41,6 @@ size_t SizeOf(const std::string& path) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
   return error ? 0 : size;
-}
-
-// As the operator does who has made room. A server that is away right now is asked later.
-void DisarmAlarms(etcdclient::Client& client) {
-  auto alarms = client.Call(pb::AlarmRequest(), {.timeout = kShort});
-  if (!alarms.ok()) return;
-  for (const auto& raised : alarms->alarms()) {
-    pb::AlarmRequest disarm;
-    disarm.set_action(pb::AlarmRequest::DEACTIVATE);
-    disarm.set_alarm(raised.alarm());
-    disarm.set_memberid(raised.memberid());
-    (void)client.Call(disarm, {.timeout = kShort});
-  }
 }
 
 }  // namespace
@@ -228,7 +216,8 @@ void OutageProbe::AwaitRecovery(milliseconds patience) {
                                           duration_cast<milliseconds>(steady_clock::now() - start));
       return;
     }
-    if (last.code() == absl::StatusCode::kResourceExhausted) DisarmAlarms(*calls.client());
+    if (last.code() == absl::StatusCode::kResourceExhausted)
+      DisarmAlarms(calls.client(), {.timeout = kShort});
     std::this_thread::sleep_for(kPoll);
   }
   violations_.Add("no recovery", Cat("after ", patience.count(), " ms: ", MessageOf(last)));

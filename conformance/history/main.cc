@@ -109,7 +109,7 @@ int Main(int argc, char** argv) {
   }
   Print(*report, flags.options.seed);
   if (flags.keep) std::cout << "kept: " << servers.data_dir() << "\n";
-  return Judge(*report, flags.expect);
+  return Judge(report->violations, flags.expect);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "conformance/disarm.h"
 #include "conformance/history/stream_truth.h"
 
 namespace jetd::conformance::history {
@@ -46,19 +47,8 @@ absl::Status ProcessWorld::FillDisk(std::chrono::milliseconds time) const {
   return absl::OkStatus();
 }
 
-// As the operator does who has made room. A server that is away right now is asked later.
 void ProcessWorld::Disarm() const {
-  auto client = server_->Connect();
-  if (!client.ok()) return;
-  auto alarms = (*client)->Call(etcdclient::pb::AlarmRequest());
-  if (!alarms.ok()) return;
-  for (const auto& raised : alarms->alarms()) {
-    etcdclient::pb::AlarmRequest disarm;
-    disarm.set_action(etcdclient::pb::AlarmRequest::DEACTIVATE);
-    disarm.set_alarm(raised.alarm());
-    disarm.set_memberid(raised.memberid());
-    (void)(*client)->Call(disarm);
-  }
+  if (auto client = server_->Connect(); client.ok()) DisarmAlarms(client->get());
 }
 
 absl::Status ProcessWorld::CheckRunning() {

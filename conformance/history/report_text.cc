@@ -20,22 +20,26 @@ void Print(const HistoryReport& report, uint64_t seed) {
   for (const auto& [fault, count] : report.faults) {
     std::cout << "  fault: " << count << " x " << fault << "\n";
   }
-  for (const auto& [error, count] : report.errors) {
-    std::cout << "  error: " << count << " x " << error << "\n";
-  }
-  for (const std::string& line : report.violations.lines()) {
-    std::cout << "VIOLATION " << line << "\n";
-  }
-  for (const auto& [kind, count] : report.violations.counts()) {
-    std::cout << "  violations: " << count << " x " << kind << "\n";
-  }
-  std::cout << (report.violations.empty() ? "nothing is wrong" : "something is wrong") << "\n";
+  PrintVerdict(report.errors, report.violations);
 }
 
-int Judge(const HistoryReport& report, const std::vector<std::string>& expect) {
-  if (expect.empty()) return report.violations.empty() ? 0 : 1;
+void PrintVerdict(const std::map<std::string, size_t>& errors, const Violations& violations) {
+  for (const auto& [error, count] : errors) {
+    std::cout << "  error: " << count << " x " << error << "\n";
+  }
+  for (const std::string& line : violations.lines()) {
+    std::cout << "VIOLATION " << line << "\n";
+  }
+  for (const auto& [kind, count] : violations.counts()) {
+    std::cout << "  violations: " << count << " x " << kind << "\n";
+  }
+  std::cout << (violations.empty() ? "nothing is wrong" : "something is wrong") << "\n";
+}
+
+int Judge(const Violations& violations, const std::vector<std::string>& expect) {
+  if (expect.empty()) return violations.empty() ? 0 : 1;
   for (const std::string& kind : expect) {
-    if (report.violations.counts().count(kind) > 0) return 0;
+    if (violations.counts().count(kind) > 0) return 0;
   }
   std::cout << "what was expected was not found\n";
   return 1;

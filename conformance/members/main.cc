@@ -9,6 +9,7 @@
 #include "CLI/CLI.hpp"
 #include "base/log.h"
 #include "base/strings.h"
+#include "conformance/history/report_text.h"
 #include "conformance/members/members_run.h"
 
 namespace jetd::conformance {
@@ -76,25 +77,7 @@ void Print(const MembersReport& report, uint64_t seed) {
             << report.watch_streams << " streams\n"
             << "leases: " << report.leases.granted << " granted, " << report.leases.renewed
             << " renewals, " << report.leases.ended << " ended\n";
-  for (const auto& [error, count] : report.errors) {
-    std::cout << "  error: " << count << " x " << error << "\n";
-  }
-  for (const std::string& line : report.violations.lines()) {
-    std::cout << "VIOLATION " << line << "\n";
-  }
-  for (const auto& [kind, count] : report.violations.counts()) {
-    std::cout << "  violations: " << count << " x " << kind << "\n";
-  }
-  std::cout << (report.violations.empty() ? "nothing is wrong" : "something is wrong") << "\n";
-}
-
-int Judge(const MembersReport& report, const std::vector<std::string>& expect) {
-  if (expect.empty()) return report.violations.empty() ? 0 : 1;
-  for (const std::string& kind : expect) {
-    if (report.violations.counts().count(kind) > 0) return 0;
-  }
-  std::cout << "what was expected was not found\n";
-  return 1;
+  history::PrintVerdict(report.errors, report.violations);
 }
 
 int Run(Flags& flags) {
@@ -116,7 +99,7 @@ int Run(Flags& flags) {
     return report.status().code() == absl::StatusCode::kNotFound ? 77 : 2;
   }
   Print(*report, flags.options.seed);
-  return Judge(*report, flags.expect);
+  return history::Judge(report->violations, flags.expect);
 }
 
 int Main(int argc, char** argv) {
