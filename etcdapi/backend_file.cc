@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/backend_file.h"
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -61,24 +60,7 @@ class VersionItems final : public bolt::Items {
   const Snapshot* const snapshot_;
 };
 
-class FewItems final : public bolt::Items {
- public:
-  using List = std::vector<std::pair<std::string, std::string>>;
-  explicit FewItems(List items) : items_(std::move(items)) {
-    std::sort(items_.begin(), items_.end());
-  }
-  [[nodiscard]] size_t size() const override { return items_.size(); }
-  [[nodiscard]] size_t KeySize(size_t i) const override { return items_[i].first.size(); }
-  [[nodiscard]] size_t ValueSize(size_t i) const override { return items_[i].second.size(); }
-  void AppendKey(size_t i, std::string* out) const override { out->append(items_[i].first); }
-  [[nodiscard]] absl::Status AppendValue(size_t i, std::string* out) const override {
-    out->append(items_[i].second);
-    return absl::OkStatus();
-  }
-
- private:
-  List items_;
-};
+using bolt::FewItems;
 
 FewItems::List Leases(const Snapshot& snapshot) {
   FewItems::List items;

@@ -17,29 +17,14 @@ namespace {
 
 using Content = std::map<std::string, std::string>;
 
-class MapItems : public Items {
- public:
-  explicit MapItems(const Content& content) : items_(content.begin(), content.end()) {}
-  [[nodiscard]] size_t size() const override { return items_.size(); }
-  [[nodiscard]] size_t KeySize(size_t i) const override { return items_[i].first.size(); }
-  [[nodiscard]] size_t ValueSize(size_t i) const override { return items_[i].second.size(); }
-  void AppendKey(size_t i, std::string* out) const override { out->append(items_[i].first); }
-  [[nodiscard]] absl::Status AppendValue(size_t i, std::string* out) const override {
-    out->append(items_[i].second);
-    return absl::OkStatus();
-  }
-
- private:
-  std::vector<std::pair<std::string, std::string>> items_;
-};
-
 using File = std::map<std::string, Content>;
 
 // By pieces of at least `bytes`, as a stream takes them.
 std::string Write(const File& file, size_t bytes = 1) {
   std::vector<Writer::Bucket> buckets;
   for (const auto& [name, content] : file) {
-    buckets.push_back({name, std::make_unique<MapItems>(content)});
+    buckets.push_back(
+        {name, std::make_unique<FewItems>(FewItems::List(content.begin(), content.end()))});
   }
   Writer writer(std::move(buckets));
   std::string all;

@@ -36,6 +36,15 @@ void AppendMeta(uint64_t number, uint64_t pages, std::string* out) {
 
 }  // namespace
 
+FewItems::FewItems(List items) : items_(std::move(items)) {
+  std::sort(items_.begin(), items_.end());
+}
+
+absl::Status FewItems::AppendValue(size_t i, std::string* out) const {
+  out->append(items_[i].second);
+  return absl::OkStatus();
+}
+
 Writer::Writer(std::vector<Bucket> buckets) {
   std::sort(buckets.begin(), buckets.end(),
             [](const Bucket& a, const Bucket& b) { return a.name < b.name; });

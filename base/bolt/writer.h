@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +24,22 @@ class Items {
   virtual void AppendKey(size_t i, std::string* out) const = 0;
   // An error ends the writing.
   [[nodiscard]] virtual absl::Status AppendValue(size_t i, std::string* out) const = 0;
+};
+
+// A few of them, held in memory.
+class FewItems final : public Items {
+ public:
+  using List = std::vector<std::pair<std::string, std::string>>;
+  // In any order.
+  explicit FewItems(List items);
+  [[nodiscard]] size_t size() const override { return items_.size(); }
+  [[nodiscard]] size_t KeySize(size_t i) const override { return items_[i].first.size(); }
+  [[nodiscard]] size_t ValueSize(size_t i) const override { return items_[i].second.size(); }
+  void AppendKey(size_t i, std::string* out) const override { out->append(items_[i].first); }
+  [[nodiscard]] absl::Status AppendValue(size_t i, std::string* out) const override;
+
+ private:
+  List items_;
 };
 
 // Writes a bbolt file from front to end, without going back, so that it can be sent while it is
