@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/strings.h"
+#include "base/timer_slack.h"
 #include "etcdapi/auto_compactor.h"
 #include "etcdapi/commit_tally.h"
 #include "etcdapi/engine.h"
@@ -459,7 +460,10 @@ int Main(int argc, char** argv) {
     return kExitFailed;
   };
   // Before NATS is touched: a start that fails must not take the lead from the member that serves.
-  auto listeners = PrepareListeners(flags.config->listen_client_urls, flags.config->tls);
+  auto listeners = [&flags] {
+    const TimerSlack slack(Server::kTimerSlack);  // gRPC may start its threads here
+    return PrepareListeners(flags.config->listen_client_urls, flags.config->tls);
+  }();
   if (!listeners.ok()) return refuse(listeners.status());
   const absl::Status nats_files = CheckNatsFiles(flags.config->nats);
   if (!nats_files.ok()) return refuse(nats_files);

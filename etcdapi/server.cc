@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "base/timer_slack.h"
 #include "etcdapi/status_map.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/server_builder.h"
@@ -218,7 +219,10 @@ absl::Status Server::Start() {
   for (const auto& service : services_) builder.RegisterService(service.get());
   queue_ = builder.AddCompletionQueue();
   auto answers = builder.AddCompletionQueue(/*is_frequently_polled=*/false);
-  server_ = builder.BuildAndStart();
+  {
+    const TimerSlack slack(kTimerSlack);
+    server_ = builder.BuildAndStart();
+  }
   const auto failed = std::find(ports_.begin(), ports_.end(), 0);
   const bool listening =
       failed == ports_.end() || options_.listeners[failed - ports_.begin()].url.unix_socket;

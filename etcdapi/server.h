@@ -51,6 +51,11 @@ class Server {
     bool time_calls = false;
   };
 
+  // For the threads that gRPC makes for its timers. They look at empty heaps once a second each,
+  // for ever; with this room their turns fall together. What they time is keepalives and clients'
+  // deadlines, which clients keep themselves.
+  static constexpr std::chrono::milliseconds kTimerSlack{900};
+
   // `has_leader` is asked on the engine thread.
   Server(Loop* loop, Options options, std::function<bool()> has_leader);
   ~Server();
