@@ -78,12 +78,52 @@ uint64_t AppendChain::Enqueue(StreamSeq predicted, Log::SeqFn barrier) {
 
 void AppendChain::Append(StreamSeq predicted, const NewRecord& record) {
   if (failed_) return;
+  SendHeld(/*asks=*/false);
   const uint64_t serial = Enqueue(predicted, nullptr);
-  Send(record.subject, serial, predicted.value() - 1, record);
+  if (MayGoUnanswered(predicted, record)) {
+    Hold(record);
+  } else {
+    Send(record.subject, serial, predicted.value() - 1, record);
+  }
+}
+
+bool AppendChain::MayGoUnanswered(StreamSeq predicted, const NewRecord& record) {
+  if (!options_.answer_for_group || predicted <= options_.sent_before) return false;
+  if (ask_more_ > 0) {
+    --ask_more_;
+    return false;
+  }
+  return record.payload.size() <= kMaxHeldBytes;
+}
+
+void AppendChain::Hold(const NewRecord& record) {
+  held_ = true;
+  held_subject_.assign(record.subject);
+  held_header_.assign(record.header);
+  held_payload_.assign(record.payload);
+  held_is_delete_ = record.is_delete;
+}
+
+void AppendChain::SendHeld(bool asks) {
+  if (!held_) return;
+  held_ = false;
+  Pending& pending = pending_.back();
+  pending.asks = asks;
+  const uint64_t serial = first_serial_ + pending_.size() - 1;
+  Send(held_subject_, asks ? serial : 0, pending.seq.value() - 1,
+       {.subject = held_subject_,
+        .header = held_header_,
+        .is_delete = held_is_delete_,
+        .payload = held_payload_});
+}
+
+void AppendChain::EndGroup() {
+  if (!failed_) SendHeld(/*asks=*/true);
 }
 
 void AppendChain::Barrier(Log::SeqFn done) {
   if (failed_) return;
+  SendHeld(/*asks=*/true);
   const uint64_t serial = Enqueue(StreamSeq(), std::move(done));
   // No stream ever gets there, so this is refused, with the last sequence in the text.
   Send(options_.barrier_subject, serial, std::numeric_limits<uint64_t>::max(), NewRecord{});
@@ -92,8 +132,8 @@ void AppendChain::Barrier(Log::SeqFn done) {
 void AppendChain::Send(std::string_view subject, uint64_t serial, uint64_t expected_last,
                        const NewRecord& record) {
   subject_.assign(options_.publish_prefix);
-  reply_.assign(inbox_);
-  CatTo(reply_, serial);
+  reply_.clear();
+  if (serial != 0) CatTo(reply_, inbox_, serial);
   expected_.clear();
   CatTo(expected_, expected_last);
   std::array<NatsConnection::HeaderLine, 4> lines;
@@ -127,7 +167,28 @@ void AppendChain::OnReply(NatsMessage& message) {
                                         " with ", message.payload().substr(0, 200))));
     return;
   }
+  if (!ResolveGroup(serial - first_serial_)) {
+    Break(MakeError(Errc::kUnavailable,
+                    Cat("JetStream's queue is full, and appends without an answer of their own "
+                        "are in it: ",
+                        MessageOf(pending.why))));
+    return;
+  }
   TellInOrder();
+}
+
+bool AppendChain::ResolveGroup(size_t index) {
+  const Pending& last = pending_[index];
+  if (last.state == State::kRefused) ask_more_ = kAskAfterRefusal;
+  for (size_t i = index; i > 0; --i) {
+    Pending& before = pending_[i - 1];
+    if (before.asks || before.state != State::kWaiting) break;
+    // That answer came in front of the queue, in which these still are.
+    if (GetErrc(last.why) == Errc::kTooManyRequests) return false;
+    before.state = last.state;
+    before.why = last.why;
+  }
+  return true;
 }
 
 bool AppendChain::Resolve(Pending& pending, NatsMessage& message) {

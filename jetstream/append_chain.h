@@ -28,6 +28,17 @@ namespace jetd::jetstream {
 //             5 appended         told: 5 appended
 //             6 appended         told: 6 appended, 7 refused
 //
+// With `Options::answer_for_group` only the last of those sent together asks for an answer, which
+// is half of what an append costs the server beyond storing it (docs/adr/0043):
+//
+//   sent      5, 6, 7?           (? asks)
+//   answers   7 appended         told: 5, 6, 7 appended: 7 lands only behind 6, and 6 behind 5
+//   or        7 refused          told: 5, 6, 7 refused; the tail says what landed
+//
+// Who is refused has to know why, so after a refusal all ask for a while. And those ask that an
+// append of an earlier connection may still overtake, for there the chain proves nothing: 7 lands
+// behind whatever took the place of 6.
+//
 // The engine thread's alone. Callbacks come from the connection's messages only.
 class AppendChain {
  public:
@@ -42,13 +53,25 @@ class AppendChain {
     std::string subject_prefix;           // "$KV.<bucket>."
     std::string barrier_subject;          // one that the stream takes
     std::chrono::nanoseconds patience{};  // for the oldest answer
+    // Nobody else appends, by any connection. Otherwise every append asks.
+    bool answer_for_group = false;
+    // Up to here earlier connections have sent appends; these ask, each for itself.
+    StreamSeq sent_before;
   };
+  // So many appends ask after a refusal.
+  static constexpr size_t kAskAfterRefusal = 1024;
+  // A larger one is not held back for the next, but asks and is sent.
+  static constexpr size_t kMaxHeldBytes = 32UL << 10;
 
   AppendChain(Loop* loop, NatsConnection* connection, Options options, Callbacks callbacks);
   ~AppendChain();
 
   void Append(StreamSeq predicted, const NewRecord& record);
   void Barrier(Log::SeqFn done);
+  // What was appended so far is sent now, as a group.
+  void EndGroup();
+  // Appends that are not with the connection yet: 0 or 1.
+  [[nodiscard]] size_t held() const { return held_ ? 1 : 0; }
   // Calls back the barriers that wait; nothing comes after it.
   void Fail(const absl::Status& why);
   // Nothing comes after it either, and nobody is told.
@@ -60,16 +83,24 @@ class AppendChain {
     StreamSeq seq;  // predicted; for a barrier the answer
     MonoTime sent;
     State state = State::kWaiting;
+    bool asks = true;
     absl::Status why;
     Log::SeqFn barrier;  // set: a barrier
   };
 
   uint64_t Enqueue(StreamSeq predicted, Log::SeqFn barrier);
+  [[nodiscard]] bool MayGoUnanswered(StreamSeq predicted, const NewRecord& record);
+  void Hold(const NewRecord& record);
+  void SendHeld(bool asks);
+  // `serial` 0: without asking for an answer.
   void Send(std::string_view subject, uint64_t serial, uint64_t expected_last,
             const NewRecord& record);
   void OnReply(NatsMessage& message);
   // False: the answer makes no sense.
   bool Resolve(Pending& pending, NatsMessage& message);
+  // The answer of `index` is that of those before it that did not ask. False: it says nothing of
+  // them.
+  bool ResolveGroup(size_t index);
   bool IsExpectedAck(std::string_view payload, StreamSeq seq);
   void LearnAck(std::string_view payload, StreamSeq seq);
   void TellInOrder();
@@ -88,6 +119,10 @@ class AppendChain {
   TimerId timer_ = 0;
   // An ack is the same text but for the number; learned from the first one, then compared.
   std::string ack_before_, ack_after_;
+  size_t ask_more_ = 0;  // appends that ask because one was refused
+  bool held_ = false;    // the newest append, pending_.back(), waits for the next or for EndGroup
+  bool held_is_delete_ = false;
+  std::string held_subject_, held_header_, held_payload_;
   // Reused, so that an append allocates little.
   std::string subject_, reply_, header_, expected_, true_subject_, ack_;
 };

@@ -124,6 +124,7 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
   const bool synced = options_.durability != nullptr;
   session_->turn = std::make_unique<SyncTurn>(loop_, [this] { SyncSoon(); });
   session_->gather = std::make_unique<AppendGather>(loop_, [session = session_.get(), synced] {
+    if (session->chain != nullptr) session->chain->EndGroup();
     session->connection->Flush();
     if (synced) session->turn->OnSent(session->predicted);
   });
@@ -200,6 +201,8 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   chain.subject_prefix = subjects.prefix();
   chain.barrier_subject = subjects.BarrierSubject();
   chain.patience = options_.answer_timeout;
+  chain.answer_for_group = options_.exclusive;
+  chain.sent_before = highest_predicted_;
   AppendChain::Callbacks callbacks;
   callbacks.appended = [this](StreamSeq seq) { OnAppended(seq); };
   callbacks.refused = [this](StreamSeq seq, const absl::Status& why) {
@@ -316,7 +319,8 @@ void NatsLog::OnRound() {
       session_->reader_finished = false;
       std::erase_if(session_->readers, [](const auto& reader) { return reader->finished(); });
     }
-    session_->gather->EndRound(session_->connection->published());
+    const size_t held = session_->chain == nullptr ? 0 : session_->chain->held();
+    session_->gather->EndRound(session_->connection->published() + held);
   }
   for (std::unique_ptr<Session>& retired : std::exchange(retired_, {})) {
     // Closing a connection may block; the rest goes here.
@@ -333,6 +337,7 @@ void NatsLog::Append(StreamSeq predicted, const NewRecord& record) {
   session_->chain->Append(predicted, record);
   if (session_->guard != nullptr) session_->guard->OnSent();
   session_->predicted = predicted;
+  highest_predicted_ = std::max(highest_predicted_, predicted);
   session_->gather->OnAppend(record.payload.size());
 }
 

@@ -140,7 +140,8 @@ class NatsLog : public Log {
   std::chrono::milliseconds backoff_;
   TimerId connect_timer_ = 0;
 
-  StreamSeq durable_;  // how far appends of this session were told safe
+  StreamSeq highest_predicted_;  // of all appends, of all sessions
+  StreamSeq durable_;            // how far appends of this session were told safe
 
   // What lies in files that do not grow any more: all up to `in_old_blocks_`. `upto_of_newest_` was
   // answered when `newest_block_` was seen last.
