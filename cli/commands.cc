@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/check_command.h"
 #include "cli/command.h"
+#include "cli/completion_command.h"
 #include "cli/transactions_command.h"
 
 namespace jetd::cli {
@@ -9,6 +10,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(std::make_unique<CheckCommand>());
   commands.push_back(std::make_unique<TransactionsCommand>());
+  commands.push_back(std::make_unique<CompletionCommand>());
   return commands;
 }
 

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/completion_command.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "cli/jetctl.h"
+#include "gtest/gtest.h"
+
+namespace jetd::cli {
+namespace {
+
+std::string ReadAll(std::FILE* file) {
+  std::string text;
+  char buffer[4096];
+  for (size_t got = 0; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
+    text.append(buffer, got);
+  }
+  return text;
+}
+
+std::string Script(const std::string& shell) {
+  std::FILE* const results = std::tmpfile();
+  JETD_CHECK(results != nullptr) << "no temporary file";
+  {
+    Output output(results, stderr);
+    EXPECT_EQ(RunJetctl({"completion", shell}, &output), kExitOk);
+  }
+  std::rewind(results);
+  std::string script = ReadAll(results);
+  std::fclose(results);
+  return script;
+}
+
+std::string WriteScript(const std::string& shell) {
+  const std::string path = Cat(testing::TempDir(), "/jetctl-completion.", shell);
+  std::ofstream(path) << Script(shell);
+  return path;
+}
+
+std::string OutputOf(const std::string& command) {
+  std::FILE* const pipe = popen(command.c_str(), "r");
+  JETD_CHECK(pipe != nullptr) << "no shell";
+  std::string text = ReadAll(pipe);
+  EXPECT_EQ(pclose(pipe), 0) << command;
+  return text;
+}
+
+// What bash offers for the last of these words.
+std::string Offered(const std::string& path, const std::string& words, int last) {
+  return OutputOf(Cat("bash -c 'set -eu; source ", path, "; COMP_WORDS=(", words,
+                      "); COMP_CWORD=", last, "; _jetctl; echo \"${COMPREPLY[*]}\"'"));
+}
+
+TEST(CompletionCommandTest, BashOffersWhatFits) {
+  const std::string path = WriteScript("bash");
+  EXPECT_EQ(Offered(path, "jetctl che", 1), "check\n");
+  EXPECT_EQ(Offered(path, "jetctl check --data", 2), "--data-dir\n");
+  EXPECT_EQ(Offered(path, "jetctl check --data-dir /x --endp", 4), "--endpoint\n");
+  EXPECT_EQ(Offered(path, "jetctl --vers", 1), "--version\n");
+  EXPECT_EQ(Offered(path, "jetctl check che", 2), "\n");
+  const std::string all = Offered(path, "jetctl \"\"", 1);
+  for (const char* command : {"check", "transactions", "completion"}) {
+    EXPECT_NE(all.find(command), std::string::npos) << command;
+  }
+}
+
+TEST(CompletionCommandTest, ZshReadsItsScript) {
+  const std::string path = WriteScript("zsh");
+  // The function is defined, and its branches are what the bash script has, with their help.
+  EXPECT_EQ(
+      OutputOf(Cat("zsh -f -c 'compdef() { : }; source ", path, " && whence -w _jetctl' 2>&1")),
+      "_jetctl: function\n");
+  EXPECT_NE(Script("zsh").find("'--data-dir:"), std::string::npos);
+}
+
+TEST(CompletionCommandTest, OtherShells) {
+  std::FILE* const messages = std::tmpfile();
+  JETD_CHECK(messages != nullptr) << "no temporary file";
+  {
+    Output output(stdout, messages);
+    EXPECT_EQ(RunJetctl({"completion", "fish"}, &output), kExitUsage);
+    EXPECT_EQ(RunJetctl({"completion"}, &output), kExitUsage);
+  }
+  std::rewind(messages);
+  EXPECT_EQ(ReadAll(messages),
+            "jetctl completion: unknown shell \"fish\": jetctl completion bash, or zsh\n"
+            "jetctl completion: name a shell: jetctl completion bash, or zsh\n");
+  std::fclose(messages);
+}
+
+}  // namespace
+}  // namespace jetd::cli
