@@ -41,6 +41,7 @@
 #include "etcdapi/nats_files.h"
 #include "etcdapi/reflection_service.h"
 #include "etcdapi/server.h"
+#include "etcdapi/service_notice.h"
 #include "etcdapi/watch_service.h"
 #include "jetstream/embedded_server.h"
 #include "jetstream/group_sync.h"
@@ -375,6 +376,7 @@ void Program::TellReady() const {
     CatTo(urls, urls.empty() ? "" : ", ", url.text);
   }
   log::Info("ready to serve client requests on {}", urls);
+  TellServiceManager(kNoticeReady);
   // tools/run names the etcdctl that it has put aside.
   const char* etcdctl = std::getenv("JETD_ETCDCTL");
   const std::string command = FirstCommand(config_, etcdctl != nullptr ? etcdctl : "");
@@ -429,6 +431,7 @@ int Program::Run() {
   // A second signal ends the process at once.
   signal(SIGINT, SIG_DFL);
   signal(SIGTERM, SIG_DFL);
+  TellServiceManager(kNoticeStopping);
   Stop();
   return exit_code;
 }
