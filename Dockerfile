@@ -1,31 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-# jetd with its embedded nats-server, as a user without rights.
+# jetd with the nats-server to embed, as a user without rights, on a root that may be read-only.
+# Its steps are two scripts; `deploy/image/check` runs the same ones without Docker.
 #
 #   docker build -t jetd .
-#   docker run --network host -v jetd:/var/lib/jetd jetd
-FROM debian:12-slim AS build
+#   docker run --read-only --network host -v jetd:/var/lib/jetd jetd
+FROM debian:13-slim AS build
 ENV JETD_CACHE=/cache
 WORKDIR /src
 # The packages first, so that a change of the sources does not fetch them again.
 COPY tools tools
 RUN tools/setup build
 COPY . .
-RUN cmake --preset release \
-    && cmake --build --preset release --target jetd \
-    && mkdir /out \
-    && install --strip build/release/etcdapi/jetd /out/jetd \
-    && install "$(tools/prefix nats-server)" /out/nats-server \
-    && tools/runtime-packages /out/jetd >/out/packages
+RUN deploy/image/build /out
 
-FROM debian:12-slim
-COPY --from=build /out/packages /packages
-RUN apt-get update \
-    && xargs apt-get install -y --no-install-recommends </packages \
-    && rm -rf /var/lib/apt/lists/* /packages \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin jetd \
-    && install -d -o jetd -g jetd -m 0700 /var/lib/jetd
-COPY --from=build /out/jetd /out/nats-server /usr/local/bin/
-USER 10001
+FROM debian:13-slim
+RUN --mount=type=bind,from=build,source=/out,target=/out /out/install
+USER 10001:10001
 VOLUME /var/lib/jetd
 ENV JETD_DATA_DIR=/var/lib/jetd JETD_NATS_SERVER=/usr/local/bin/nats-server
 EXPOSE 2379
