@@ -4,13 +4,14 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include <array>
 #include <cstdint>
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
 
@@ -68,36 +69,109 @@ std::string EncodeBase32(const Bytes& data) {
   return out;
 }
 
-struct KeyDeleter {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
+// The bytes, their sum behind them, in base32.
+std::string WithCrc(Bytes bytes) {
+  const uint16_t crc = Crc16(bytes.data(), bytes.size());
+  bytes.push_back(static_cast<uint8_t>(crc & 0xff));
+  bytes.push_back(static_cast<uint8_t>(crc >> 8));
+  std::string text = EncodeBase32(bytes);
+  OPENSSL_cleanse(bytes.data(), bytes.size());
+  return text;
+}
 
-absl::Status NotASeed() { return absl::InvalidArgumentError("not an nkey seed"); }
+// The other way; empty if the sum or the size is wrong.
+Bytes WithoutCrc(std::string_view text, size_t size) {
+  Bytes raw;
+  if (!DecodeBase32(text, raw) || raw.size() != size + kCrcBytes) return {};
+  const uint16_t crc = Crc16(raw.data(), size);
+  if (raw[size] != (crc & 0xff) || raw[size + 1] != crc >> 8) return {};
+  raw.resize(size);
+  return raw;
+}
+
+std::shared_ptr<EVP_PKEY> Own(EVP_PKEY* key) {
+  JETD_CHECK(key != nullptr) << "OpenSSL has no Ed25519";
+  return {key, &EVP_PKEY_free};
+}
+
+bool IsKind(uint8_t prefix) {
+  return prefix == static_cast<uint8_t>(NkeyKind::kOperator) ||
+         prefix == static_cast<uint8_t>(NkeyKind::kAccount) ||
+         prefix == static_cast<uint8_t>(NkeyKind::kUser);
+}
+
+using DigestContext = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
 
 }  // namespace
 
-absl::StatusOr<std::string> PublicNkeyOfSeed(std::string_view seed) {
-  Bytes raw;
-  if (!DecodeBase32(seed, raw) || raw.size() != 2 + kKeyBytes + kCrcBytes) return NotASeed();
-  const size_t body = raw.size() - kCrcBytes;
-  const uint16_t crc = Crc16(raw.data(), body);
-  const bool whole = raw[body] == (crc & 0xff) && raw[body + 1] == crc >> 8;
-  if (!whole || (raw[0] & 0xf8) != kSeedPrefix) return NotASeed();
+NkeyPair::NkeyPair(NkeyKind kind, std::shared_ptr<evp_pkey_st> key)
+    : kind_(kind), key_(std::move(key)) {
+  Bytes bytes(1 + kKeyBytes);
+  bytes[0] = static_cast<uint8_t>(kind);
+  size_t size = kKeyBytes;
+  JETD_CHECK(EVP_PKEY_get_raw_public_key(key_.get(), bytes.data() + 1, &size) == 1)
+      << "an Ed25519 key without a public part";
+  public_key_ = WithCrc(std::move(bytes));
+}
 
-  const std::unique_ptr<EVP_PKEY, KeyDeleter> key(
-      EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw.data() + 2, kKeyBytes));
-  Bytes out = {static_cast<uint8_t>((raw[0] & 7) << 5 | raw[1] >> 3)};
-  OPENSSL_cleanse(raw.data(), raw.size());
-  std::array<uint8_t, kKeyBytes> public_key;
-  size_t size = public_key.size();
-  if (key == nullptr || EVP_PKEY_get_raw_public_key(key.get(), public_key.data(), &size) != 1) {
-    return absl::InternalError("OpenSSL has no Ed25519");
+NkeyPair NkeyPair::Generate(NkeyKind kind) {
+  return {kind, Own(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"))};
+}
+
+absl::StatusOr<NkeyPair> NkeyPair::FromSeed(std::string_view seed) {
+  Bytes raw = WithoutCrc(seed, 2 + kKeyBytes);
+  if (raw.empty() || (raw[0] & 0xf8) != kSeedPrefix) {
+    return absl::InvalidArgumentError("not an nkey seed");
   }
-  out.insert(out.end(), public_key.begin(), public_key.end());
-  const uint16_t out_crc = Crc16(out.data(), out.size());
-  out.push_back(static_cast<uint8_t>(out_crc & 0xff));
-  out.push_back(static_cast<uint8_t>(out_crc >> 8));
-  return EncodeBase32(out);
+  const auto kind = static_cast<uint8_t>((raw[0] & 7) << 5 | raw[1] >> 3);
+  if (!IsKind(kind)) {
+    return absl::InvalidArgumentError("not an nkey seed of an operator, account or user");
+  }
+  auto key =
+      Own(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw.data() + 2, kKeyBytes));
+  OPENSSL_cleanse(raw.data(), raw.size());
+  return NkeyPair(static_cast<NkeyKind>(kind), std::move(key));
+}
+
+std::string NkeyPair::Seed() const {
+  const auto kind = static_cast<uint8_t>(kind_);
+  Bytes bytes(2 + kKeyBytes);
+  bytes[0] = static_cast<uint8_t>(kSeedPrefix | kind >> 5);
+  bytes[1] = static_cast<uint8_t>((kind & 31) << 3);
+  size_t size = kKeyBytes;
+  JETD_CHECK(EVP_PKEY_get_raw_private_key(key_.get(), bytes.data() + 2, &size) == 1)
+      << "an Ed25519 key without its secret";
+  return WithCrc(std::move(bytes));
+}
+
+std::string NkeyPair::Sign(std::string_view message) const {
+  const DigestContext context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
+  std::string signature(64, '\0');
+  size_t size = signature.size();
+  JETD_CHECK(EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_.get()) == 1 &&
+             EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()),
+                            &size, reinterpret_cast<const unsigned char*>(message.data()),
+                            message.size()) == 1)
+      << "Ed25519 does not sign";
+  return signature;
+}
+
+bool VerifyNkey(std::string_view public_key, std::string_view message, std::string_view signature) {
+  const Bytes raw = WithoutCrc(public_key, 1 + kKeyBytes);
+  if (raw.empty() || !IsKind(raw[0])) return false;
+  const auto key =
+      Own(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, raw.data() + 1, kKeyBytes));
+  const DigestContext context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
+  return EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
+         EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()),
+                          signature.size(), reinterpret_cast<const unsigned char*>(message.data()),
+                          message.size()) == 1;
+}
+
+absl::StatusOr<std::string> PublicNkeyOfSeed(std::string_view seed) {
+  auto key = NkeyPair::FromSeed(seed);
+  if (!key.ok()) return key.status();
+  return key->public_key();
 }
 
 absl::StatusOr<std::string> PublicNkeyOfFile(const std::string& path) {

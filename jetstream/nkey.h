@@ -1,17 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// NATS's user keys ("nkeys"): Ed25519 keys in base32 with a type prefix and a CRC-16, as NATS's
-// ADR-14 and its nkeys document describe them. Only what connecting needs. Pure functions; any
-// thread.
+// NATS's keys ("nkeys"): Ed25519 keys in base32 with a type prefix and a CRC-16, as NATS's ADR-14
+// and its nkeys document describe them. Any thread.
 #ifndef JETD_JETSTREAM_NKEY_H_
 #define JETD_JETSTREAM_NKEY_H_
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+struct evp_pkey_st;
+
 namespace jetd::jetstream {
+
+// Whose key it is: the byte that begins the public key, and so its first letter, O, A or U.
+enum class NkeyKind : uint8_t { kOperator = 14 << 3, kAccount = 0, kUser = 20 << 3 };
+
+// A key with its secret. Copies share it.
+class NkeyPair {
+ public:
+  [[nodiscard]] static NkeyPair Generate(NkeyKind kind);
+  // "SO…", "SA…", "SU…". InvalidArgument, without the seed in it, for what is no seed.
+  [[nodiscard]] static absl::StatusOr<NkeyPair> FromSeed(std::string_view seed);
+
+  [[nodiscard]] NkeyKind kind() const { return kind_; }
+  // "O…", "A…", "U…".
+  [[nodiscard]] const std::string& public_key() const { return public_key_; }
+  // The secret; whoever takes it keeps it from logs and lists.
+  [[nodiscard]] std::string Seed() const;
+  // 64 bytes.
+  [[nodiscard]] std::string Sign(std::string_view message) const;
+
+ private:
+  NkeyPair(NkeyKind kind, std::shared_ptr<evp_pkey_st> key);
+
+  NkeyKind kind_;
+  std::shared_ptr<evp_pkey_st> key_;
+  std::string public_key_;
+};
+
+// True if `signature` is that of the holder of `public_key` ("O…", "A…", "U…").
+[[nodiscard]] bool VerifyNkey(std::string_view public_key, std::string_view message,
+                              std::string_view signature);
 
 // "SU…" to its public "U…". InvalidArgument, without the seed in it, for what is no seed.
 [[nodiscard]] absl::StatusOr<std::string> PublicNkeyOfSeed(std::string_view seed);

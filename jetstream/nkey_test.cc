@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <utility>
 
 #include "base/strings.h"
 #include "gtest/gtest.h"
@@ -30,6 +31,33 @@ TEST(Nkey, RefusesWhatIsNoSeed) {
     const auto key = PublicNkeyOfSeed(bad);
     EXPECT_TRUE(absl::IsInvalidArgument(key.status())) << bad;
   }
+}
+
+TEST(Nkey, KindsAreToldByTheirFirstLetters) {
+  for (const auto& [kind, letter] :
+       {std::pair{NkeyKind::kOperator, 'O'}, {NkeyKind::kAccount, 'A'}, {NkeyKind::kUser, 'U'}}) {
+    const NkeyPair key = NkeyPair::Generate(kind);
+    EXPECT_EQ(key.public_key().front(), letter);
+    const std::string seed = key.Seed();
+    EXPECT_EQ(seed.substr(0, 2), std::string("S") + letter);
+    const auto again = NkeyPair::FromSeed(seed);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->kind(), kind);
+    EXPECT_EQ(again->public_key(), key.public_key());
+    EXPECT_EQ(again->Seed(), seed);
+  }
+  EXPECT_EQ(NkeyPair::FromSeed(kSeed)->Seed(), kSeed);
+}
+
+TEST(Nkey, ASignatureIsOfOneKeyAndOneMessage) {
+  const NkeyPair key = NkeyPair::Generate(NkeyKind::kAccount);
+  const std::string signature = key.Sign("message");
+  EXPECT_TRUE(VerifyNkey(key.public_key(), "message", signature));
+  EXPECT_FALSE(VerifyNkey(key.public_key(), "another", signature));
+  EXPECT_FALSE(
+      VerifyNkey(NkeyPair::Generate(NkeyKind::kAccount).public_key(), "message", signature));
+  EXPECT_FALSE(VerifyNkey("A", "message", signature));
+  EXPECT_FALSE(VerifyNkey(key.public_key(), "message", ""));
 }
 
 TEST(Nkey, FileWithOtherLines) {
