@@ -14,7 +14,7 @@ class CompletionCommand final : public Command {
  public:
   [[nodiscard]] std::string name() const override { return "completion"; }
   [[nodiscard]] std::string summary() const override {
-    return "Print the completion of commands and flags for bash or zsh";
+    return "Prints the completion of commands and flags for bash or zsh";
   }
   void AddFlags(CLI::App* app) override;
   [[nodiscard]] absl::StatusOr<int> Run(Output* output) override;
