@@ -79,7 +79,7 @@ void Quota::OnRoom(uint64_t number, uint64_t landed, absl::StatusOr<jetstream::R
 
 void Quota::LosePatience() {
   patience_ = 0;
-  blind_until_ = executor_->Now() + kPeriod;
+  blind_until_ = MonoTime::max();  // its answer ends that, however late
   if (std::exchange(waited_for_, false)) on_answer_();
 }
 

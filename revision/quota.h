@@ -24,7 +24,7 @@ namespace jetd::revision {
 //
 // What the collector removed meanwhile is not seen by that, so a put that does not fit by this
 // reckoning waits for an answer that is not older than kFresh: kUnknown, and `on_answer` when it is
-// there. A log that does not answer refuses by itself what it has no room for: then all fits.
+// there. While that takes longer than kPatience all fits: a log without room refuses by itself.
 //
 // Engine thread only.
 class Quota {

@@ -130,6 +130,24 @@ TEST_F(QuotaTest, WaitsNoLongerThanASecond) {
   EXPECT_EQ(JudgeOnce(200), Verdict::kFull);
 }
 
+// A server that says nothing of an account to whoever may not ask about it is waited for once.
+TEST_F(QuotaTest, WaitsOnceForOneAnswer) {
+  log_.Hold(Leg::kApi);
+  EXPECT_EQ(JudgeOnce(1), Verdict::kUnknown);
+  exec_.Advance(seconds(1));
+  EXPECT_EQ(answers_, 1);
+  for (int i = 0; i < 90; ++i) {
+    ASSERT_EQ(JudgeOnce(1), Verdict::kFits) << i;
+    exec_.Advance(milliseconds(100));
+  }
+  EXPECT_EQ(log_.questions, 1);
+  log_.Disconnect();
+  exec_.RunDeferred();
+  EXPECT_EQ(JudgeOnce(1), Verdict::kFits);
+  exec_.Advance(seconds(2));
+  EXPECT_EQ(JudgeOnce(1), Verdict::kUnknown) << "it is asked again";
+}
+
 TEST_F(QuotaTest, ALostConnectionIsNoRefusal) {
   stream_.set_max_bytes(1'200);
   Fill(850);
