@@ -99,6 +99,7 @@ bool Committer::Impl::HaveRoomFor(const Entry& entry) {
 void Committer::Impl::RaiseWithoutRoom() {
   const Alarm own = OwnAlarm(jetstream::AlarmType::kNoSpace);
   if (quota == nullptr || !alarms.Raise(own)) return;
+  (void)newest_alarms.Raise(own);
   // The next change of alarms names it in its record; a start before that finds out anew.
   log::Warn("alarm raised: {}; there is no room for its record", ToText(own));
 }

@@ -412,13 +412,15 @@ void Committer::Impl::VoidTail(StreamSeq last) {
 
 void Committer::Impl::OnNoSpace() {
   waiting_for = "room in the stream";
-  RaiseWithoutRoom();
   if (term_record != nullptr) {
+    RaiseWithoutRoom();
     collector.Resume();  // as in ContendAgain
     RetryAfter(std::chrono::seconds(1), &Impl::Continue);
     return;
   }
   AfterDrain([this] {
+    // Behind what landed, which may be a change of alarms.
+    RaiseWithoutRoom();
     const StreamSeq first = Unfinished();
     const StreamSeq last = chain.landed();
     // All answers of this connection are in, so what was refused is not on its way: it did not

@@ -303,6 +303,26 @@ TEST_F(QuotaMemberTest, ARefusalOfTheStreamRaisesTheAlarm) {
   EXPECT_TRUE(next.committer->alarms().all().empty());
 }
 
+// So little room that the term record which voids a foreign one is refused too.
+TEST_F(QuotaMemberTest, TheAlarmOfARefusedTermRecordCountsAndIsDisarmed) {
+  MemoryLog::Options silent;
+  Member member(&exec_, &stream_, "a", silent, {}, {}, Quota::Options{});
+  EXPECT_EQ(Put(&member), Errc::kNone);
+  stream_.AppendForeign({.subject = "$KV.B.intruder", .payload = "x"});
+  stream_.set_max_bytes(stream_.State().bytes);
+  member.committer->OnForeignTerm();  // as the guard says it
+  Settle();
+  EXPECT_FALSE(member.committer->leading());
+  stream_.set_max_bytes(MemoryStream::kNoLimit);
+  exec_.Advance(seconds(2));
+  ASSERT_TRUE(member.committer->leading()) << member.committer->waiting_for();
+  EXPECT_TRUE(Raised(member));
+  EXPECT_EQ(Put(&member), Errc::kNoSpace) << "what is raised refuses";
+  Disarm(&member);
+  EXPECT_FALSE(Raised(member));
+  EXPECT_EQ(Put(&member), Errc::kNone);
+}
+
 // Many puts at once: those that fit are taken, the others refused, and what is on its way counts.
 TEST_F(QuotaMemberTest, ABurstDoesNotRunOverTheQuota) {
   Member member(&exec_, &stream_, "a", Telling(), {}, {}, Quota::Options{.backend_bytes = 100'000});
