@@ -22,7 +22,10 @@ constexpr int kAuditShare = 10;
 }  // namespace
 
 void Committer::Impl::OnMeddling(const jetstream::Meddling& meddling) {
-  if (stopped || !led_before || (phase != Phase::kLeading && phase != Phase::kRecovering)) return;
+  // Also while it voids something, in a new term of its own: no guard says anything twice.
+  const bool leads = phase == Phase::kLeading || phase == Phase::kRecovering ||
+                     (phase == Phase::kTakingOver && holds);
+  if (stopped || !led_before || !leads) return;
   ++counters.meddlings;
   if (meddling.kind == jetstream::Meddling::Kind::kConfig) {
     log::Error("somebody changed the stream's configuration: {}", meddling.what);

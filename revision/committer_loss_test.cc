@@ -237,6 +237,22 @@ TEST_F(CommitterLossTest, AConfigurationThatLosesRecordsIsCorrupt) {
   EXPECT_EQ(ErrcOf(refused), Errc::kCorrupt);
 }
 
+TEST_F(CommitterLossTest, WhatIsHeardWhileItVoidsSomethingCountsToo) {
+  Member member(&exec_, &stream_, "a");
+  Put(&member, "k");
+  stream_.AppendForeign({.subject = "$KV.B.intruder", .payload = "x"});
+  member.log.Hold(MemoryLog::Leg::kRequest);
+  member.log.Pass(MemoryLog::Leg::kRequest, 1);  // the barrier, and not the term record
+  member.committer->OnForeignTerm();
+  Settle();
+  ASSERT_EQ(member.committer->phase(), Committer::Phase::kTakingOver);
+  Meddle(&member, Meddling::Kind::kConfig);
+  member.log.Release(MemoryLog::Leg::kRequest);
+  Settle();
+  EXPECT_TRUE(member.committer->leading());
+  EXPECT_TRUE(Corrupt(member));
+}
+
 // As `nats kv purge` does it: a record of its own, and everything of the subject is gone.
 TEST_F(CommitterLossTest, AForeignPurgeIsVoidedAndWhatItTookIsMissing) {
   Member member(&exec_, &stream_, "a");
