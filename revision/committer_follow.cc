@@ -269,7 +269,9 @@ void Committer::Impl::Rebuild(const absl::Status& why) {
   last_markers.clear();
   replayed = {};
   replayed_last = StreamSeq{};
-  if (led_before) {
+  if (fresh != nullptr) {
+    fresh->Clear();
+  } else if (led_before) {
     fresh = spare != nullptr ? std::move(spare) : std::make_unique<Store>();
   } else {
     store->Clear();

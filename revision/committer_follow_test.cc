@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/strings.h"
 #include "gtest/gtest.h"
 #include "jetstream/subject.h"
 #include "revision/committer.h"
 #include "revision/committer_harness.h"
 #include "revision/invariants.h"
+#include "revision/snapshot.h"
 
 namespace jetd::revision {
 namespace {
@@ -304,6 +306,44 @@ TEST_F(CommitterFollowTest, BelowTheBoundOfACompactionAllIsReadAnew) {
   auto put = a->Put("k", "6");
   Settle();
   EXPECT_EQ(b->Get("k"), "6");
+}
+
+// The store that is built anew is left behind by a compaction itself. It may have the value files
+// to which a snapshot refers.
+TEST_F(CommitterFollowTest, ReadAnewAndAgainItKeepsItsValueFiles) {
+  auto a = Start("a");
+  auto b = std::make_unique<Member>(&exec_, &stream_, "b", MemoryLog::Options(), size_t{0}, "",
+                                    std::nullopt, &post_);
+  const auto leave_behind = [&] {
+    Disconnect(b.get());
+    a->log.Release(Leg::kAnswer);
+    Settle();
+    for (int i = 0; i < 5; ++i) a->Put("k", Cat("value ", i));
+    Settle();
+    a->committer->Compact(a->store.committed(), Committer::Wait::kPhysical, [](auto) {});
+    Settle(seconds(1));
+  };
+  a->Put("k", "old");
+  Settle();
+  ASSERT_EQ(b->committer->phase(), Committer::Phase::kFollowing);
+  ASSERT_GT(b->store.stats().cold_bytes, 0U);
+  const auto snapshot = b->store.TakeSnapshot();
+  leave_behind();
+  Reconnect(b.get());
+  Settle(seconds(1));
+  ASSERT_EQ(b->store.stats().cold_bytes, 0U) << "the files are for the next one";
+  leave_behind();
+  a->log.Hold(Leg::kAnswer);
+  a->Put("k", "not committed");
+  Reconnect(b.get());
+  Settle(seconds(1));
+  ASSERT_EQ(b->store.stats().cold_bytes, 0U) << "it is built, and waits for the leader's word";
+  leave_behind();
+  Reconnect(b.get());
+  Settle(seconds(1));
+  ASSERT_EQ(b->committer->phase(), Committer::Phase::kFollowing);
+  EXPECT_EQ(b->Get("k"), "value 4");
+  EXPECT_GT(b->store.stats().cold_bytes, 0U);
 }
 
 TEST_F(CommitterFollowTest, ReadsEndWithoutALeader) {
