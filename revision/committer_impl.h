@@ -126,6 +126,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void OnReplayed(absl::StatusOr<Replay::Result> result);
   // The chain is broken, or may be: reads the tail.
   void Break(const absl::Status& why);
+  void TellOfBreak(const absl::Status& why);
   // Reads the tail once every answer that can still come on this connection has come.
   void ReadTail();
   void OnTail(absl::StatusOr<StreamSeq> last);
@@ -339,6 +340,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   StreamSeq led_seq;           // of the term record in which this member leads
   bool no_space = false;       // why the chain broke
   bool busy = false;
+  MonoTime next_break_line{};  // in the log, not before
+  uint64_t untold_breaks = 0;
   std::unique_ptr<PlannedRecord> term_record;  // while taking over
   StreamSeq term_seq;
   std::vector<jetstream::SeqRange> term_voids;

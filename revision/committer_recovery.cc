@@ -242,7 +242,7 @@ void Committer::Impl::Break(const absl::Status& why) {
   }
   ++counters.chain_breaks;
   watched = {};
-  log::Warn("the chain broke after sequence {}: {}", chain.landed().value(), MessageOf(why));
+  TellOfBreak(why);
   phase = Phase::kRecovering;
   waiting_for = "the tail of the stream";
   ++reading;

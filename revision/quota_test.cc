@@ -323,6 +323,27 @@ TEST_F(QuotaMemberTest, TheAlarmOfARefusedTermRecordCountsAndIsDisarmed) {
   EXPECT_EQ(Put(&member), Errc::kNone);
 }
 
+// Full to the last byte, also what takes room away is refused, again and again.
+TEST_F(QuotaMemberTest, TheLogIsToldOfABreakOnceASecond) {
+  MemoryLog::Options silent;
+  Member member(&exec_, &stream_, "a", silent, {}, {}, Quota::Options{});
+  EXPECT_EQ(Put(&member), Errc::kNone);
+  stream_.set_max_bytes(stream_.State().bytes);
+  log::Init({.level = log::Level::kWarn});
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 20; ++i) {
+    member.Delete("k");
+    exec_.RunDeferred();
+    exec_.Advance(milliseconds(50));
+  }
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_GE(member.committer->counters().chain_breaks, 20U);
+  size_t lines = 0;
+  for (size_t at = 0; (at = said.find("the chain broke", at)) != said.npos; ++at) ++lines;
+  EXPECT_GE(lines, 1U) << said;
+  EXPECT_LE(lines, 2U) << said;
+}
+
 // Many puts at once: those that fit are taken, the others refused, and what is on its way counts.
 TEST_F(QuotaMemberTest, ABurstDoesNotRunOverTheQuota) {
   Member member(&exec_, &stream_, "a", Telling(), {}, {}, Quota::Options{.backend_bytes = 100'000});
