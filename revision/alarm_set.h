@@ -13,11 +13,11 @@ namespace jetd::revision {
 
 // The alarms that are raised, and what they refuse, as in etcd 3.5:
 //
-//                             NOSPACE                  CORRUPT
-//   put, grant a lease        kNoSpace                 kCorrupt
-//   transaction               kNoSpace if it may put   kCorrupt, unless it is ranges and nothing
-//   else delete, revoke, compact   goes on                  kCorrupt range, watch, keepalive   goes
-//   on                  goes on
+//   request                     NOSPACE                 CORRUPT
+//   put, grant of a lease       kNoSpace                kCorrupt
+//   transaction                 kNoSpace if it may put  kCorrupt, unless it is ranges alone
+//   delete, revoke, compaction  goes on                 kCorrupt
+//   range, watch, keepalive     goes on                 goes on
 //
 // "May put" is etcd's word too: either branch counts, a transaction within it does not. With both
 // raised both refuse, kCorrupt first; in etcd the one that came last counts until it is restarted.

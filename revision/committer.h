@@ -30,10 +30,10 @@ namespace jetd::revision {
 // state including what is in flight, becomes records, and is answered when the last of them is safe
 // in the log. Readers and listeners see committed state only.
 //
-// Thread rules: engine thread only, like the Store and the Log that it drives. Callbacks of
-// requests
-// (`done`) are called exactly once, never from inside the call that took them, except after Stop
-// when all that is left is answered kStopped.
+// Thread rules: engine thread only, like the Store and the Log that it drives.
+//
+// Callbacks of requests (`done`) are called exactly once, never from inside the call that took
+// them, except after Stop when all that is left is answered kStopped.
 //
 // What an answer means:
 //   OK            it happened, at the revision said, and is as safe as the log makes it
@@ -186,8 +186,8 @@ class Committer : public jetstream::Log::Observer {
     uint64_t meddlings = 0, missing_records = 0, lost_tails = 0;
     size_t queued = 0, pending = 0, in_flight_records = 0, waiting_reads = 0;
     uint64_t garbage_removed = 0;
-    size_t garbage_waiting =
-        0;  // records that may go, and those that wait for a list of what lives
+    // Records that may go, and those that wait for a list of what lives.
+    size_t garbage_waiting = 0;
     bool survey_running = false;
   };
   [[nodiscard]] Counters counters() const;
