@@ -54,6 +54,7 @@ HttpReply Failed(const std::string& text) {
 struct HealthChecks::Run {
   std::string type;
   std::vector<std::string> names;
+  std::string asked;  // the names
   bool verbose = false;
   ReplyFn reply;
   size_t next = 0;
@@ -83,26 +84,33 @@ void HealthChecks::Serve(const HttpRequest& request, ReplyFn reply) {
     const bool wanted = only.empty()
                             ? std::find(excluded.begin(), excluded.end(), name) == excluded.end()
                             : only == name;
-    if (wanted) run->names.push_back(name);
+    if (!wanted) continue;
+    run->names.push_back(name);
+    CatTo(run->asked, " ", name);
   }
   RunChecks(run);
 }
 
 void HealthChecks::Health(const HttpRequest& request, ReplyFn reply) {
-  const auto answer = [this, reply = std::move(reply)](const std::string& reason) {
+  const std::vector<std::string> excluded = request.All("exclude");
+  const bool serializable = request.First("serializable") == "true";
+  std::string asked = Cat("/health", serializable ? " (serializable)" : "");
+  for (const char* alarm : {"NOSPACE", "CORRUPT"}) {
+    const bool left_out = std::find(excluded.begin(), excluded.end(), alarm) != excluded.end();
+    if (left_out) CatTo(asked, " without ", alarm);
+  }
+  const auto answer = [this, asked, reply = std::move(reply)](const std::string& reason) {
     const bool healthy = reason.empty();
     ++(healthy ? counts_.health_ok : counts_.health_failed);
-    Tell(healthy, reason);
+    Tell(asked, healthy, reason);
     const std::string body = JsonOf(healthy, reason);
     reply(healthy ? HttpReply{.body = body} : Failed(body));
   };
-  const std::vector<std::string> excluded = request.All("exclude");
   for (const std::string& alarm : facts_.alarms()) {
     if (std::find(excluded.begin(), excluded.end(), alarm) != excluded.end()) continue;
     const bool known = alarm == "NOSPACE" || alarm == "CORRUPT";
     return answer(Cat("ALARM ", known ? alarm : "UNKNOWN"));
   }
-  const bool serializable = request.First("serializable") == "true";
   if (!serializable && !facts_.has_leader()) return answer("RAFT NO LEADER");
   facts_.read(serializable ? Read::kSerializable : Read::kLinearizable,
               [alive = std::weak_ptr(alive_), answer](const absl::Status& status) {
@@ -113,8 +121,7 @@ void HealthChecks::Health(const HttpRequest& request, ReplyFn reply) {
 
 void HealthChecks::RunChecks(const std::shared_ptr<Run>& run) {
   if (run->next == run->names.size()) {
-    const bool ready = run->type == "readyz";
-    if (ready) Tell(!run->failed, run->lines);
+    if (run->type == "readyz") Tell(Cat("/readyz:", run->asked), !run->failed, run->lines);
     if (run->failed) return run->reply(Failed(run->lines));
     return run->reply({.headers = {{"Content-Type", "text/plain; charset=utf-8"},
                                    {"X-Content-Type-Options", "nosniff"}},
@@ -165,16 +172,17 @@ void HealthChecks::Note(const std::string& type, const std::string& name,
   ++(status.ok() ? outcome.succeeded : outcome.failed);
 }
 
-// A probe asks every few seconds: what is worth a line is a change.
-void HealthChecks::Tell(bool healthy, const std::string& what) {
-  if (std::exchange(healthy_, healthy) == healthy) return;
+// A probe asks every few seconds: what is worth a line is a change, of what this probe asks. There
+// are few that can be asked.
+void HealthChecks::Tell(const std::string& asked, bool healthy, const std::string& what) {
   if (healthy) {
-    log::Info("health checks succeed again");
-  } else {
-    std::string line = what;
-    std::replace(line.begin(), line.end(), '\n', ' ');
-    log::Warn("a health check failed: {}", line);
+    if (failing_.erase(asked) > 0) log::Info("{} succeeds again", asked);
+    return;
   }
+  if (!failing_.insert(asked).second) return;
+  std::string line = what;
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  log::Warn("{} failed: {}", asked, line);
 }
 
 }  // namespace jetd::etcdapi

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,11 +72,11 @@ class HealthChecks {
   void Check(const std::string& name, const DoneFn& done);
   void CheckRead(Read kind, const DoneFn& done);
   void Note(const std::string& type, const std::string& name, const absl::Status& status);
-  void Tell(bool healthy, const std::string& what);
+  void Tell(const std::string& asked, bool healthy, const std::string& what);
 
   const Facts facts_;
   Counts counts_;
-  bool healthy_ = true;  // what was logged last
+  std::set<std::string> failing_;  // what was asked, of which the log was told that it fails
   // What waits for a read holds it weakly.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

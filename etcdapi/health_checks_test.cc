@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/health_checks.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/log.h"
+#include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -14,6 +17,7 @@ namespace jetd::etcdapi {
 namespace {
 
 using ::testing::Contains;
+using ::testing::HasSubstr;
 using ::testing::Pair;
 
 constexpr char kHealthy[] = R"({"health":"true","reason":""})";
@@ -150,6 +154,29 @@ TEST_F(HealthChecksTest, CountsAsEtcdDoes) {
   EXPECT_EQ(read.succeeded, 1U);
   EXPECT_EQ(read.failed, 1U);
   EXPECT_EQ(checks_.counts().checks.at({"livez", "serializable_read"}).succeeded, 1U);
+}
+
+// Several probes ask for different things, over and over.
+TEST_F(HealthChecksTest, TheLogIsToldOfEachChangeOnce) {
+  log::Init({.level = log::Level::kInfo});
+  const auto ask_all = [this] {
+    for (int i = 0; i < 3; ++i) {
+      (void)Ask("/health");
+      (void)Ask("/health", {{"exclude", "NOSPACE"}, {"exclude", Cat("none such ", i)}});
+      (void)Ask("/readyz");
+      (void)Ask("/livez");
+    }
+  };
+  ::testing::internal::CaptureStderr();
+  ask_all();
+  alarms_ = {"NOSPACE"};
+  ask_all();
+  alarms_ = {};
+  ask_all();
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 2) << said;
+  EXPECT_THAT(said, HasSubstr("/health failed: ALARM NOSPACE\n"));
+  EXPECT_THAT(said, HasSubstr("/health succeeds again\n"));
 }
 
 TEST_F(HealthChecksTest, AReadThatAnswersAfterTheEndTellsNobody) {
