@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/etcdpb/lease.pb.h"
+#include "base/etcdpb/rpc.pb.h"
 
 namespace jetd::etcdapi {
 namespace {
@@ -86,15 +87,27 @@ FewItems::List Meta(const Snapshot& snapshot, const BackendFile::Position& posit
   return items;
 }
 
+FewItems::List Alarms(const std::vector<jetstream::Alarm>& alarms) {
+  FewItems::List items;
+  for (const jetstream::Alarm& alarm : alarms) {
+    etcdserverpb::AlarmMember message;
+    message.set_memberid(alarm.member_id);
+    message.set_alarm(static_cast<etcdserverpb::AlarmType>(alarm.type));
+    items.emplace_back(message.SerializeAsString(), "");
+  }
+  return items;
+}
+
 }  // namespace
 
-BackendFile::BackendFile(std::unique_ptr<const Snapshot> snapshot, const Position& position)
+BackendFile::BackendFile(std::unique_ptr<const Snapshot> snapshot, const Position& position,
+                         const std::vector<jetstream::Alarm>& alarms)
     : snapshot_(std::move(snapshot)) {
   std::vector<bolt::Writer::Bucket> buckets;
-  for (const char* name :
-       {"alarm", "auth", "authRoles", "authUsers", "members", "members_removed"}) {
+  for (const char* name : {"auth", "authRoles", "authUsers", "members", "members_removed"}) {
     buckets.push_back({name, std::make_unique<FewItems>(FewItems::List())});
   }
+  buckets.push_back({"alarm", std::make_unique<FewItems>(Alarms(alarms))});
   buckets.push_back(
       {"cluster", std::make_unique<FewItems>(FewItems::List{{"clusterVersion", "3.5.0"}})});
   buckets.push_back({"key", std::make_unique<VersionItems>(snapshot_.get())});

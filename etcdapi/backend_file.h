@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/bolt/writer.h"
 #include "base/types.h"
+#include "jetstream/record.h"
 #include "revision/snapshot.h"
 
 namespace jetd::etcdapi {
@@ -27,7 +29,8 @@ namespace jetd::etcdapi {
 //             finishedCompactRev,                     a revision, as above
 //             scheduledCompactRev
 //   cluster   clusterVersion                          3.5.0
-//   alarm, auth, authRoles, authUsers, members, members_removed: empty
+//   alarm     etcdserverpb.AlarmMember                nothing
+//   auth, authRoles, authUsers, members, members_removed: empty
 //
 // Thread rules: the engine thread, on which the snapshot is.
 class BackendFile {
@@ -36,7 +39,9 @@ class BackendFile {
     uint64_t index = 0;  // what etcd calls the consistent index; a restore sets its own
     uint64_t term = 0;
   };
-  BackendFile(std::unique_ptr<const revision::Snapshot> snapshot, const Position& position);
+  // `alarms`: those that are raised.
+  BackendFile(std::unique_ptr<const revision::Snapshot> snapshot, const Position& position,
+              const std::vector<jetstream::Alarm>& alarms);
 
   // Of the whole file.
   [[nodiscard]] uint64_t size() const { return writer_->size(); }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/bolt/reader.h"
 #include "base/etcdpb/kv.pb.h"
@@ -29,7 +30,7 @@ class BackendFileTest : public ::testing::Test {
     Txn([&] { store_.Put(key, value, LeaseId(lease), StreamSeq(++seq_)); });
   }
   [[nodiscard]] std::map<std::string, Bucket> File() const {
-    BackendFile file(store_.TakeSnapshot(), {.index = 258, .term = 3});
+    BackendFile file(store_.TakeSnapshot(), {.index = 258, .term = 3}, alarms_);
     std::string bytes;
     while (!file.done()) EXPECT_TRUE(file.Write(10'000, &bytes).ok());
     EXPECT_EQ(bytes.size(), file.size());
@@ -52,6 +53,7 @@ class BackendFileTest : public ::testing::Test {
 
   revision::Store store_;
   uint64_t seq_ = 0;
+  std::vector<jetstream::Alarm> alarms_;
 };
 
 std::string RevisionKey(char main, char sub, const std::string& mark = "") {
@@ -93,6 +95,12 @@ TEST_F(BackendFileTest, EveryVersionStandsUnderItsRevision) {
   ASSERT_TRUE(lease.ParseFromString(file.at("lease").at("\0\0\0\0\0\0\0\7"s)));
   EXPECT_EQ(lease.id(), 7);
   EXPECT_EQ(lease.ttl(), 60);
+}
+
+TEST_F(BackendFileTest, HoldsTheAlarmsAsEtcdDoes) {
+  alarms_ = {{jetstream::AlarmType::kNoSpace, 7}, {jetstream::AlarmType::kCorrupt, 0}};
+  auto file = File();
+  EXPECT_EQ(file.at("alarm"), (Bucket{{"\x08\x07\x10\x01", ""}, {"\x10\x02", ""}}));
 }
 
 TEST_F(BackendFileTest, SaysHowFarItIsCompacted) {

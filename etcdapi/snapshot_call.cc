@@ -73,7 +73,8 @@ class SnapshotCall final : public StreamCall {
     file_ = std::make_unique<BackendFile>(
         engine.store->TakeSnapshot(),
         BackendFile::Position{.index = engine.committer->last_seq().value(),
-                              .term = static_cast<uint64_t>(engine.committer->term().value())});
+                              .term = static_cast<uint64_t>(engine.committer->term().value())},
+        engine.committer->alarms().all());
     left_ = file_->size();
     WritePiece();
   }
