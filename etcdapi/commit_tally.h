@@ -3,13 +3,15 @@
 #define JETD_ETCDAPI_COMMIT_TALLY_H_
 
 #include <cstdint>
+#include <utility>
 
 #include "base/executor.h"
 #include "revision/committer.h"
 
 namespace jetd::etcdapi {
 
-// CommitTally counts what is committed, and who leads, since the start; the replay does not count.
+// CommitTally counts what is committed, and how often another leadership began that this member
+// took part in, since the start; the replay does not count.
 //
 // Thread rules: engine thread only.
 class CommitTally final : public revision::Committer::Listener {
@@ -26,11 +28,8 @@ class CommitTally final : public revision::Committer::Listener {
       }
     }
   }
-  void OnLeading(Term /*term*/) override {
-    led_ = true;
-    ++leader_changes_;
-  }
-  void OnStepDown(const absl::Status& /*why*/) override { ++leader_changes_; }
+  void OnLeading(Term term) override { Serve(term); }
+  void OnFollowing(Term term) override { Serve(term); }
   void OnCompacted(Revision /*revision*/) override { compacted_ms_ = executor_->WallNowMs(); }
 
   [[nodiscard]] uint64_t puts() const { return puts_; }
@@ -38,14 +37,19 @@ class CommitTally final : public revision::Committer::Listener {
   // As encoded: keys and values, and some bytes for the numbers of each.
   [[nodiscard]] uint64_t put_bytes() const { return put_bytes_; }
   [[nodiscard]] uint64_t leader_changes() const { return leader_changes_; }
-  [[nodiscard]] bool led() const { return led_; }  // ever
+  // Ever: as the leader, or following one.
+  [[nodiscard]] bool served() const { return term_ != Term{}; }
   // When the last compaction was, in milliseconds since 1970; 0: none yet.
   [[nodiscard]] int64_t compacted_ms() const { return compacted_ms_; }
 
  private:
+  void Serve(Term term) {
+    if (std::exchange(term_, term) != term) ++leader_changes_;
+  }
+
   const Executor* const executor_;
   uint64_t puts_ = 0, deletes_ = 0, put_bytes_ = 0, leader_changes_ = 0;
-  bool led_ = false;
+  Term term_;
   int64_t compacted_ms_ = 0;
 };
 

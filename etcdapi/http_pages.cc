@@ -123,7 +123,7 @@ void HttpPages::Read(HealthChecks::Read kind, const HealthChecks::DoneFn& done) 
       .keys = {.key = "health"}, .limit = 1, .serializable = true, .keys_only = true};
   static const revision::RangeOp proven{.keys = {.key = "health"}, .limit = 1, .keys_only = true};
   // A member that replays, or waits for NATS, is as alive as it will be: see HealthChecks.
-  if (kind == HealthChecks::Read::kSerializable && !sources_.tally->led()) {
+  if (kind == HealthChecks::Read::kSerializable && !sources_.tally->served()) {
     return done(absl::OkStatus());
   }
   const auto once = std::make_shared<Once>(engine_->loop, limits::kHealthReadPatience, [done] {
