@@ -114,6 +114,20 @@ make_debian() {
     >"$folder/etc/apt/apt.conf.d/90-from-host" || true
 }
 
+# need_debian13 FOLDER: a Debian 13 system in a folder with all that building and testing needs, made
+# anew when that has changed.
+need_debian13() {
+  local folder=$1 packages
+  # Packages for all releases, and those for trixie only.
+  packages=$(awk '!/^#/ && NF && ($3 == "" || $3 == "trixie") {printf "%s%s", sep, $2; sep = ","}' \
+    "$tools_dir/packages")
+  [ "$(cat "$folder.packages" 2>/dev/null || true)" != "$packages" ] || return 0
+  say "making a Debian 13 system (once, a few minutes)"
+  rm -f "$folder.packages"
+  make_debian trixie "$folder" --include="$packages"
+  printf '%s\n' "$packages" >"$folder.packages"
+}
+
 # copy_tree FOLDER: the source tree as it is now, with what git would add, and nothing built.
 copy_tree() {
   rm -rf "$1"
