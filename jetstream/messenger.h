@@ -18,10 +18,11 @@ namespace jetd::jetstream {
 // `NatsMessenger` is the real one, `MemoryMessenger` the one in memory; both pass
 // messenger_contract_test.
 //
-// Topics become the subjects below, and an account's permissions need to name no others (answers go
-// to the client's inbox, which JetStream needs anyway). `<bucket>` is one token, as is a term.
+// Topics become the subjects below, and an account's permissions need to name no others
+// (jetstream/bucket_access.h). `<bucket>` is one token, as is a term.
 //   _jetd.<bucket>.lead.<term>   requests to the leader of a term: published and subscribed
 //   _jetd.<bucket>.news          what the leader tells all: published and subscribed
+//   _jetd.<bucket>.inbox.>       answers, JetStream's too: published and subscribed
 //
 // What it promises: what one member sends on one topic arrives in order; an answer goes to who
 // asked; a request is handed over at most once. It does not promise that anything arrives.

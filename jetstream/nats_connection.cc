@@ -141,7 +141,7 @@ NatsConnection::NatsConnection(Loop* loop) : loop_(loop), link_(std::make_shared
 
 absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Connect(
     Loop* loop, const NatsEndpoint& endpoint, const std::string& client_name,
-    std::chrono::milliseconds timeout) {
+    std::chrono::milliseconds timeout, std::string_view inbox_prefix) {
   natsOptions* raw_options = nullptr;
   natsStatus status = natsOptions_Create(&raw_options);
   if (status != NATS_OK) return StatusOf(status, "nats.c");
@@ -158,12 +158,11 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Connect(
     connection->nc_ = nullptr;
     return StatusOf(status, Cat("cannot connect to ", url));
   }
-  char inbox[64];
   natsInbox* made = nullptr;
   if (natsInbox_Create(&made) != NATS_OK) return absl::UnavailableError("nats.c: no inbox");
-  snprintf(inbox, sizeof(inbox), "%s", made);
+  const std::string_view any(made);  // "_INBOX.<random token>"
+  connection->inbox_ = Cat(inbox_prefix, any.substr(any.rfind('.')));
   natsInbox_Destroy(made);
-  connection->inbox_ = inbox;
   connection->LearnServer(url, timeout);
   return connection;
 }

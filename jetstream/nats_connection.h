@@ -45,13 +45,15 @@ class NatsConnection {
     const char* name;
     const char* value;
   };
+  // What NATS's own clients use.
+  static constexpr std::string_view kAnyInbox = "_INBOX";
 
   // Any thread; blocks up to about twice `timeout`. Unavailable, or Unauthenticated if the server
-  // refused the credentials. `loop` lives until the connection is gone.
-  static absl::StatusOr<std::unique_ptr<NatsConnection>> Connect(Loop* loop,
-                                                                 const NatsEndpoint& endpoint,
-                                                                 const std::string& client_name,
-                                                                 std::chrono::milliseconds timeout);
+  // refused the credentials. `loop` lives until the connection is gone. The inbox is
+  // "<inbox_prefix>.<random token>".
+  static absl::StatusOr<std::unique_ptr<NatsConnection>> Connect(
+      Loop* loop, const NatsEndpoint& endpoint, const std::string& client_name,
+      std::chrono::milliseconds timeout, std::string_view inbox_prefix = kAnyInbox);
   // Any thread, after Stop (or instead of Start). May block for half a second.
   ~NatsConnection();
   NatsConnection(const NatsConnection&) = delete;

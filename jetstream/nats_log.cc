@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "jetstream/bucket_access.h"
 #include "jetstream/long_subject.h"
 #include "jetstream/nats_session.h"
 #include "jetstream/server_check.h"
@@ -98,10 +99,11 @@ void NatsLog::StartConnecting() {
     return ConnectLater(endpoint.status(), soon ? Expected::kYes : Expected::kNo);
   }
   helper_.Run([this, loop = loop_, open = std::weak_ptr(open_), endpoint = *std::move(endpoint),
-               name = options_.client_name, timeout = options_.connect_timeout] {
+               name = options_.client_name, timeout = options_.connect_timeout,
+               inbox = InboxPrefix(options_.stream.bucket)] {
     if (open.expired()) return;
     auto result = std::make_shared<absl::StatusOr<std::unique_ptr<NatsConnection>>>(
-        NatsConnection::Connect(loop, endpoint, name, timeout));
+        NatsConnection::Connect(loop, endpoint, name, timeout, inbox));
     loop->Post([this, open, result] {
       if (!open.expired()) OnConnectResult(std::move(*result));
     });
