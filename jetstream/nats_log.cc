@@ -30,6 +30,11 @@ constexpr size_t kHeaderReserveBytes = limits::kMaxSubjectBytes + 1024;
 // restarted one after the other end connections too: a guess is all that so many are good for.
 constexpr int kLostProbesToWarn = 3;
 
+NatsLogOptions Settled(NatsLogOptions options) {
+  if (options.read_only) options.stream.unserved = true;
+  return options;
+}
+
 absl::Status NotConnected() { return MakeError(Errc::kUnavailable, "not connected to NATS"); }
 
 }  // namespace
@@ -41,8 +46,8 @@ struct NatsLog::Hook {
 
 NatsLog::NatsLog(Loop* loop, NatsLogOptions options)
     : loop_(loop),
-      options_(std::move(options)),
-      prefix_(ApiPrefix(options_.domain)),
+      options_(Settled(std::move(options))),
+      prefix_(options_.api_prefix.empty() ? ApiPrefix(options_.domain) : options_.api_prefix),
       hook_(std::make_shared<Hook>(Hook{this})),
       backoff_(options_.min_backoff) {
   JETD_CHECK(IsBucketName(options_.stream.bucket)) << options_.stream.bucket;
@@ -133,7 +138,7 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
   nats->Start([this](const absl::Status& why) { EndSession(why); });
   if (options_.messenger != nullptr) options_.messenger->Attach(nats);
   session_->api = std::make_unique<NatsApi>(loop_, nats, prefix_, options_.answer_timeout);
-  if (!options_.exclusive) {
+  if (!options_.exclusive && !options_.read_only) {
     // Before anything is asked, so that it is in place when that is answered. Our own records are
     // not delivered to us (no echo).
     nats->Subscribe(SubjectCodec(options_.stream.bucket).TermSubject(), [this](NatsMessage&) {
@@ -149,9 +154,9 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
 
 // A store that was there is never replaced by an empty one.
 absl::Status NatsLog::MayCreate() const {
-  if (options_.read_only) {
+  if (options_.read_only || options_.stream.unserved) {
     return absl::FailedPreconditionError(
-        Cat("stream ", StreamName(options_.stream.bucket), " is not there"));
+        Cat("stream ", StreamName(options_.stream), " is not there"));
   }
   if (info_.created_ns != 0) {
     return absl::FailedPreconditionError(Cat(
@@ -213,16 +218,16 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   callbacks.broken = [this](const absl::Status& why) { EndSession(why); };
   session_->chain =
       std::make_unique<AppendChain>(loop_, nats, std::move(chain), std::move(callbacks));
-  session_->records = std::make_unique<NatsRecords>(loop_, session_->api.get(),
-                                                    options_.stream.bucket, facts.replicas);
-  session_->room = std::make_unique<NatsRoom>(session_->api.get(), options_.stream.bucket);
+  session_->records =
+      std::make_unique<NatsRecords>(loop_, session_->api.get(), options_.stream, facts.replicas);
+  session_->room = std::make_unique<NatsRoom>(session_->api.get(), options_.stream);
   phase_ = Phase::kConnected;
   backoff_ = options_.min_backoff;
   durable_ = StreamSeq();
   info_ = InfoOf(facts);
   log::Info("connected to nats-server {} at {}, stream {} with {} records",
             info_.server_version.empty() ? "(unknown version)" : info_.server_version,
-            nats->server().url, StreamName(options_.stream.bucket), facts.state.messages);
+            nats->server().url, StreamName(options_.stream), facts.state.messages);
   std::vector<std::string> warnings = WarningsOf(info_);
   // For those who write.
   if (!options_.read_only && warnings != warned_) {
@@ -394,8 +399,8 @@ void NatsLog::Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn do
     done(std::move(last));
   };
   session->readers.push_back(std::make_unique<NatsReader>(
-      loop_, session->connection.get(), session->api.get(), options_.stream.bucket,
-      session->next_reader++, options, std::move(on_record), std::move(finished)));
+      loop_, session->connection.get(), session->api.get(), options_.stream, session->next_reader++,
+      options, std::move(on_record), std::move(finished)));
   session->readers.back()->Start();
 }
 
@@ -465,7 +470,7 @@ void NatsLog::SyncDeletes(DoneFn done) {
 
 void NatsLog::State(StateFn done) {
   if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
-  AskStream(session_->api.get(), options_.stream.bucket,
+  AskStream(session_->api.get(), options_.stream,
             [done = std::move(done)](absl::StatusOr<StreamFacts> facts) {
               if (!facts.ok()) return done(facts.status());
               done(facts->state);

@@ -26,6 +26,9 @@ struct NatsLogOptions {
   StreamOptions stream;
   // JetStream domain; empty: the one that the server is in.
   std::string domain;
+  // What subjects of the JetStream API begin with, "$JS.hub.API.", where an account imports it
+  // under a name of its own; empty: by `domain`. For who only reads.
+  std::string api_prefix = {};
   std::string client_name = "jetd";
   // An older server is refused: 2.<this>.
   int min_minor_version = 10;
@@ -34,7 +37,7 @@ struct NatsLogOptions {
   // How many more bytes fit on the disk below a stream that takes so many; unset: nobody knows.
   // Called on the engine thread, must not wait.
   std::function<uint64_t(uint64_t stream_bytes)> disk_room;
-  // Only to be read: the stream is never made.
+  // Only to be read: the stream is never made, and a mirror is as good.
   bool read_only = false;
   // Null: what the server promises is all there is. Outlives the log.
   Durability* durability = nullptr;

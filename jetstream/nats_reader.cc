@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "jetstream/long_subject.h"
-#include "jetstream/stream_setup.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -68,14 +67,15 @@ bool ParseDelivery(std::string_view reply, DeliveryFacts& out) {
   return true;
 }
 
-NatsReader::NatsReader(Loop* loop, NatsConnection* connection, NatsApi* api, std::string bucket,
+NatsReader::NatsReader(Loop* loop, NatsConnection* connection, NatsApi* api, StreamOptions stream,
                        uint64_t id, Log::ReadOptions options, Log::RecordFn on_record,
                        Log::ReadDoneFn done)
     : loop_(loop),
       connection_(connection),
       api_(api),
-      bucket_(std::move(bucket)),
-      subject_prefix_(Cat("$KV.", bucket_, ".")),
+      stream_(std::move(stream)),
+      stream_name_(StreamName(stream_)),
+      subject_prefix_(Cat("$KV.", stream_.bucket, ".")),
       id_(id),
       options_(std::move(options)),
       on_record_(std::move(on_record)),
@@ -89,7 +89,7 @@ NatsReader::~NatsReader() {
 
 void NatsReader::Start() {
   if (options_.follow) return MakeConsumer();
-  AskStream(api_, bucket_, [weak = std::weak_ptr(self_)](absl::StatusOr<StreamFacts> facts) {
+  AskStream(api_, stream_, [weak = std::weak_ptr(self_)](absl::StatusOr<StreamFacts> facts) {
     const auto self = weak.lock();
     if (self == nullptr || (*self)->finished()) return;
     NatsReader& reader = **self;
@@ -121,8 +121,8 @@ void NatsReader::MakeConsumer() {
                            {"inactive_threshold", std::chrono::nanoseconds(kConsumerIdle).count()}};
   if (options_.headers_only) config["headers_only"] = true;
   if (!options_.subjects.empty()) config["filter_subjects"] = Filters();
-  const nlohmann::json request = {{"stream_name", StreamName(bucket_)}, {"config", config}};
-  api_->Request(api_->Subject(Cat("CONSUMER.CREATE.", StreamName(bucket_), ".", consumer_)),
+  const nlohmann::json request = {{"stream_name", stream_name_}, {"config", config}};
+  api_->Request(api_->Subject(Cat("CONSUMER.CREATE.", stream_name_, ".", consumer_)),
                 request.dump(),
                 [weak = std::weak_ptr(self_), round = round_](absl::StatusOr<NatsMessage*> reply) {
                   const auto self = weak.lock();
@@ -164,7 +164,7 @@ void NatsReader::AskForMore(size_t filter) {
   if (filter == filters.size()) return Finish(std::max(target_, next_.Prev()));
   const nlohmann::json request = {{"seq", next_.value()}, {"next_by_subj", filters[filter]}};
   api_->Request(
-      api_->Subject(Cat("STREAM.MSG.GET.", StreamName(bucket_))), request.dump(),
+      api_->Subject(Cat("STREAM.MSG.GET.", stream_name_)), request.dump(),
       [weak = std::weak_ptr(self_), round = round_, filter](absl::StatusOr<NatsMessage*> reply) {
         const auto self = weak.lock();
         if (self != nullptr && !(*self)->finished()) {
@@ -196,9 +196,8 @@ void NatsReader::Pull() {
     request["idle_heartbeat"] = std::chrono::nanoseconds(kHeartbeat).count();
   }
   asked_ += kPullRecords;
-  connection_->Publish(
-      api_->Subject(Cat("CONSUMER.MSG.NEXT.", StreamName(bucket_), ".", consumer_)),
-      Cat(connection_->inbox(), ".r.", id_, ".", round_), request.dump());
+  connection_->Publish(api_->Subject(Cat("CONSUMER.MSG.NEXT.", stream_name_, ".", consumer_)),
+                       Cat(connection_->inbox(), ".r.", id_, ".", round_), request.dump());
 }
 
 void NatsReader::OnMessage(NatsMessage& message) {
@@ -282,8 +281,8 @@ void NatsReader::DropConsumer() {
   timer_ = 0;
   if (consumer_.empty()) return;
   // Nobody waits for the answer: the server drops an idle one by itself.
-  connection_->Publish(api_->Subject(Cat("CONSUMER.DELETE.", StreamName(bucket_), ".", consumer_)),
-                       "", "");
+  connection_->Publish(api_->Subject(Cat("CONSUMER.DELETE.", stream_name_, ".", consumer_)), "",
+                       "");
   consumer_.clear();
 }
 

@@ -14,6 +14,7 @@
 #include "jetstream/log.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"
+#include "jetstream/stream_setup.h"
 
 namespace jetd::jetstream {
 
@@ -44,8 +45,8 @@ struct DeliveryFacts {
 // timers only. After `done`, or Drop, it calls nobody.
 class NatsReader {
  public:
-  NatsReader(Loop* loop, NatsConnection* connection, NatsApi* api, std::string bucket, uint64_t id,
-             Log::ReadOptions options, Log::RecordFn on_record, Log::ReadDoneFn done);
+  NatsReader(Loop* loop, NatsConnection* connection, NatsApi* api, StreamOptions stream,
+             uint64_t id, Log::ReadOptions options, Log::RecordFn on_record, Log::ReadDoneFn done);
   ~NatsReader();
 
   // With `follow` the consumer stays, and the stream's leader is asked for nothing.
@@ -78,7 +79,8 @@ class NatsReader {
   Loop* const loop_;
   NatsConnection* const connection_;
   NatsApi* const api_;
-  const std::string bucket_;
+  const StreamOptions stream_;
+  const std::string stream_name_;
   const std::string subject_prefix_;
   const uint64_t id_;
   const Log::ReadOptions options_;

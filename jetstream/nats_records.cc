@@ -47,14 +47,14 @@ struct NatsRecords::GetCall {
   }
 };
 
-NatsRecords::NatsRecords(Loop* loop, NatsApi* api, const std::string& bucket, int replicas)
+NatsRecords::NatsRecords(Loop* loop, NatsApi* api, const StreamOptions& stream, int replicas)
     : loop_(loop),
       api_(api),
       replicas_(replicas),
-      subject_prefix_(Cat("$KV.", bucket, ".")),
-      direct_get_(api->Subject(Cat("DIRECT.GET.", StreamName(bucket)))),
-      message_get_(api->Subject(Cat("STREAM.MSG.GET.", StreamName(bucket)))),
-      message_delete_(api->Subject(Cat("STREAM.MSG.DELETE.", StreamName(bucket)))),
+      subject_prefix_(Cat("$KV.", stream.bucket, ".")),
+      direct_get_(api->Subject(Cat("DIRECT.GET.", StreamName(stream)))),
+      message_get_(api->Subject(Cat("STREAM.MSG.GET.", StreamName(stream)))),
+      message_delete_(api->Subject(Cat("STREAM.MSG.DELETE.", StreamName(stream)))),
       gets_(kGetsInFlight),
       deletes_(kDeletesInFlight) {}
 

@@ -14,6 +14,7 @@
 #include "base/types.h"
 #include "jetstream/log.h"
 #include "jetstream/nats_api.h"
+#include "jetstream/stream_setup.h"
 
 namespace jetd::jetstream {
 
@@ -23,7 +24,7 @@ namespace jetd::jetstream {
 // alone; callbacks come from messages and timers.
 class NatsRecords {
  public:
-  NatsRecords(Loop* loop, NatsApi* api, const std::string& bucket, int replicas);
+  NatsRecords(Loop* loop, NatsApi* api, const StreamOptions& stream, int replicas);
   ~NatsRecords();
   NatsRecords(const NatsRecords&) = delete;
   NatsRecords& operator=(const NatsRecords&) = delete;

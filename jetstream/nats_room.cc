@@ -60,7 +60,7 @@ void NatsRoom::Ask(Log::RoomFn done) {
   auto question = std::make_shared<Question>();
   question->done = std::move(done);
   if (*account_is_silent_) question->account = nlohmann::json::object();
-  AskStream(api_, bucket_, [question](absl::StatusOr<StreamFacts> facts) {
+  AskStream(api_, stream_, [question](absl::StatusOr<StreamFacts> facts) {
     question->stream = std::move(facts);
     question->FinishIfBoth();
   });

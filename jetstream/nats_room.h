@@ -3,7 +3,6 @@
 #define JETD_JETSTREAM_NATS_ROOM_H_
 
 #include <memory>
-#include <string>
 #include <utility>
 
 #include "jetstream/log.h"
@@ -24,13 +23,13 @@ namespace jetd::jetstream {
 // The engine thread's; of one connection. `api` outlives it.
 class NatsRoom {
  public:
-  NatsRoom(NatsApi* api, std::string bucket) : api_(api), bucket_(std::move(bucket)) {}
+  NatsRoom(NatsApi* api, StreamOptions stream) : api_(api), stream_(std::move(stream)) {}
 
   void Ask(Log::RoomFn done);
 
  private:
   NatsApi* const api_;
-  const std::string bucket_;
+  const StreamOptions stream_;
   // Outlives this in what was asked.
   const std::shared_ptr<bool> account_is_silent_ = std::make_shared<bool>(false);
 };

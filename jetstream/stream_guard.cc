@@ -62,7 +62,7 @@ void StreamGuard::Look() {
   if (looking_) return LookAfter(kSoon);
   looking_ = true;
   counts_.deletes = callbacks_.deletes();
-  AskStream(api_, info_.bucket,
+  AskStream(api_, {.bucket = info_.bucket},
             [this, alive = std::weak_ptr(alive_), before = counts_,
              last = last_](absl::StatusOr<StreamFacts> facts) {
               if (alive.expired()) return;

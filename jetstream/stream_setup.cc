@@ -56,6 +56,9 @@ std::string SubjectsOf(const nlohmann::json& config) {
 }  // namespace
 
 std::string StreamName(const std::string& bucket) { return "KV_" + bucket; }
+std::string StreamName(const StreamOptions& options) {
+  return options.stream.empty() ? StreamName(options.bucket) : options.stream;
+}
 
 bool IsBucketName(const std::string& bucket) {
   return !bucket.empty() && std::all_of(bucket.begin(), bucket.end(), [](char c) {
@@ -116,6 +119,22 @@ absl::Status CheckStreamConfig(const std::string& bucket, const nlohmann::json& 
   // Acks before the write, from 2.12 on.
   if (TextOf(config, "persist_mode") == "async") {
     return Refuse(bucket, "it answers writes before they are written (persist_mode)");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckUnserved(const std::string& bucket, const nlohmann::json& config) {
+  const auto mirror = config.find("mirror");
+  if (mirror == config.end() || !mirror->is_object()) return CheckStreamConfig(bucket, config);
+  // Whoever made it by hand may have left the format out; what is in it says enough.
+  const auto metadata = config.find("metadata");
+  if (metadata != config.end() && metadata->contains(kFormatMember)) {
+    if (absl::Status format = CheckFormat(bucket, config); !format.ok()) return format;
+  }
+  const auto transforms = mirror->find("subject_transforms");
+  const bool transformed = transforms != mirror->end() && !transforms->empty();
+  if (transformed || !TextOf(*mirror, "filter_subject").empty()) {
+    return Refuse(bucket, "it mirrors a part of its origin only");
   }
   return absl::OkStatus();
 }
@@ -201,11 +220,13 @@ void SetUpStream(NatsApi* api, const StreamOptions& options,
     if (!answer.ok()) return done(answer.status());
     const absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
     if (!facts.ok()) return done(facts.status());
-    const absl::Status checked = CheckStreamConfig(options.bucket, answer->at("config"));
+    const nlohmann::json& config = answer->at("config");
+    const absl::Status checked = options.unserved ? CheckUnserved(options.bucket, config)
+                                                  : CheckStreamConfig(options.bucket, config);
     if (!checked.ok()) return done(checked);
     done(facts);
   };
-  api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(options.bucket))), "", on_reply);
+  api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(options))), "", on_reply);
 }
 
 void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bucket,
@@ -225,20 +246,21 @@ void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bu
                          on_reply](NatsMessage&) { api->Request(subject, "", on_reply); });
 }
 
-void AskStream(NatsApi* api, const std::string& bucket,
+void AskStream(NatsApi* api, const StreamOptions& options,
                std::function<void(absl::StatusOr<StreamFacts>)> done) {
-  api->Request(api->Subject(Cat("STREAM.INFO.", StreamName(bucket))), "",
-               [done = std::move(done), bucket](const absl::StatusOr<NatsMessage*>& reply) {
-                 const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
-                 if (absl::IsNotFound(answer.status())) return done(answer.status());
-                 if (GetErrc(answer.status()) == Errc::kTimeout) return done(answer.status());
-                 if (!answer.ok()) {
-                   return done(MakeError(Errc::kUnavailable, MessageOf(answer.status())));
-                 }
-                 absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
-                 if (facts.ok()) facts->usable = CheckStreamConfig(bucket, answer->at("config"));
-                 done(std::move(facts));
-               });
+  api->Request(
+      api->Subject(Cat("STREAM.INFO.", StreamName(options))), "",
+      [done = std::move(done), bucket = options.bucket](const absl::StatusOr<NatsMessage*>& reply) {
+        const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
+        if (absl::IsNotFound(answer.status())) return done(answer.status());
+        if (GetErrc(answer.status()) == Errc::kTimeout) return done(answer.status());
+        if (!answer.ok()) {
+          return done(MakeError(Errc::kUnavailable, MessageOf(answer.status())));
+        }
+        absl::StatusOr<StreamFacts> facts = FactsOf(*answer);
+        if (facts.ok()) facts->usable = CheckStreamConfig(bucket, answer->at("config"));
+        done(std::move(facts));
+      });
 }
 
 }  // namespace jetd::jetstream

@@ -15,11 +15,15 @@
 
 namespace jetd::jetstream {
 
-// What a new stream is made with. An existing one is taken with what it has.
+// Which stream it is, and what a new one is made with. An existing one is taken with what it has.
 struct StreamOptions {
   std::string bucket;
+  // Its name, where it is not the bucket's own: a mirror's. The subjects in it are the bucket's.
+  std::string stream = {};
   int replicas = 1;
   int64_t max_bytes = -1;  // no limit of its own
+  // One that nobody serves as it is will do too (CheckUnserved), and none is made.
+  bool unserved = false;
 };
 
 // What an answer to STREAM.INFO or STREAM.CREATE says.
@@ -32,6 +36,7 @@ struct StreamFacts {
 };
 
 [[nodiscard]] std::string StreamName(const std::string& bucket);  // "KV_<bucket>"
+[[nodiscard]] std::string StreamName(const StreamOptions& options);
 // A bucket's name as NATS's KV takes it: letters, digits, `-`, `_`.
 [[nodiscard]] bool IsBucketName(const std::string& bucket);
 
@@ -43,6 +48,9 @@ struct StreamFacts {
 // FailedPrecondition with what is wrong and what to do about it, for people.
 [[nodiscard]] absl::Status CheckStreamConfig(const std::string& bucket,
                                              const nlohmann::json& config);
+
+// The same for who only reads it: a mirror of the whole of such a bucket will do too.
+[[nodiscard]] absl::Status CheckUnserved(const std::string& bucket, const nlohmann::json& config);
 
 // Unavailable if the answer is not of the expected shape.
 [[nodiscard]] absl::StatusOr<StreamFacts> FactsOf(const nlohmann::json& answer);
@@ -61,7 +69,7 @@ void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bu
                  std::function<void(const absl::StatusOr<StreamFacts>&)> changed);
 
 // Asks for the stream's facts as they are now. NotFound: there is none.
-void AskStream(NatsApi* api, const std::string& bucket,
+void AskStream(NatsApi* api, const StreamOptions& options,
                std::function<void(absl::StatusOr<StreamFacts>)> done);
 
 }  // namespace jetd::jetstream

@@ -59,12 +59,17 @@ absl::StatusOr<std::unique_ptr<OpenSource>> OpenSource::Open(const StreamSource&
   if (!jetstream::IsBucketName(source.bucket)) {
     return MakeStatus(absl::StatusCode::kInvalidArgument, "no name of a bucket: ", source.bucket);
   }
+  if (!source.stream.empty() && !jetstream::IsBucketName(source.stream)) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "no name of a stream: ", source.stream);
+  }
   if (source.data_dir.empty() == source.nats_urls.empty()) {
     return absl::InvalidArgumentError("give either a data folder or NATS URLs");
   }
   std::unique_ptr<OpenSource> open(new OpenSource);
   open->bucket_ = source.bucket;
   open->domain_ = source.domain;
+  open->stream_ = source.stream;
+  open->api_prefix_ = source.api_prefix;
   if (source.data_dir.empty()) {
     open->name_ = jetstream::UrlWithoutSecrets(source.nats_urls.front());
     open->endpoint_ = jetstream::RotateEndpoints(source.nats_urls, source.credentials);
@@ -75,7 +80,8 @@ absl::StatusOr<std::unique_ptr<OpenSource>> OpenSource::Open(const StreamSource&
 }
 
 absl::Status OpenSource::OpenFolder(const StreamSource& source) {
-  exclusive_ = source.exclusive == StreamSource::Exclusive::kYes;
+  // Nobody syncs a mirror.
+  exclusive_ = source.exclusive == StreamSource::Exclusive::kYes && source.stream.empty();
   // A server that is started on a mistyped name would make a store there.
   std::error_code ignored;
   if (!std::filesystem::is_directory(source.data_dir + "/nats", ignored)) {
@@ -119,7 +125,9 @@ jetstream::NatsLogOptions OpenSource::LogOptions() const {
   jetstream::NatsLogOptions options;
   options.endpoint = endpoint_;
   options.stream.bucket = bucket_;
+  options.stream.stream = stream_;
   options.domain = domain_;
+  options.api_prefix = api_prefix_;
   options.client_name = "jetctl";
   options.read_only = true;
   options.exclusive = exclusive_;

@@ -25,6 +25,11 @@ struct StreamSource {
   std::vector<std::string> nats_urls{};
   jetstream::NatsCredentials credentials{};
   std::string domain{};
+  // The stream's name; empty: the bucket's own. A mirror of the bucket has another one, or lives in
+  // another domain.
+  std::string stream{};
+  // What subjects of the JetStream API begin with; empty: by `domain`.
+  std::string api_prefix{};
   // What a nats-server is started on for a jetd that does not run. It is no reader: after an
   // unclean end it cuts off what it cannot read, drops or rewrites files, and makes its index anew,
   // as it would at jetd's next start. kCopy leaves the folder as it is, for the price of a copy
@@ -63,7 +68,7 @@ class OpenSource {
   absl::Status OpenFolder(const StreamSource& source);
   absl::Status StartServer(const StreamSource& source, const std::string& folder);
 
-  std::string bucket_, domain_, name_, own_folder_;
+  std::string bucket_, domain_, stream_, api_prefix_, name_, own_folder_;
   bool exclusive_ = false;
   jetstream::NatsEndpointFn endpoint_;
   std::unique_ptr<FolderCopy> copy_;
