@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication/transaction_reader.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace jetd::replication {
@@ -38,7 +37,8 @@ StreamTransaction::Op OpOf(const revision::Replay::Held& held) {
                            .payload = held.payload,
                            .create_revision = held.header.create_revision,
                            .version = held.header.version,
-                           .lease = held.header.lease};
+                           .lease = held.header.lease,
+                           .dropped = held.dropped};
   if (held.kind == SubjectKind::kKey) {
     op.key = std::string(held.kv->key());
     op.payload = std::string(held.kv->value());
@@ -51,7 +51,7 @@ StreamTransaction::Op OpOf(const revision::Replay::Held& held) {
 }  // namespace
 
 TransactionReader::TransactionReader(jetstream::Log* log, const jetstream::SubjectCodec* codec)
-    : replay_(log, codec, &store_) {
+    : replay_(log, codec, nullptr) {
   replay_.set_on_judged([this](const revision::Replay::Held& held,
                                revision::Replay::Verdict verdict) { OnJudged(held, verdict); });
 }
@@ -62,9 +62,10 @@ void TransactionReader::Run(TransactionFn on_transaction, DoneFn done) {
     Flush();
     if (!result.ok()) return done(result.status());
     done(Result{.last = result->last,
-                .revision = store_.committed(),
-                .compacted = std::max(store_.compacted(), Revision{}),
-                .term = result->term});
+                .revision = result->revision,
+                .compacted = result->compacted,
+                .term = result->term,
+                .undecided = !result->voids.empty()});
   });
 }
 
@@ -83,6 +84,7 @@ void TransactionReader::OnJudged(const revision::Replay::Held& held,
   current_.term = held.header.term;
   current_.time_ns = held.time_ns;
   current_.counts = counts;
+  current_.count = held.header.count;
   current_.ops.push_back(OpOf(held));
   if (held.header.index == held.header.count) Flush();
 }

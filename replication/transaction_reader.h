@@ -12,7 +12,6 @@
 #include "jetstream/log.h"
 #include "jetstream/subject.h"
 #include "revision/replay.h"
-#include "revision/store.h"
 
 namespace jetd::replication {
 
@@ -38,6 +37,9 @@ struct StreamTransaction {
     Revision create_revision{};
     int64_t version = 0;
     LeaseId lease{};  // attached to, granted or gone
+    // A list of what lives leaves it out: superseded or deleted at the compact revision, whatever
+    // of that is left.
+    bool dropped = false;
   };
 
   Revision revision;
@@ -45,6 +47,7 @@ struct StreamTransaction {
   int64_t time_ns = 0;  // the stream's, of the last record
   // False: a term record or the order of terms says that it never was.
   bool counts = true;
+  uint32_t count = 1;  // records that it was written with; there may be fewer ops
   std::vector<Op> ops;
 };
 
@@ -52,6 +55,8 @@ struct StreamTransaction {
 // below the compact revision parts of transactions may be gone; above it each is whole, and a
 // stream that breaks the rules is an error (kCorrupt), whoever writes it. A transaction cut short
 // at the end is undecided and is not told.
+//
+// Memory: revision::Replay's without a store, and one transaction.
 //
 // Engine thread only. `log` is open and connected, and outlives the reader, as does `codec`.
 class TransactionReader {
@@ -61,6 +66,7 @@ class TransactionReader {
     Revision revision;
     Revision compacted;  // 0: never
     Term term;
+    bool undecided = false;  // what lies behind the last transaction that counts
   };
   using TransactionFn = std::function<void(StreamTransaction)>;
   using DoneFn = std::function<void(absl::StatusOr<Result>)>;
@@ -70,12 +76,15 @@ class TransactionReader {
   // Once. Void transactions are told where they lie, at the latest before the term record that
   // voids them.
   void Run(TransactionFn on_transaction, DoneFn done);
+  // From the first transaction on: the newest of all that will come by. 0: never.
+  [[nodiscard]] Revision compacted() const { return replay_.compacted(); }
+  // Records read so far, for progress.
+  [[nodiscard]] uint64_t records() const { return replay_.records(); }
 
  private:
   void OnJudged(const revision::Replay::Held& held, revision::Replay::Verdict verdict);
   void Flush();
 
-  revision::Store store_;
   revision::Replay replay_;
   TransactionFn on_transaction_;
   StreamTransaction current_;

@@ -30,7 +30,7 @@ void Replay::Run(DoneFn done) {
 }
 
 void Replay::Restart() {
-  store_->Clear();
+  if (store_ != nullptr) store_->Clear();
   result_ = Result{};
   position_ = previous_ = applied_ = hole_ = before_hole_ = StreamSeq{};
   revision_ = Revision(1);
@@ -135,6 +135,10 @@ void Replay::AddVoid(StreamSeq first, StreamSeq last) {
   end = std::max(end, last);
 }
 
+void Replay::AddDead(StreamSeq seq) {
+  if (store_ != nullptr) result_.dead.push_back(seq);
+}
+
 // Ranges may overlap (a later leader may void what an earlier one did), but a range that begins
 // later never helps a sequence before it: only those that begin at or below `seq` count.
 bool Replay::IsVoid(StreamSeq seq) {
@@ -151,14 +155,13 @@ void Replay::NoteTidying(StreamSeq seq, Kind kind) {
 
 // R8. jetd's other records are not listed: each is superseded by a newer one of its kind.
 bool Replay::CameBack(const Held& held) const {
-  if (on_judged_) return false;  // what was, not what is, is asked for
   return (held.kind == Kind::kKey || held.kind == Kind::kLease) && live_.Dead(held.seq);
 }
 
 void Replay::ReadAll() {
   Log::ReadOptions all;
   all.from = position_.Next();
-  store_->ExpectMany();
+  if (store_ != nullptr) store_->ExpectMany();
   log_->Read(
       all, [this](const jetstream::Record& record) { OnRecord(record); },
       [this](absl::StatusOr<StreamSeq> last) { Finish(std::move(last)); });
@@ -199,12 +202,12 @@ void Replay::OnRecord(const jetstream::Record& record) {
   std::optional<Held> held = Decode(record);
   if (held.has_value()) NoteTidying(held->seq, held->kind);
   if (held.has_value() && CameBack(*held)) {
-    result_.dead.push_back(record.seq);
-    return;
+    if (!on_judged_) return AddDead(record.seq);
+    held->dropped = true;  // what was, not what is, is asked for
   }
   if (IsVoid(record.seq)) {
     if (held.has_value()) Judge(*held, Verdict::kVoid);
-    result_.dead.push_back(record.seq);
+    AddDead(record.seq);
     return;
   }
   if (!held.has_value() || held->header.term < term_) {
@@ -292,7 +295,7 @@ void Replay::Accept(Held held) {
     return;
   }
   if (held.kind == Kind::kBarrier) {
-    result_.dead.push_back(held.seq);
+    AddDead(held.seq);
     Judge(held, Verdict::kCounts);
     return;
   }
@@ -348,7 +351,7 @@ void Replay::OnTerm(const Held& held) {
     }
     for (const Held& one : std::exchange(group_, {})) {
       Judge(one, Verdict::kVoid);
-      result_.dead.push_back(one.seq);
+      AddDead(one.seq);
     }
   }
   if (hole_ == StreamSeq{} && !CheckRevision(held)) {
@@ -366,8 +369,7 @@ void Replay::OnTerm(const Held& held) {
     }
     hole_ = StreamSeq{};
     term_behind_hole_ = Term{};
-    result_.dead.insert(result_.dead.end(), behind_hole_.begin(), behind_hole_.end());
-    behind_hole_.clear();
+    for (const StreamSeq seq : std::exchange(behind_hole_, {})) AddDead(seq);
   }
   SystemRecords& system = result_.system;
   if (system.term != StreamSeq{}) system.superseded.push_back(system.term);
@@ -392,7 +394,7 @@ void Replay::Apply(const Held& held) {
   applied_ = held.seq;
   Judge(held, Verdict::kCounts);
   if (held.kind == Kind::kKey) {
-    store_->Restore(held.kv);
+    if (store_ != nullptr) store_->Restore(held.kv);
   } else {
     ApplySystem(held);
   }
@@ -423,6 +425,7 @@ void Replay::ApplySystem(const Held& held) {
   }
   if (held.kind != Kind::kLease) return;
   if (held.is_delete) {
+    if (store_ == nullptr) return;
     const auto grant = system.leases.find(held.lease);
     system.gone_leases.push_back({held.header.revision,
                                   grant == system.leases.end() ? StreamSeq{} : grant->second,
@@ -436,6 +439,7 @@ void Replay::ApplySystem(const Held& held) {
     Broken(held.seq, "a lease record cannot be read");
     return;
   }
+  if (store_ == nullptr) return;
   system.leases[held.lease] = held.seq;
   store_->RestoreLease(held.lease, lease->ttl_s);
 }
@@ -452,7 +456,7 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
     ReadControl();
     return;
   }
-  store_->HasCome();
+  if (store_ != nullptr) store_->HasCome();
   position_ = std::max(position_, *last);
   // A compaction record behind a hole is void like all that lies there.
   Revision compacted;
@@ -462,6 +466,21 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
     }
   }
   revision_ = std::max(revision_, compacted);
+  result_.revision = revision_;
+  result_.compacted = compacted;
+  if (store_ != nullptr) FinishStore(compacted);
+  Result result = result_;
+  result.last = position_;
+  // The group stays held: whoever writes it may be alive and finish it before we take over.
+  if (hole_ != StreamSeq{}) {
+    result.voids.push_back({hole_, position_});
+  } else if (!group_.empty()) {
+    result.voids.push_back({group_.front().seq, group_.back().seq});
+  }
+  std::exchange(done_, nullptr)(std::move(result));
+}
+
+void Replay::FinishStore(Revision compacted) {
   store_->RestoreRevision(revision_);
   if (compacted > Revision{} && compacted > store_->compacted()) {
     Store::Garbage garbage = store_->Compact(compacted);
@@ -472,15 +491,6 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
     std::move(garbage.last_tombstones.begin(), garbage.last_tombstones.end(),
               std::back_inserter(result_.garbage.last_tombstones));
   }
-  Result result = result_;
-  result.last = position_;
-  // The group stays held: whoever writes it may be alive and finish it before we take over.
-  if (hole_ != StreamSeq{}) {
-    result.voids.push_back({hole_, position_});
-  } else if (!group_.empty()) {
-    result.voids.push_back({group_.front().seq, group_.back().seq});
-  }
-  std::exchange(done_, nullptr)(std::move(result));
 }
 
 }  // namespace jetd::revision

@@ -65,6 +65,8 @@ class Replay {
     Term term;                               // highest seen; 0: a new stream
     jetstream::TermRecord leader;            // of the newest term record
     std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
+    Revision revision{1};                    // newest that is known
+    Revision compacted;                      // 0: never
     std::vector<StreamSeq> dead;             // R1 or R8, and still in the stream: delete
     uint64_t foreign = 0;
     uint64_t records = 0;
@@ -84,6 +86,9 @@ class Replay {
     bool is_delete;
     KvRef kv;             // kKey
     std::string payload;  // of jetd's own records
+    // A list leaves it out: a compaction up to Replay::compacted() had dropped it when that was
+    // written. Said only to who is told of each record.
+    bool dropped = false;
   };
   enum class Verdict { kCounts, kVoid };
   // Told of each record when the rules have judged it: those of a transaction one after the other
@@ -92,6 +97,9 @@ class Replay {
   // have to begin anew is an error instead, kUnavailable.
   using JudgedFn = std::function<void(const Held& held, Verdict verdict)>;
 
+  // Without a store (null) it only judges, for set_on_judged: the result then names no records that
+  // could be removed, and memory is bounded by one transaction, the voids, the compactions and the
+  // lists.
   Replay(jetstream::Log* log, const jetstream::SubjectCodec* codec, Store* store);
 
   void set_on_judged(JudgedFn on_judged) { on_judged_ = std::move(on_judged); }
@@ -104,6 +112,8 @@ class Replay {
   void Run(DoneFn done);
   // Records applied so far, for progress.
   [[nodiscard]] uint64_t records() const { return result_.records; }
+  // Of all compaction records, from the first record that is judged on.
+  [[nodiscard]] Revision compacted() const { return compacted_; }
 
  private:
   void ReadControl();
@@ -135,13 +145,15 @@ class Replay {
   void NoteVoids(StreamSeq term, const std::vector<jetstream::SeqRange>& voids);
   void Broken(StreamSeq at, const std::string& what);
   void AddVoid(StreamSeq first, StreamSeq last);
+  void AddDead(StreamSeq seq);
   [[nodiscard]] bool IsVoid(StreamSeq seq);
   [[nodiscard]] bool CameBack(const Held& held) const;
   void Finish(absl::StatusOr<StreamSeq> last);
+  void FinishStore(Revision compacted);
 
   jetstream::Log* const log_;
   const jetstream::SubjectCodec* const codec_;
-  Store* const store_;
+  Store* const store_;  // may be null
 
   DoneFn done_;
   JudgedFn on_judged_;
