@@ -9,11 +9,9 @@
 
 namespace jetd::replication {
 
-absl::StatusOr<TransactionReader::Result> DumpStream(
+absl::StatusOr<TransactionReader::Result> ReadTransactions(
     const StreamSource& source, const TransactionReader::TransactionFn& on_transaction) {
-  StreamSource strict = source;
-  strict.exclusive = StreamSource::Exclusive::kNo;
-  const auto open = OpenSource::Open(strict);
+  const auto open = OpenSource::Open(source);
   if (!open.ok()) return open.status();
   const jetstream::SubjectCodec codec(source.bucket);
   std::unique_ptr<TransactionReader> reader;
@@ -33,6 +31,13 @@ absl::StatusOr<TransactionReader::Result> DumpStream(
                });
   if (!status.ok()) return status;
   return result;
+}
+
+absl::StatusOr<TransactionReader::Result> DumpStream(
+    const StreamSource& source, const TransactionReader::TransactionFn& on_transaction) {
+  StreamSource strict = source;
+  strict.exclusive = StreamSource::Exclusive::kNo;
+  return ReadTransactions(strict, on_transaction);
 }
 
 }  // namespace jetd::replication

@@ -9,7 +9,11 @@
 namespace jetd::replication {
 
 // Reads all of it, in order, and changes nothing. Blocks; runs a loop of its own on the calling
-// thread.
+// thread. After an error what was told before it stands.
+[[nodiscard]] absl::StatusOr<TransactionReader::Result> ReadTransactions(
+    const StreamSource& source, const TransactionReader::TransactionFn& on_transaction);
+
+// The same for who looks for damage: a hole is an error, whoever wrote the stream.
 [[nodiscard]] absl::StatusOr<TransactionReader::Result> DumpStream(
     const StreamSource& source, const TransactionReader::TransactionFn& on_transaction);
 
