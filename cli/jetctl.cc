@@ -76,9 +76,7 @@ std::string Explain(const CLI::App& app, const CLI::App* command,
              Mend(NearestName(first, commands), "jetctl ", help));
 }
 
-}  // namespace
-
-int RunJetctl(const std::vector<std::string>& arguments, Output* output) {
+int Run(const std::vector<std::string>& arguments, Output* output) {
   CLI::App app(kIntro, "jetctl");
   app.footer(kFooter);
   app.set_help_flag("-h,--help", "Prints this");
@@ -121,8 +119,20 @@ int RunJetctl(const std::vector<std::string>& arguments, Output* output) {
   const absl::StatusOr<int> result = (*run)->Run(output);
   output->EndProgress();
   if (result.ok()) return *result;
+  // If it ended because nobody takes its results, that is what there is to say.
+  if (!output->Flush().ok()) return kExitFailed;
   output->Say(command->get_name(), MessageOf(result.status()));
   return absl::IsInvalidArgument(result.status()) ? kExitUsage : kExitFailed;
+}
+
+}  // namespace
+
+int RunJetctl(const std::vector<std::string>& arguments, Output* output) {
+  const int exit_code = Run(arguments, output);
+  const absl::Status written = output->Flush();
+  if (written.ok()) return exit_code;
+  output->Say("", MessageOf(written));
+  return exit_code == kExitOk ? kExitFailed : exit_code;
 }
 
 }  // namespace jetd::cli

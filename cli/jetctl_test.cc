@@ -106,6 +106,21 @@ TEST(JetctlTest, WhatCannotBeDone) {
   EXPECT_NE(creds.messages.find("--nats-creds: "), std::string::npos) << creds.messages;
 }
 
+// A script that takes its results for whole must not get a 0.
+TEST(JetctlTest, ResultsThatCannotBeWritten) {
+  std::FILE* const results = std::fopen("/dev/full", "w");
+  std::FILE* const messages = std::tmpfile();
+  JETD_CHECK(results != nullptr && messages != nullptr) << "no file";
+  {
+    Output output(results, messages);
+    EXPECT_EQ(RunJetctl({"--help"}, &output), kExitFailed);
+    EXPECT_TRUE(output.interrupted()->load()) << "nothing more need be read";
+  }
+  EXPECT_EQ(ReadAll(messages), "jetctl: cannot write the results: No space left on device\n");
+  std::fclose(results);
+  std::fclose(messages);
+}
+
 TEST(JetctlTest, Help) {
   const Ran help = Jetctl({"--help"});
   EXPECT_EQ(help.exit_code, kExitOk);

@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "base/strings.h"
 
 namespace jetd::cli {
@@ -11,8 +14,8 @@ namespace {
 constexpr std::chrono::milliseconds kProgressPause{100};
 constexpr std::string_view kEraseLine = "\r\x1b[K";
 
-void Write(std::FILE* file, std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), file);
+bool Write(std::FILE* file, std::string_view text) {
+  return std::fwrite(text.data(), 1, text.size(), file) == text.size();
 }
 
 }  // namespace
@@ -27,13 +30,26 @@ Output::~Output() {
 
 void Output::Print(std::string_view text) {
   EndProgress();
-  Write(results_, text);
+  NoteResults(Write(results_, text));
+}
+
+absl::Status Output::Flush() {
+  NoteResults(std::fflush(results_) == 0);
+  if (write_error_ == 0) return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kUnavailable,
+                    "cannot write the results: ", std::strerror(write_error_));
+}
+
+void Output::NoteResults(bool written) {
+  if (written || write_error_ != 0) return;
+  write_error_ = errno != 0 ? errno : EIO;
+  interrupted_.store(true);
 }
 
 void Output::Say(std::string_view command, std::string_view line) {
   EndProgress();
-  std::fflush(results_);
-  Write(messages_, Cat("jetctl", command.empty() ? "" : " ", command, ": ", line, "\n"));
+  NoteResults(std::fflush(results_) == 0);
+  (void)Write(messages_, Cat("jetctl", command.empty() ? "" : " ", command, ": ", line, "\n"));
 }
 
 void Output::Progress(std::string_view line) {
@@ -42,14 +58,14 @@ void Output::Progress(std::string_view line) {
   if (shown_ && now - last_ < kProgressPause) return;
   last_ = now;
   shown_ = true;
-  Write(messages_, Cat(kEraseLine, line));
+  (void)Write(messages_, Cat(kEraseLine, line));
   std::fflush(messages_);
 }
 
 void Output::EndProgress() {
   if (!shown_) return;
   shown_ = false;
-  Write(messages_, kEraseLine);
+  (void)Write(messages_, kEraseLine);
   std::fflush(messages_);
 }
 

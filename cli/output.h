@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
+
 namespace jetd::cli {
 
 // Exit codes of jetctl, for scripts; `jetctl --help` names them too.
@@ -26,8 +28,10 @@ class Output {
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
-  // As it is; ends with a line's end.
+  // As it is; ends with a line's end. What cannot be written sets interrupted().
   void Print(std::string_view text);
+  // Once all is printed: not OK if some of it could not be written.
+  [[nodiscard]] absl::Status Flush();
   // "jetctl check: …", one line.
   void Say(std::string_view command, std::string_view line);
   // One line of what is going on, without its end; shown at most ten times a second.
@@ -35,14 +39,17 @@ class Output {
   // Takes the progress line away.
   void EndProgress();
 
-  // Set once the user wants it to end; for main()'s signal handler.
+  // Set once the user wants it to end, or nobody takes its results; for main()'s signal handler.
   [[nodiscard]] std::atomic<bool>* interrupted() { return &interrupted_; }
 
  private:
+  void NoteResults(bool written);
+
   std::FILE* const results_;
   std::FILE* const messages_;
   const bool terminal_;
   std::atomic<bool> interrupted_{false};
+  int write_error_ = 0;  // errno of the first, 0: none
   bool shown_ = false;
   std::chrono::steady_clock::time_point last_{};
 };
