@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "jetstream/embedded_server.h"
@@ -25,8 +25,6 @@ namespace jetd::jetstream {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::chrono::seconds kFarTooLong{60};
 
 // A server, the sync of its files and the log on it, as main puts them together.
 class Store : public Log::Observer {
@@ -88,7 +86,7 @@ class Store : public Log::Observer {
   std::unique_ptr<NatsLog> log_;
 };
 
-class GroupSyncTest : public testing::Test {
+class GroupSyncTest : public testing::Test, protected LoopRunner {
  protected:
   void SetUp() override {
     const char* program = std::getenv("JETD_NATS_SERVER");
@@ -98,25 +96,9 @@ class GroupSyncTest : public testing::Test {
     std::string name = fs::temp_directory_path() / "jetd_sync_XXXXXX";
     JETD_CHECK(mkdtemp(name.data()) != nullptr);
     folder_ = name;
-    loop_.AddRoundHook([this] {
-      if (done_ && done_()) loop_.Stop();
-    });
   }
   void TearDown() override {
     if (!folder_.empty()) fs::remove_all(folder_);
-  }
-
-  bool RunUntil(const std::function<bool()>& done) {
-    bool in_time = true;
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
-      in_time = false;
-      loop_.Stop();
-    });
-    done_ = done;
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
-    return in_time;
   }
 
   std::string NewFolder(const std::string& name) {
@@ -154,11 +136,7 @@ class GroupSyncTest : public testing::Test {
     return seqs;
   }
 
-  Loop loop_;
   std::string folder_;
-
- private:
-  std::function<bool()> done_;
 };
 
 TEST_F(GroupSyncTest, OneSyncMakesManyAppendsDurable) {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_api.h"
@@ -27,16 +27,13 @@ namespace {
 
 constexpr std::chrono::seconds kFarTooLong{90};
 
-class NatsClusterTest : public testing::Test, public Log::Observer {
+class NatsClusterTest : public testing::Test, public Log::Observer, protected LoopRunner {
  protected:
   void SetUp() override {
     const char* program = std::getenv("JETD_NATS_SERVER");
     if (program == nullptr || *program == '\0') {
       GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
     }
-    loop_.AddRoundHook([this] {
-      if (done_ && done_()) loop_.Stop();
-    });
   }
   NatsTestServer* Start(const std::string& config, const std::string& jetstream = "") {
     servers_.push_back(NatsTestServer::StartFrom("JETD_NATS_SERVER", config, jetstream));
@@ -65,18 +62,6 @@ class NatsClusterTest : public testing::Test, public Log::Observer {
     for (const auto& server : servers_) urls.push_back(server->url());
     options.endpoint = RotateEndpoints(urls, {});
     Open(std::move(options));
-  }
-  bool RunUntil(const std::function<bool()>& done) {
-    bool in_time = true;
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
-      in_time = false;
-      loop_.Stop();
-    });
-    done_ = done;
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
-    return in_time;
   }
   void Append(uint64_t first, uint64_t count) {
     for (uint64_t seq = first; seq < first + count; ++seq) {
@@ -187,8 +172,6 @@ class NatsClusterTest : public testing::Test, public Log::Observer {
 
   // The log goes first: it is on the loop, and on the servers.
   std::vector<std::unique_ptr<NatsTestServer>> servers_;
-  Loop loop_;
-  std::function<bool()> done_;
   LogInfo info_;
   bool connected_ = false;
   uint64_t appended_ = 0;

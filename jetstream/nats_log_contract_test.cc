@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "jetstream/log_contract_test.h"
@@ -30,13 +30,12 @@ NatsTestServer* SharedServer(const char* variable) {
   return server.get();
 }
 
-class NatsLogWorld : public LogWorld {
+class NatsLogWorld : public LogWorld, private LoopRunner {
  public:
   explicit NatsLogWorld(NatsTestServer* server) : server_(server) {
     static int worlds = 0;
     bucket_ = Cat("w", ++worlds);
     loop_.AddRoundHook([this] {
-      if (done_ && done_()) loop_.Stop();
       if (other_ != nullptr) other_->Flush();
     });
   }
@@ -49,18 +48,7 @@ class NatsLogWorld : public LogWorld {
     return std::make_unique<NatsLog>(&loop_, std::move(options));
   }
 
-  bool RunUntil(const std::function<bool()>& done) override {
-    bool in_time = true;
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
-      in_time = false;
-      loop_.Stop();
-    });
-    done_ = done;
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
-    return in_time;
-  }
+  bool RunUntil(const std::function<bool()>& done) override { return LoopRunner::RunUntil(done); }
 
   void BreakConnection(Log* /*log*/) override {
     DropOther();
@@ -121,8 +109,6 @@ class NatsLogWorld : public LogWorld {
 
   NatsTestServer* const server_;
   std::string bucket_;
-  Loop loop_;
-  std::function<bool()> done_;
   std::unique_ptr<NatsConnection> other_;
 };
 

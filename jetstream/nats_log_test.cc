@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"
@@ -51,7 +51,7 @@ struct Notes : Log::Observer {
   int foreign_terms = 0;
 };
 
-class NatsLogTest : public testing::TestWithParam<const char*> {
+class NatsLogTest : public testing::TestWithParam<const char*>, protected LoopRunner {
  protected:
   void SetUp() override {
     server_ = NatsTestServer::StartFrom(GetParam());
@@ -63,19 +63,6 @@ class NatsLogTest : public testing::TestWithParam<const char*> {
     options.endpoint = RotateEndpoints({server_->url()}, {});
     options.stream.bucket = bucket;
     return options;
-  }
-
-  bool RunUntil(const std::function<bool()>& done) {
-    bool in_time = true;
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
-      in_time = false;
-      loop_.Stop();
-    });
-    done_ = done;
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
-    return in_time;
   }
 
   // An answer of the JetStream API, asked on a connection of somebody else.
@@ -105,17 +92,7 @@ class NatsLogTest : public testing::TestWithParam<const char*> {
     return fatal;
   }
 
-  Loop loop_;
   std::unique_ptr<NatsTestServer> server_;
-
- private:
-  std::function<bool()> done_;
-  bool hooked_ = [this] {
-    loop_.AddRoundHook([this] {
-      if (done_ && done_()) loop_.Stop();
-    });
-    return true;
-  }();
 };
 
 TEST_P(NatsLogTest, AppendsInAChainAndReadsBack) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "jetstream/messenger_contract_test.h"
 #include "jetstream/nats_test_server.h"
 
@@ -22,14 +22,13 @@ NatsTestServer* SharedServer() {
 }
 
 // Messengers on connections that the test makes and breaks itself, as NatsLog does.
-class NatsMessengerWorld : public MessengerWorld {
+class NatsMessengerWorld : public MessengerWorld, private LoopRunner {
  public:
   NatsMessengerWorld() {
     loop_.AddRoundHook([this] {
       for (Member& member : members_) {
         if (member.connection != nullptr) member.connection->Flush();
       }
-      if (done_ && done_()) loop_.Stop();
     });
     for (int i = 0; i < 3; ++i) {
       members_[i].messenger.emplace(&loop_, "B");
@@ -42,18 +41,7 @@ class NatsMessengerWorld : public MessengerWorld {
   }
 
   Messenger& member(int number) override { return *members_[number].messenger; }
-  bool RunUntil(const std::function<bool()>& done) override {
-    done_ = done;
-    bool in_time = true;
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
-      in_time = false;
-      loop_.Stop();
-    });
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
-    return in_time;
-  }
+  bool RunUntil(const std::function<bool()>& done) override { return LoopRunner::RunUntil(done); }
   // A round trip of each connection behind its subscriptions: a question that nobody answers.
   void Settle() override {
     for (Member& member : members_) {
@@ -86,8 +74,6 @@ class NatsMessengerWorld : public MessengerWorld {
     std::optional<NatsMessenger> messenger;
     std::unique_ptr<NatsConnection> connection;
   };
-  Loop loop_;
-  std::function<bool()> done_;
   Member members_[3];
 };
 

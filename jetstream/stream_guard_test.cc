@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -41,7 +41,7 @@ struct Notes : SilentObserver {
   std::vector<Meddling> meddlings;
 };
 
-class StreamGuardTest : public testing::Test {
+class StreamGuardTest : public testing::Test, protected LoopRunner {
  protected:
   void SetUp() override {
     log::Init({.level = log::Level::kError});
@@ -51,9 +51,6 @@ class StreamGuardTest : public testing::Test {
     options.endpoint = RotateEndpoints({server_->url()}, {});
     options.stream.bucket = "b";
     log_ = std::make_unique<NatsLog>(&loop_, std::move(options));
-    loop_.AddRoundHook([this] {
-      if (done_ && done_()) loop_.Stop();
-    });
     log_->Open(&notes_, [this](const absl::Status& why) { fatal_ = std::string(MessageOf(why)); });
     ASSERT_TRUE(RunUntil([this] { return notes_.connections == 1; }));
     log_->StartGuard();
@@ -62,30 +59,12 @@ class StreamGuardTest : public testing::Test {
     }
     ASSERT_TRUE(RunUntil([this] { return notes_.appended == StreamSeq(5); }));
     // The first look has been, and counted.
-    Wait(std::chrono::milliseconds(1'200));
+    RunFor(std::chrono::milliseconds(1'200));
     ASSERT_TRUE(notes_.meddlings.empty()) << notes_.meddlings.front().what;
     ASSERT_EQ(notes_.foreign, 0) << "its own records";
   }
   void TearDown() override {
     if (log_ != nullptr) log_->Close();
-  }
-
-  bool RunUntil(const std::function<bool()>& done) {
-    bool in_time = true;
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
-      in_time = false;
-      loop_.Stop();
-    });
-    done_ = done;
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
-    return in_time;
-  }
-  void Wait(std::chrono::milliseconds time) {
-    bool over = false;
-    loop_.RunAfter(time, [&] { over = true; });
-    EXPECT_TRUE(RunUntil([&] { return over; }));
   }
 
   // Publishes or asks on a connection of somebody else.
@@ -121,18 +100,16 @@ class StreamGuardTest : public testing::Test {
     return !notes_.meddlings.empty() && notes_.meddlings.back().kind == kind;
   }
 
-  Loop loop_;
   std::unique_ptr<NatsTestServer> server_;
   std::unique_ptr<NatsLog> log_;
   Notes notes_;
   std::string fatal_;
-  std::function<bool()> done_;
 };
 
 TEST_F(StreamGuardTest, AForeignRecord) {
   Ask("$KV.b.intruder", "x");
   ExpectSoon([this] { return notes_.foreign > 0; });
-  Wait(std::chrono::milliseconds(1'500));
+  RunFor(std::chrono::milliseconds(1'500));
   EXPECT_TRUE(notes_.meddlings.empty()) << "it removed nothing";
 }
 
@@ -181,7 +158,7 @@ TEST_F(StreamGuardTest, EveryEditThatLosesRecords) {
     EXPECT_THAT(notes_.meddlings.front().what, HasSubstr(edit.complaint));
     if (std::string(edit.member) == "deny_delete") break;  // cannot be taken back
     Ask("$JS.API.STREAM.UPDATE.KV_b", before.dump());
-    Wait(std::chrono::milliseconds(1'200));
+    RunFor(std::chrono::milliseconds(1'200));
   }
 }
 
@@ -214,7 +191,7 @@ TEST_F(StreamGuardTest, NothingOfItsOwn) {
   };
   work();
   ASSERT_TRUE(RunUntil([&] { return next >= 20'000 && notes_.appended == StreamSeq(next - 1); }));
-  Wait(std::chrono::milliseconds(2'500));
+  RunFor(std::chrono::milliseconds(2'500));
   EXPECT_TRUE(notes_.meddlings.empty()) << notes_.meddlings.front().what;
   EXPECT_EQ(notes_.foreign, 0);
   EXPECT_GT(deleted, 1'000);
