@@ -9,6 +9,9 @@ import time
 import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from processes import alive, name_of  # noqa: E402
+
 MARK = "CONFORMANCE_TEST"
 GRACE_S = 3  # until what a test left behind has to be gone by itself
 
@@ -20,22 +23,6 @@ def argv_of(loopback, argv):
 def can_have_own_loopback():
     done = subprocess.run(argv_of("own", ["/bin/true"]), capture_output=True, check=False)
     return done.returncode == 0
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def name_of(pid):
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return "?"
 
 
 class Marked:
@@ -76,7 +63,7 @@ class Marked:
         until = time.monotonic() + GRACE_S
         while (left := self.members()) and time.monotonic() < until:
             time.sleep(0.02)
-        names = sorted(f"{name_of(pid)} ({pid})" for pid in left)
+        names = sorted(f"{name_of(pid) or '?'} ({pid})" for pid in left)
         while left:
             for pid in left:
                 try:
