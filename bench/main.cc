@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The load generator as a program. Exit code 0: every answer was right; 1: some were not; 2: the
-// run could not be done.
+// run could not be done, or the command line is wrong.
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -62,8 +62,11 @@ int Main(int argc, char** argv) {
   app.add_option("PHASE", phases, "see below")->required();
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    std::cerr << "load: " << error.what() << "; see load --help\n";
+    return 2;
   }
   for (const std::string& phase : phases) {
     if (const auto spec = ParsePhase(phase); !spec.ok()) {
@@ -78,6 +81,10 @@ int Main(int argc, char** argv) {
   }
   std::ofstream json;
   if (!json_file.empty()) json.open(json_file, std::ios::app);
+  if (!json) {
+    std::cerr << "load: cannot write " << json_file << "\n";
+    return 2;
+  }
   bool right = true;
   Runner runner(std::move(options));
   for (const std::string& phase : phases) {
@@ -89,6 +96,10 @@ int Main(int argc, char** argv) {
     std::cout << TextOf(*report) << std::endl;
     if (json.is_open()) json << JsonOf(*report) << std::endl;
     right = right && report->result.errors == 0;
+  }
+  if (!json) {
+    std::cerr << "load: not all of it is in " << json_file << "\n";
+    return 2;
   }
   return right ? 0 : 1;
 }
