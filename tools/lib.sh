@@ -14,6 +14,12 @@ fail() {
   exit 1
 }
 
+# For a command line that is wrong: like fail, with the exit status that jetd and jetctl have then.
+misused() {
+  say "$*"
+  exit 2
+}
+
 # answer_help "$@": where help is asked for, prints the comment at the head of the script, and ends
 # it. For scripts to call before they do anything.
 answer_help() {
@@ -51,6 +57,19 @@ debian_mirror() {
     fi
   done
   fail "this machine's apt names no Debian mirror; add one to its sources and run again"
+}
+
+# newest_jetd: the jetd that was built last, of release and dev, in this tree.
+newest_jetd() {
+  local program newest=
+  for program in "$source_dir"/build/{release,dev}/etcdapi/jetd; do
+    if [ -x "$program" ] && { [ -z "$newest" ] || [ "$program" -nt "$newest" ]; }; then
+      newest=$program
+    fi
+  done
+  [ -n "$newest" ] || fail "no jetd is in $source_dir/build: build it, or name one by --server"
+  say "the newest build is $newest"
+  printf '%s\n' "$newest"
 }
 
 # private_apt FOLDER deb|deb-src SUITE: reads a suite's lists into a folder, the system's apt

@@ -54,8 +54,15 @@ def earlier(file):
     return results
 
 
+class Parser(argparse.ArgumentParser):
+    """What is wrong with a command line is one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def main():
-    parser = argparse.ArgumentParser(prog="bench/run", usage="bench/run --help says which options")
+    parser = Parser(prog="bench/run")
     parser.add_argument("--build", required=True)
     parser.add_argument("--root", required=True)
     parser.add_argument("--etcd", required=True)
@@ -73,7 +80,9 @@ def main():
     if options.check_options:
         return 0
     options.data = options.data or f"{options.root}/build/bench"
-    out = pathlib.Path(options.out or f"{options.root}/bench/results")
+    # What is in the tree is of a whole run.
+    out = pathlib.Path(options.out or f"{options.root}/" +
+                       ("build/bench-quick" if options.quick else "bench/results"))
     out.mkdir(parents=True, exist_ok=True)
     run = Run(options)
     wanted = options.sections or (QUICK if options.quick else ALL)
