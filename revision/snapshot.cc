@@ -54,10 +54,7 @@ absl::StatusOr<KvRef> Snapshot::Load(const KvRef& version) const {
   if (files_->generation() != generation_) {
     return MakeError(Errc::kUnavailable, "the store was read anew meanwhile");
   }
-  char* encoding = nullptr;
-  KvRef hot = KvBlock::MakeHot(*version, &encoding);
-  files_->Read(version->location(), encoding);
-  return hot;
+  return files_->Load(*version);
 }
 
 }  // namespace jetd::revision

@@ -25,10 +25,7 @@ void ValueCache::Use(std::unique_ptr<ValueFiles> files, const Options& options) 
 
 KvRef ValueCache::Load(const KvBlock* v, ValueFiles::How how) const {
   if (v == nullptr || !v->cold()) return KvRef::Share(v);
-  char* encoding = nullptr;
-  KvRef hot = KvBlock::MakeHot(*v, &encoding);
-  files_->Read(v->location(), encoding, how);
-  return hot;
+  return files_->Load(*v, how);
 }
 
 bool ValueCache::Queues(const KvBlock* v) const {

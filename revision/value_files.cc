@@ -358,6 +358,13 @@ void ValueFiles::Unmap(const Segment& segment) {
   segment.map = nullptr;
 }
 
+KvRef ValueFiles::Load(const KvBlock& cold, How how) const {
+  char* encoding = nullptr;
+  KvRef hot = KvBlock::MakeHot(cold, &encoding);
+  Read(cold.location(), encoding, how);
+  return hot;
+}
+
 void ValueFiles::Read(const ValueLocation& location, char* out, How how) const {
   const char* map = nullptr;
   if (how == How::kMany && location.segment != current_) {

@@ -84,6 +84,8 @@ class ValueFiles {
   // the last such read.
   enum class How { kOne, kMany };
   void Read(const ValueLocation& location, char* out, How how = How::kOne) const;
+  // The version with its value. REQUIRES: it is cold, and its value lies here.
+  [[nodiscard]] KvRef Load(const KvBlock& cold, How how = How::kOne) const;
   // The record is not in use any more.
   void Drop(const ValueLocation& location);
 
