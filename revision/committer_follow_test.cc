@@ -346,6 +346,22 @@ TEST_F(CommitterFollowTest, ReadAnewAndAgainItKeepsItsValueFiles) {
   EXPECT_GT(b->store.stats().cold_bytes, 0U);
 }
 
+TEST_F(CommitterFollowTest, ReadAnewItStillKnowsWhatItCounted) {
+  stream_.AppendForeign({.subject = "$KV.B.intruder", .payload = "x"});
+  auto b = Start("b");
+  auto a = Start("a");
+  ASSERT_TRUE(HandOver(b.get())->ok());
+  Disconnect(b.get());
+  for (int i = 0; i < 3; ++i) a->Put("k", "v");
+  Settle();
+  a->committer->Compact(Revision(3), Committer::Wait::kPhysical, [](auto) {});
+  Settle(seconds(1));
+  Reconnect(b.get());
+  Settle(seconds(1));
+  ASSERT_EQ(b->store.compacted(), Revision(3));
+  EXPECT_EQ(b->committer->counters().foreign_records, 1U);
+}
+
 TEST_F(CommitterFollowTest, ReadsEndWithoutALeader) {
   MemoryLog::Options options;
   auto a = Start("a");

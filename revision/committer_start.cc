@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The start: the replay, and what earlier leaders left behind.
+#include <algorithm>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -50,7 +51,7 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   if (news && result->foreign > 0) {
     log::Warn("{} records in the bucket were not written by jetd; they are ignored and voided",
               result->foreign);
-    counters.foreign_records = result->foreign;
+    counters.foreign_records = std::max<uint64_t>(counters.foreign_records, result->foreign);
   }
   for (const SeqRange& range : news ? result->voids : std::vector<SeqRange>()) {
     log::Warn("the records at {}..{} were not written to their end or by others: voiding them",
