@@ -53,6 +53,7 @@ Committer::Impl::~Impl() {
   executor->Cancel(retry);
   executor->Cancel(compact_timer);
   executor->Cancel(audit_timer);
+  executor->Cancel(last_words_patience);
   executor->Cancel(follow_tick);
   executor->Cancel(hand_over_timer);
   EndSurvey();

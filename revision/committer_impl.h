@@ -140,7 +140,14 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void OnMadeAnew();
   [[nodiscard]] std::string DescribeLoss(StreamSeq last) const;
   void SayLastWords(StreamSeq last, const std::string& why);
+  // What was cut short at the end never was: finds it, and goes on.
+  void VoidWhatWasCut();
   void AppendLastWords(std::vector<jetstream::SeqRange> voids);
+  // On another connection.
+  void GoOnWithLastWords();
+  void OnTailOfLastWords(const absl::StatusOr<StreamSeq>& last);
+  void SendLastWords();
+  void EndWithLastWords();
   // Compares the stream with the store (committer_guard.cc): records that should be there.
   void WantAudit();
   void StartAudit();
@@ -286,9 +293,12 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   TimerId audit_timer = 0;
   struct LastWords {
     std::string why;
-    std::vector<PlannedRecord> records;
+    int64_t created_ns = 0;              // of the stream that they are for
+    std::vector<PlannedRecord> records;  // none: not put together yet
   };
   std::unique_ptr<LastWords> last_words;
+  TimerId last_words_patience = 0;
+  int64_t created_ns = 0;  // of the stream on this connection; info has that of what was replayed
 
   std::deque<std::unique_ptr<Entry>> queue;  // not evaluated
   size_t queue_bytes = 0;

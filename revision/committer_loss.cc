@@ -28,7 +28,9 @@ namespace {
 // Above all that anybody was told, so that nobody takes the new revisions for old ones: a watch
 // that goes on behind the newest one it knows must find it compacted.
 constexpr int64_t kBump = 1'000;
-constexpr std::chrono::seconds kPatience{3};
+// A server that comes back from a power cut may come and go for a while.
+constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::milliseconds kAgain{100};
 constexpr size_t kNamed = 10;
 
 }  // namespace
@@ -136,15 +138,23 @@ void Committer::Impl::SayLastWords(StreamSeq last, const std::string& why) {
   after_drain = nullptr;
   last_words = std::make_unique<LastWords>();
   last_words->why = why;
+  last_words->created_ns = created_ns;
   // Nobody is told that a write failed of which a copy may yet land.
   FailAll(MakeError(Errc::kNoLeader, why), MakeError(Errc::kTimeout, why));
+  impatient = true;
   pending.clear();
   pending_bytes = 0;
   executor->Cancel(retry);
-  retry = executor->RunAfter(kPatience, [this, why] { Fatal(MakeError(Errc::kCorrupt, why)); });
+  if (last_words_patience == 0) {
+    last_words_patience = executor->RunAfter(kPatience, [this] { EndWithLastWords(); });
+  }
   chain.Reset(last);
+  VoidWhatWasCut();
+}
+
+void Committer::Impl::VoidWhatWasCut() {
+  const StreamSeq last = chain.landed();
   if (last == StreamSeq{}) return AppendLastWords({});
-  // What is cut short at the end never was.
   auto cut = std::make_shared<std::vector<SeqRange>>();
   log->Get(
       {last},
@@ -156,10 +166,32 @@ void Committer::Impl::SayLastWords(StreamSeq last, const std::string& why) {
       },
       [this, cut, number = reading](const absl::Status& status) {
         if (number != reading || stopped || last_words == nullptr) return;
-        if (!status.ok()) return Fatal(MakeError(Errc::kCorrupt, last_words->why));
-        AppendLastWords(std::move(*cut));
+        if (status.ok()) return AppendLastWords(std::move(*cut));
+        RetryAfter(kAgain, &Impl::VoidWhatWasCut);
       });
 }
+
+// Nobody else knows what they say.
+void Committer::Impl::GoOnWithLastWords() {
+  if (created_ns != last_words->created_ns) return EndWithLastWords();
+  if (last_words->records.empty()) return VoidWhatWasCut();
+  ReadTail();
+}
+
+void Committer::Impl::OnTailOfLastWords(const absl::StatusOr<StreamSeq>& last) {
+  if (!last.ok()) return RetryAfter(kAgain, &Impl::ReadTail);
+  // The server lost more; or somebody else went on from there, and leads; or all of them were in.
+  if (*last < chain.landed()) return SayLastWords(*last, std::string(last_words->why));
+  if (!foreign.empty() || chain.pending_records() == 0) return EndWithLastWords();
+  RetryAfter(kAgain, &Impl::SendLastWords);
+}
+
+void Committer::Impl::SendLastWords() {
+  chain.Rewind();
+  chain.SendMore();
+}
+
+void Committer::Impl::EndWithLastWords() { Fatal(MakeError(Errc::kCorrupt, last_words->why)); }
 
 void Committer::Impl::AppendLastWords(std::vector<SeqRange> voids) {
   const Revision bumped(store->newest().value() + kBump);

@@ -147,6 +147,49 @@ TEST_F(CommitterLossTest, AnyTailMayBeLost) {
   }
 }
 
+// A server that has been without power comes and goes.
+TEST_F(CommitterLossTest, WhatWasLostIsWrittenDownOnTheConnectionThatLasts) {
+  for (size_t landed = 0; landed < 3; ++landed) {
+    for (const bool another : {false, true}) {
+      SCOPED_TRACE(Cat(landed, " records landed before", another ? ", another one leads" : ""));
+      stream_.Recreate(static_cast<int64_t>(2 * landed) + (another ? 1 : 2));
+      std::unique_ptr<Member> other;
+      Revision newest;
+      {
+        Member member(&exec_, &stream_, "a");
+        Put(&member, "kept");
+        const StreamSeq last = stream_.last();
+        newest = Put(&member, "lost");
+        member.log.Hold(MemoryLog::Leg::kRequest);
+        member.log.Pass(MemoryLog::Leg::kRequest, landed);
+        Break(&member, [&] { stream_.LoseTail(last); });
+        EXPECT_EQ(stream_.last().value(), last.value() + landed);
+        Break(&member, [&] {
+          const auto refused = member.Put("k", "v");
+          exec_.RunDeferred();
+          EXPECT_EQ(ErrcOf(refused), Errc::kNoLeader) << "nobody waits for that";
+          if (another) {
+            other = std::make_unique<Member>(&exec_, &stream_, "other");
+            Settle();
+          }
+          member.log.Release(MemoryLog::Leg::kRequest);
+        });
+        ASSERT_TRUE(member.fatal.has_value());
+        EXPECT_EQ(stream_.last().value(), last.value() + (another ? landed + 1 : 3));
+      }
+      if (another) continue;
+      Member next(&exec_, &stream_, "b");
+      Settle();
+      ASSERT_TRUE(next.committer->leading()) << next.committer->waiting_for();
+      EXPECT_GT(next.store.committed(), newest.Next());
+      EXPECT_EQ(next.store.compacted(), next.store.committed());
+      EXPECT_EQ(next.Get("kept"), "v");
+      EXPECT_EQ(next.Get("lost"), "");
+      EXPECT_TRUE(Corrupt(next));
+    }
+  }
+}
+
 TEST_F(CommitterLossTest, ALostTailInWhosePlaceAnotherWroteIsLeftToIt) {
   Member member(&exec_, &stream_, "a");
   Put(&member, "kept");

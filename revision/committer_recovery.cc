@@ -68,6 +68,8 @@ constexpr size_t kShownSubjectBytes = 200;
 void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
   if (stopped || phase == Phase::kStopped) return;
   connected = true;
+  created_ns = new_info.created_ns;
+  if (last_words != nullptr) return GoOnWithLastWords();
   if (led_before && new_info.created_ns != info.created_ns) {
     OnMadeAnew();
     return;
@@ -102,7 +104,7 @@ void Committer::Impl::OnDisconnected(const absl::Status& why) {
   collector.Suspend();
   after_drain = nullptr;
   ++reading;
-  if (last_words != nullptr) return Fatal(MakeError(Errc::kCorrupt, last_words->why));
+  if (last_words != nullptr) return;  // to be said on the next connection
   if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
     phase = holds ? Phase::kRecovering : replay != nullptr ? Phase::kReplaying : Phase::kFollowing;
   }
@@ -118,10 +120,7 @@ void Committer::Impl::OnAppended(StreamSeq seq) {
     WatchAcked(seq);
     reads.OnAppended(seq);
   }
-  if (last_words != nullptr) {
-    if (chain.pending_records() == 0) Fatal(MakeError(Errc::kCorrupt, last_words->why));
-    return;
-  }
+  if (last_words != nullptr && chain.pending_records() == 0) return EndWithLastWords();
   if (tail_wanted) {
     ReadTail();
   } else if (phase == Phase::kLeading) {
@@ -134,7 +133,7 @@ void Committer::Impl::OnAppended(StreamSeq seq) {
 void Committer::Impl::OnRefused(const absl::Status& why) {
   chain.OnRefused();
   watched = {};
-  if (last_words != nullptr) return Fatal(MakeError(Errc::kCorrupt, last_words->why));
+  if (last_words != nullptr) return ReadTail();
   if (GetErrc(why) == Errc::kNoSpace) no_space = true;
   if (GetErrc(why) == Errc::kTooManyRequests) busy = true;
   if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
@@ -285,6 +284,7 @@ void Committer::Impl::ReadTail() {
 }
 
 void Committer::Impl::OnTail(absl::StatusOr<StreamSeq> last) {
+  if (last_words != nullptr) return OnTailOfLastWords(last);
   if (!last.ok()) {
     waiting_for = Cat("the tail of the stream: ", MessageOf(last.status()));
     RetryAfter(std::chrono::milliseconds(100), &Impl::ReadTail);
