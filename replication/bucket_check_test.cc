@@ -157,8 +157,22 @@ TEST_F(BucketCheckTest, TheFolderOfAJetdThatIsStoppedStaysAsItIs) {
 TEST_F(BucketCheckTest, WhatAKilledCheckLeftThereGoes) {
   FillFolder();
   fs::create_directories(folder_ + "/check-abcdef/nats");
+  std::ofstream(folder_ + "/check-abcdef/jetctl-check").close();
   const auto check = Check(Folder());
   EXPECT_FALSE(fs::exists(folder_ + "/check-abcdef"));
+}
+
+TEST_F(BucketCheckTest, WhatAnotherCheckUsesAndWhatIsNoCopyStays) {
+  FillFolder();
+  fs::create_directories(folder_ + "/check-backup/nats");
+  const auto first = Check(Folder());
+  const auto second = Check(Folder());
+  int there = 0;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    there += entry.path().filename().string().starts_with("check-") ? 1 : 0;
+  }
+  EXPECT_EQ(there, 3);
+  EXPECT_TRUE(fs::exists(folder_ + "/check-backup/nats"));
 }
 
 TEST_F(BucketCheckTest, TheFolderOfAJetdThatRuns) {

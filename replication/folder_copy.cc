@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kCopyPrefix = "check-";
+constexpr const char* kMarker = "/jetctl-check";
 
 template <typename... Pieces>
 absl::Status Unusable(const Pieces&... pieces) {
@@ -72,14 +73,19 @@ absl::Status CopyTree(const fs::path& from, const fs::path& to,
   return absl::OkStatus();
 }
 
+// Copies that nobody uses. What else has such a name is somebody's own.
 void RemoveLeftovers(const fs::path& data_dir) {
   std::error_code ignored;
   fs::directory_iterator entry(data_dir, ignored);
   for (; entry != fs::directory_iterator(); entry.increment(ignored)) {
+    const std::string path = entry->path().string();
+    if (!entry->path().filename().string().starts_with(kCopyPrefix)) continue;
+    rmdir(path.c_str());  // if it is empty: a kill may have come before the marker
+    const int marker = open((path + kMarker).c_str(), O_RDWR | O_CLOEXEC);
+    if (marker < 0) continue;
     std::error_code gone;
-    if (entry->path().filename().string().starts_with(kCopyPrefix)) {
-      fs::remove_all(entry->path(), gone);
-    }
+    if (flock(marker, LOCK_EX | LOCK_NB) == 0) fs::remove_all(path, gone);
+    close(marker);
   }
 }
 
@@ -106,7 +112,11 @@ absl::StatusOr<std::unique_ptr<FolderCopy>> FolderCopy::Make(const std::string& 
   if (mkdtemp(path.data()) == nullptr) {
     return Unusable("cannot make a folder in ", data_dir, ": ", std::strerror(errno));
   }
-  std::unique_ptr<FolderCopy> copy(new FolderCopy(path));
+  const int marker = open((path + kMarker).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  std::unique_ptr<FolderCopy> copy(new FolderCopy(path, marker));
+  if (marker < 0 || flock(marker, LOCK_EX | LOCK_NB) != 0) {
+    return Unusable("cannot write in ", path, ": ", std::strerror(errno));
+  }
   for (const char* part : {"/nats", "/values"}) {
     std::error_code ignored;
     if (!fs::is_directory(data_dir + part, ignored)) continue;
@@ -119,6 +129,7 @@ absl::StatusOr<std::unique_ptr<FolderCopy>> FolderCopy::Make(const std::string& 
 FolderCopy::~FolderCopy() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
+  if (marker_ >= 0) close(marker_);
 }
 
 }  // namespace jetd::replication

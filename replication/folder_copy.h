@@ -27,8 +27,9 @@ class FolderLock {
 };
 
 // A copy of a data folder's `nats/` and `values/`, in a new folder in it, "check-XXXXXX", which
-// goes with the object; one that a kill left there goes with the next copy. On a file system that
-// can share the blocks of files (btrfs, XFS) it takes no room and no time.
+// goes with the object; one that a kill left there goes with the next copy. (A file `jetctl-check`
+// in it says that it is one, and is locked while it is in use.) On a file system that can share the
+// blocks of files (btrfs, XFS) it takes no room and no time.
 class FolderCopy {
  public:
   // `lock` is of that folder, and held until this returns. FailedPrecondition with one line for
@@ -42,8 +43,9 @@ class FolderCopy {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  explicit FolderCopy(std::string path) : path_(std::move(path)) {}
+  FolderCopy(std::string path, int marker) : path_(std::move(path)), marker_(marker) {}
   const std::string path_;
+  const int marker_;
 };
 
 }  // namespace jetd::replication
