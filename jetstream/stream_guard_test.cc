@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -67,23 +68,34 @@ class StreamGuardTest : public testing::Test, protected LoopRunner {
     if (log_ != nullptr) log_->Close();
   }
 
-  // Publishes or asks on a connection of somebody else.
-  nlohmann::json Ask(const std::string& subject, const std::string& payload = "",
-                     std::vector<NatsConnection::HeaderLine> headers = {}) {
+  struct Question {
+    std::string subject, payload = {};
+    std::vector<NatsConnection::HeaderLine> headers = {};
+  };
+  // Publishes or asks on a connection of somebody else, all at once; the last answer.
+  nlohmann::json AskAll(const std::vector<Question>& questions) {
     auto other = NatsConnection::Connect(&loop_, {.url = server_->url(), .credentials = {}},
                                          "other", std::chrono::seconds(10))
                      .value();
     other->Start([](const absl::Status&) {});
     NatsApi api(&loop_, other.get(), "$JS.API.", kFarTooLong);
-    std::optional<nlohmann::json> answer;
-    api.Request(
-        subject, payload,
-        [&](absl::StatusOr<NatsMessage*> reply) { answer = ParseAnswer(reply.value()->payload()); },
-        headers);
+    std::vector<nlohmann::json> answers;
+    for (const Question& question : questions) {
+      api.Request(
+          question.subject, question.payload,
+          [&](absl::StatusOr<NatsMessage*> reply) {
+            answers.push_back(ParseAnswer(reply.value()->payload()));
+          },
+          question.headers);
+    }
     other->Flush();
-    EXPECT_TRUE(RunUntil([&] { return answer.has_value(); }));
+    EXPECT_TRUE(RunUntil([&] { return answers.size() == questions.size(); }));
     other->Stop();
-    return *answer;
+    return answers.back();
+  }
+  nlohmann::json Ask(const std::string& subject, const std::string& payload = "",
+                     std::vector<NatsConnection::HeaderLine> headers = {}) {
+    return AskAll({{subject, payload, std::move(headers)}});
   }
   nlohmann::json Config() { return Ask("$JS.API.STREAM.INFO.KV_b").at("config"); }
   // Milliseconds until `done`; a test of a second, with room for a busy machine.
@@ -170,8 +182,9 @@ TEST_F(StreamGuardTest, AStreamThatIsGoneEndsTheLog) {
 
 TEST_F(StreamGuardTest, AStreamMadeAnewEndsTheConnection) {
   const nlohmann::json config = Config();
-  Ask("$JS.API.STREAM.DELETE.KV_b");
-  Ask("$JS.API.STREAM.CREATE.KV_b", config.dump());
+  // Together, so that nobody looks while there is none.
+  AskAll({{.subject = "$JS.API.STREAM.DELETE.KV_b"},
+          {.subject = "$JS.API.STREAM.CREATE.KV_b", .payload = config.dump()}});
   ExpectSoon([this] { return notes_.connections == 2; });
   EXPECT_THAT(notes_.lost, HasSubstr("made anew"));
 }
