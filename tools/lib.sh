@@ -133,8 +133,8 @@ make_debian() {
     >"$folder/etc/apt/apt.conf.d/90-from-host" || true
 }
 
-# need_debian13 FOLDER: a Debian 13 system in a folder with all that building and testing needs, made
-# anew when that has changed.
+# need_debian13 FOLDER: a Debian 13 system in a folder with all that building and testing needs,
+# made anew when that has changed.
 need_debian13() {
   local folder=$1 packages
   # Packages for all releases, and those for trixie only.
