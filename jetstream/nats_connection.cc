@@ -16,7 +16,7 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "jetstream/nats_probe.h"
-#include "jetstream/nkey.h"
+#include "jetstream/nats_signer.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -96,6 +96,8 @@ struct NatsConnection::Link {
   }
 
   int fd = -1;  // set by attach, before Connect returns
+  // Null: not needed. nats.c asks it while it connects.
+  std::unique_ptr<NatsSigner> signer;
   std::weak_ptr<Link> weak_self;
   std::atomic<bool> wants_flush{false};
   std::atomic<bool> closed{false};
@@ -153,7 +155,10 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Connect(
   if (!configured.ok()) return configured;
 
   const std::string url = UrlWithoutSecrets(endpoint.url);
-  status = natsConnection_Connect(&connection->nc_, options.get());
+  const auto& signer = connection->link_->signer;
+  do {
+    status = natsConnection_Connect(&connection->nc_, options.get());
+  } while (status != NATS_OK && signer != nullptr && signer->TakeUnlucky());
   if (status != NATS_OK) {
     connection->nc_ = nullptr;
     return StatusOf(status, Cat("cannot connect to ", url));
@@ -193,14 +198,12 @@ absl::Status NatsConnection::Configure(natsOptions* options, const NatsEndpoint&
     set(natsOptions_SetUserInfo(options, credentials.user.c_str(), credentials.password.c_str()));
   }
   if (!credentials.token.empty()) set(natsOptions_SetToken(options, credentials.token.c_str()));
-  if (!credentials.creds_file.empty()) {
-    set(natsOptions_SetUserCredentialsFromFiles(options, credentials.creds_file.c_str(), nullptr));
-  }
-  if (!credentials.nkey_seed_file.empty()) {
-    const absl::StatusOr<std::string> public_key = PublicNkeyOfFile(credentials.nkey_seed_file);
-    if (!public_key.ok()) return public_key.status();
-    set(natsOptions_SetNKeyFromSeed(options, public_key->c_str(),
-                                    credentials.nkey_seed_file.c_str()));
+  if (!credentials.creds_file.empty() || !credentials.nkey_seed_file.empty()) {
+    auto signer = credentials.creds_file.empty() ? NatsSigner::FromSeed(credentials.nkey_seed_file)
+                                                 : NatsSigner::FromCreds(credentials.creds_file);
+    if (!signer.ok()) return signer.status();
+    link_->signer = *std::move(signer);
+    if (absl::Status signs = link_->signer->SetOn(options); !signs.ok()) return signs;
   }
   if (!credentials.tls_ca_file.empty()) {
     set(natsOptions_SetSecure(options, true));

@@ -174,14 +174,14 @@ absl::StatusOr<std::string> PublicNkeyOfSeed(std::string_view seed) {
   return key->public_key();
 }
 
-absl::StatusOr<std::string> PublicNkeyOfFile(const std::string& path) {
+absl::StatusOr<NkeyPair> ReadSeedFile(const std::string& path) {
   std::ifstream file(path);
   if (!file) return absl::NotFoundError(Cat("cannot read the nkey seed file ", path));
   std::string line;
   while (std::getline(file, line)) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
     if (line.empty() || line.front() != 'S') continue;
-    auto key = PublicNkeyOfSeed(line);
+    auto key = NkeyPair::FromSeed(line);
     OPENSSL_cleanse(line.data(), line.size());
     if (!key.ok()) return MakeStatus(key.status().code(), path, ": ", MessageOf(key.status()));
     return key;
@@ -189,22 +189,30 @@ absl::StatusOr<std::string> PublicNkeyOfFile(const std::string& path) {
   return absl::InvalidArgumentError(Cat(path, ": holds no nkey seed"));
 }
 
-absl::Status CheckCredsFile(const std::string& path) {
+absl::StatusOr<std::string> PublicNkeyOfFile(const std::string& path) {
+  const auto key = ReadSeedFile(path);
+  if (!key.ok()) return key.status();
+  return key->public_key();
+}
+
+absl::StatusOr<UserCredentials> ReadCredsFile(const std::string& path) {
   auto text = ReadWholeFile(path);
   if (!text.ok()) return text.status();
-  bool jwt = false;
-  bool seed = false;
+  std::string jwt;
+  absl::StatusOr<NkeyPair> key = absl::NotFoundError("");
   std::istringstream lines(*text);
   for (std::string line; std::getline(lines, line);) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    jwt = jwt || line.starts_with(kJwtStart);
-    seed = seed || PublicNkeyOfSeed(line).ok();
+    if (jwt.empty() && line.starts_with(kJwtStart)) jwt = line;
+    if (!key.ok()) key = NkeyPair::FromSeed(line);
     OPENSSL_cleanse(line.data(), line.size());
   }
   OPENSSL_cleanse(text->data(), text->size());
-  if (jwt && seed) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      Cat(path, " holds no ", jwt ? "nkey seed" : "user JWT", "; it is no credentials file"));
+  if (!jwt.empty() && key.ok()) return UserCredentials{std::move(jwt), *std::move(key)};
+  return absl::InvalidArgumentError(Cat(path, " holds no ", jwt.empty() ? "user JWT" : "nkey seed",
+                                        "; it is no credentials file"));
 }
+
+absl::Status CheckCredsFile(const std::string& path) { return ReadCredsFile(path).status(); }
 
 }  // namespace jetd::jetstream

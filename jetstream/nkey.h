@@ -47,6 +47,16 @@ class NkeyPair {
 [[nodiscard]] bool VerifyNkey(std::string_view public_key, std::string_view message,
                               std::string_view signature);
 
+// What a credentials file holds, as NATS's tools write it: a user's JWT and its key.
+struct UserCredentials {
+  std::string jwt;
+  NkeyPair key;
+};
+// InvalidArgument: it is none, without any of what is in it.
+[[nodiscard]] absl::StatusOr<UserCredentials> ReadCredsFile(const std::string& path);
+// The key of the first line that begins with `S`.
+[[nodiscard]] absl::StatusOr<NkeyPair> ReadSeedFile(const std::string& path);
+
 // "SU…" to its public "U…". InvalidArgument, without the seed in it, for what is no seed.
 [[nodiscard]] absl::StatusOr<std::string> PublicNkeyOfSeed(std::string_view seed);
 // The same for a file whose first line that begins with `S` is the seed.
