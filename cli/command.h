@@ -21,7 +21,8 @@ class Command {
   [[nodiscard]] virtual std::string name() const = 0;
   [[nodiscard]] virtual std::string summary() const = 0;  // one line
   // Adds flags, and a footer with examples, to the parser of this subcommand. What is bound to a
-  // flag is a field of the command.
+  // flag is a field of the command. A command with verbs (`jetctl tenant add`) adds them as
+  // subcommands.
   virtual void AddFlags(CLI::App* app) = 0;
   // The flags are read. An exit code, or what went wrong in one line: InvalidArgument for what is
   // wrong with the command line (exit code 2), everything else could not be done (1).

@@ -2,6 +2,7 @@
 #include "cli/check_command.h"
 #include "cli/command.h"
 #include "cli/completion_command.h"
+#include "cli/tenant_command.h"
 #include "cli/transactions_command.h"
 
 namespace jetd::cli {
@@ -11,6 +12,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(std::make_unique<CheckCommand>());
   commands.push_back(std::make_unique<TransactionsCommand>());
   commands.push_back(std::make_unique<CompletionCommand>());
+  commands.push_back(std::make_unique<TenantCommand>());
   return commands;
 }
 

@@ -44,11 +44,57 @@ std::string Mend(const std::string& nearest, std::string_view prefix, std::strin
   return nearest.empty() ? Cat("; see ", help) : Cat("; did you mean ", prefix, nearest, "?");
 }
 
+// What was typed of commands and their verbs: "tenant", "add".
+struct Chosen {
+  const CLI::App* command = nullptr;  // null: none
+  const CLI::App* last = nullptr;     // its verb, or the command itself
+  std::string name;                   // "tenant add"
+};
+Chosen ChosenOf(const CLI::App& app) {
+  Chosen chosen;
+  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    if (chosen.command == nullptr) chosen.command = at;
+    chosen.last = at;
+    CatTo(chosen.name, chosen.name.empty() ? "" : " ", at->get_name());
+  }
+  return chosen;
+}
+
+std::vector<std::string> VerbsOf(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands({})) names.push_back(verb->get_name());
+  return names;
+}
+
+bool TakesNames(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_positional()) return true;
+  }
+  return false;
+}
+
+// A word that is no flag, where it does not belong.
+std::string ExplainWord(const std::string& word, const Chosen& chosen, const std::string& help,
+                        const std::vector<std::string>& commands) {
+  if (chosen.last == nullptr) {
+    return Cat("unknown command \"", word, "\"",
+               Mend(NearestName(word, commands), "jetctl ", help));
+  }
+  const std::vector<std::string> verbs = VerbsOf(*chosen.last);
+  if (!verbs.empty()) {
+    return Cat("unknown command \"", word, "\"",
+               Mend(NearestName(word, verbs), Cat("jetctl ", chosen.name, " "), help));
+  }
+  if (TakesNames(*chosen.last)) return Cat("\"", word, "\" is one name too many, see ", help);
+  return Cat("\"", word, "\" is not a flag, and ", chosen.name, " takes flags only, see ", help);
+}
+
 // What CLI11 did not understand, as one line: what, why, and what to type instead.
-std::string Explain(const CLI::App& app, const CLI::App* command,
+std::string Explain(const CLI::App& app, const Chosen& chosen,
                     const std::vector<std::string>& commands, const CLI::ParseError& error) {
-  const std::string help = command == nullptr ? std::string("jetctl --help")
-                                              : Cat("jetctl ", command->get_name(), " --help");
+  const std::string help = chosen.last == nullptr ? std::string("jetctl --help")
+                                                  : Cat("jetctl ", chosen.name, " --help");
   const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
   if (extras.empty()) {
     // "--bucket: 1 required TEXT missing"
@@ -63,17 +109,13 @@ std::string Explain(const CLI::App& app, const CLI::App* command,
   if (first.starts_with("-")) {
     const std::string name = first.substr(std::min(first.find_first_not_of('-'), first.size()));
     const std::string typed = first.substr(0, first.find('='));
-    if (command == nullptr)
+    if (chosen.last == nullptr)
       return Cat("unknown flag ", typed, "; name a command first, see ", help);
-    return Cat("unknown flag ", typed,
-               Mend(NearestName(name.substr(0, name.find('=')), FlagsOf(*command)), "--", help));
+    return Cat(
+        "unknown flag ", typed,
+        Mend(NearestName(name.substr(0, name.find('=')), FlagsOf(*chosen.last)), "--", help));
   }
-  if (command != nullptr) {
-    return Cat("\"", first, "\" is not a flag, and ", command->get_name(),
-               " takes flags only, see ", help);
-  }
-  return Cat("unknown command \"", first, "\"",
-             Mend(NearestName(first, commands), "jetctl ", help));
+  return ExplainWord(first, chosen, help, commands);
 }
 
 int Run(const std::vector<std::string>& arguments, Output* output) {
@@ -90,10 +132,6 @@ int Run(const std::vector<std::string>& arguments, Output* output) {
     command->AddFlags(sub);
     names.push_back(command->name());
   }
-  const auto chosen = [&app]() -> const CLI::App* {
-    const std::vector<CLI::App*> parsed = app.get_subcommands();
-    return parsed.empty() ? nullptr : parsed.front();
-  };
   try {
     // CLI11 takes them from the back.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
@@ -104,24 +142,24 @@ int Run(const std::vector<std::string>& arguments, Output* output) {
     output->Print(Cat(version.what(), "\n"));
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    const CLI::App* const command = chosen();
-    output->Say(command == nullptr ? "" : command->get_name(), Explain(app, command, names, error));
+    const Chosen chosen = ChosenOf(app);
+    output->Say(chosen.name, Explain(app, chosen, names, error));
     return kExitUsage;
   }
-  const CLI::App* const command = chosen();
-  if (command == nullptr) {
+  const Chosen chosen = ChosenOf(app);
+  if (chosen.command == nullptr) {
     output->Say("", "name a command, see jetctl --help");
     return kExitUsage;
   }
-  const auto run = std::find_if(commands.begin(), commands.end(), [command](const auto& one) {
-    return one->name() == command->get_name();
+  const auto run = std::find_if(commands.begin(), commands.end(), [&chosen](const auto& one) {
+    return one->name() == chosen.command->get_name();
   });
   const absl::StatusOr<int> result = (*run)->Run(output);
   output->EndProgress();
   if (result.ok()) return *result;
   // If it ended because nobody takes its results, that is what there is to say.
   if (!output->Flush().ok()) return kExitFailed;
-  output->Say(command->get_name(), MessageOf(result.status()));
+  output->Say(chosen.name, MessageOf(result.status()));
   return absl::IsInvalidArgument(result.status()) ? kExitUsage : kExitFailed;
 }
 

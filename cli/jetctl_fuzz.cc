@@ -21,7 +21,8 @@ void Try(FuzzInput input) {
   std::vector<std::string> arguments;
   while (!input.empty()) arguments.emplace_back(input.Line());
   std::erase_if(arguments, [](const std::string& text) {
-    return text.find("--data-dir") != text.npos || text.find("--nats-url") != text.npos;
+    return text.find("--data-dir") != text.npos || text.find("--nats-url") != text.npos ||
+           text.find("--state-dir") != text.npos;
   });
   Output output(nowhere, nowhere);
   const int exit_code = RunJetctl(arguments, &output);
@@ -34,6 +35,7 @@ void Try(FuzzInput input) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size_bytes) {
   unsetenv("JETD_DATA_DIR");
   unsetenv("JETD_NATS_URL");
+  unsetenv("JETD_STATE_DIR");
   jetd::cli::Try(jetd::FuzzInput(data, size_bytes));
   return 0;
 }

@@ -21,12 +21,6 @@ absl::Status Invalid(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
 }
 
-std::string OrVariable(const std::string& given, const char* variable) {
-  if (!given.empty()) return given;
-  const char* value = std::getenv(variable);
-  return value != nullptr ? value : "";
-}
-
 std::vector<std::string> SplitCommas(const std::string& text) {
   std::vector<std::string> parts;
   for (size_t begin = 0; begin <= text.size();) {
@@ -38,6 +32,12 @@ std::vector<std::string> SplitCommas(const std::string& text) {
 }
 
 }  // namespace
+
+std::string OrVariable(const std::string& given, const char* variable) {
+  if (!given.empty()) return given;
+  const char* value = std::getenv(variable);
+  return value != nullptr ? value : "";
+}
 
 void SourceFlags::AddTo(CLI::App* app) {
   const std::string group = "Where the bucket is";

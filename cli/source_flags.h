@@ -10,6 +10,9 @@
 
 namespace jetd::cli {
 
+// What was typed, or the variable's value; "" if it is not set.
+[[nodiscard]] std::string OrVariable(const std::string& given, const char* variable);
+
 // The flags that say where a bucket is, spelt as jetd's own, for every command that reads one.
 class SourceFlags {
  public:
