@@ -4,6 +4,7 @@
 #include "cli/completion_command.h"
 #include "cli/tenant_command.h"
 #include "cli/transactions_command.h"
+#include "cli/usage_command.h"
 
 namespace jetd::cli {
 
@@ -13,6 +14,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(std::make_unique<TransactionsCommand>());
   commands.push_back(std::make_unique<CompletionCommand>());
   commands.push_back(std::make_unique<TenantCommand>());
+  commands.push_back(std::make_unique<UsageCommand>());
   return commands;
 }
 

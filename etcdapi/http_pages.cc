@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "etcdapi/maintenance_service.h"
 #include "etcdapi/status_map.h"
+#include "etcdapi/usage_page.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::etcdapi {
@@ -104,13 +105,18 @@ HttpServer::Handler HttpPages::handler() {
 
 void HttpPages::Route(const HttpRequest& request, ReplyFn reply) {
   const bool metrics = request.path == "/metrics";
+  const bool usage = request.path == "/usage";
   const bool version = request.path == "/version";
-  if (!metrics && !version && !HealthChecks::Serves(request.path)) return reply(NotFound());
+  if (!metrics && !usage && !version && !HealthChecks::Serves(request.path)) {
+    return reply(NotFound());
+  }
   if (request.method != "GET") return reply(WrongMethod());
   if (version) return reply(Version());
-  engine_->loop->Post([this, metrics, request, reply = std::move(reply)] {
+  engine_->loop->Post([this, metrics, usage, request, reply = std::move(reply)] {
     if (metrics) {
-      Metrics(reply);
+      WithFigures(kMetricsContentType, &MetricsPage, reply);
+    } else if (usage) {
+      WithFigures("application/json", &UsagePage, reply);
     } else {
       health_.Serve(request, reply);
     }
@@ -137,15 +143,15 @@ void HttpPages::Read(HealthChecks::Read kind, const HealthChecks::DoneFn& done) 
                             });
 }
 
-void HttpPages::Metrics(ReplyFn reply) const {
-  const auto answer =
-      [this, reply = std::move(reply)](const std::optional<jetstream::StreamState>& stream) {
-        const auto figures = std::make_shared<Figures>(Collect(stream));
-        reply({.headers = {{"Content-Type", kMetricsContentType}}, .make_body = [figures] {
-                 figures->process = ReadProcessFigures();
-                 return MetricsPage(*figures);
-               }});
-      };
+void HttpPages::WithFigures(const char* content_type, PageFn page, ReplyFn reply) const {
+  const auto answer = [this, content_type, page, reply = std::move(reply)](
+                          const std::optional<jetstream::StreamState>& stream) {
+    const auto figures = std::make_shared<Figures>(Collect(stream));
+    reply({.headers = {{"Content-Type", content_type}}, .make_body = [figures, page] {
+             figures->process = ReadProcessFigures();
+             return page(*figures);
+           }});
+  };
   const auto once =
       std::make_shared<Once>(engine_->loop, kSizePatience, [answer] { answer(std::nullopt); });
   engine_->log->State([once, answer](const absl::StatusOr<jetstream::StreamState>& state) {

@@ -19,7 +19,7 @@
 namespace jetd::etcdapi {
 
 // HttpPages is what jetd serves over HTTP, under etcd's paths: /metrics, /health, /livez, /readyz,
-// /version. It asks the engine, and writes what it learned on the HTTP server's thread.
+// /version; and /usage. It asks the engine, and writes what it learned on the HTTP server's thread.
 //
 // Thread rules: made before the engine's thread runs, gone after; the handler's own calls are the
 // HTTP server's.
@@ -53,7 +53,8 @@ class HttpPages {
   // The engine thread.
   [[nodiscard]] HealthChecks::Facts HealthFacts();
   void Read(HealthChecks::Read kind, const HealthChecks::DoneFn& done) const;
-  void Metrics(ReplyFn reply) const;
+  using PageFn = std::string (*)(const Figures& figures);
+  void WithFigures(const char* content_type, PageFn page, ReplyFn reply) const;
   [[nodiscard]] Figures Collect(std::optional<jetstream::StreamState> stream) const;
 
   const Engine* const engine_;

@@ -88,6 +88,8 @@ TEST_F(HttpPagesTest, ServesEtcdsPaths) {
   EXPECT_EQ(Ask("/livez").body, "ok\n");
   EXPECT_THAT(Ask("/readyz?verbose").body, HasSubstr("[+]linearizable_read ok\n"));
   EXPECT_EQ(Ask("/metrics").headers.at("Content-Type"), kMetricsContentType);
+  EXPECT_EQ(Ask("/usage").headers.at("Content-Type"), "application/json");
+  EXPECT_THAT(Ask("/usage").body, HasSubstr(R"("requests":{)"));
   const HttpAnswer nothing = Ask("/nothing");
   EXPECT_EQ(nothing.status, 404);
   EXPECT_EQ(nothing.body, "404 page not found\n");

@@ -106,6 +106,7 @@ void AddServer(const Figures& f, Page* page) {
               {{"api_version", f.server_version},
                {"nats_server_version", f.log.server_version},
                {"version", f.jetd_version}});
+  page->Gauge("jetd_bucket_info", "Whose store this is.", 1, {{"bucket", f.log.bucket}});
   page->Gauge("etcd_server_id", "This member's id.", 1, {{"server_id", f.member_id}});
   page->Gauge("etcd_server_has_leader", "1 if there is a leader, 0 if not.", f.has_leader ? 1 : 0);
   page->Gauge("etcd_server_is_leader", "1 if this member leads, 0 if not.", f.is_leader ? 1 : 0);
@@ -192,6 +193,8 @@ void AddWatches(const Figures& f, Page* page) {
   page->Counter("etcd_debugging_mvcc_events_total", "Events sent.", f.watches.events_sent);
   page->Counter("jetd_watch_responses_total", "Responses that carried them.",
                 f.watches.responses_sent);
+  page->Counter("jetd_watch_seconds_total", "How long each watch was there, added up.",
+                f.watches.watch_seconds);
   page->Gauge("jetd_watch_buffered_bytes", "Responses that clients have not taken yet.",
               f.watches.buffered_bytes);
   page->Counter("etcd_debugging_lease_granted_total", "Leases granted.", f.leases.granted);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/feed.h"
 
+#include <chrono>
 #include <utility>
 
 #include "base/check.h"
@@ -47,8 +48,16 @@ void Feed::Leave(Watcher* watcher) {
   }
 }
 
+void Feed::CountTime() {
+  const MonoTime now = executor_->Now();
+  const std::chrono::duration<double> passed = now - counted_until_;
+  stats_.watch_seconds += static_cast<double>(stats_.watchers) * passed.count();
+  counted_until_ = now;
+}
+
 void Feed::Add(Watcher* watcher, const revision::KeyRange& range) {
   watcher->node = index_.Acquire(range);
+  CountTime();
   ++stats_.watchers;
   const Revision start = watcher->start_revision;
   if (start == Revision{0} || start > current()) {
@@ -64,6 +73,7 @@ void Feed::Remove(Watcher* watcher) {
   Leave(watcher);
   DropCollected(watcher);
   index_.Release(std::exchange(watcher->node, nullptr));
+  CountTime();
   --stats_.watchers;
 }
 

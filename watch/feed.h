@@ -83,6 +83,8 @@ class Feed {
   [[nodiscard]] const WatchHub::Options& options() const { return options_; }
   [[nodiscard]] const IntervalIndex& index() const { return index_; }
   [[nodiscard]] WatchHub::Stats& stats() { return stats_; }
+  // Brings stats().watch_seconds up to now; comes before each change of the number of watchers.
+  void CountTime();
 
  private:
   void ScheduleFlush();
@@ -109,6 +111,7 @@ class Feed {
   MonoTime paused_until_{0};
   std::vector<WatchStream*> awaiting_progress_;
   WatchHub::Stats stats_;
+  MonoTime counted_until_{0};
   // What was deferred before the hub's end does nothing after it.
   std::shared_ptr<Feed*> alive_ = std::make_shared<Feed*>(this);
 };

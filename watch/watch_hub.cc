@@ -56,6 +56,7 @@ std::unique_ptr<WatchHub::Stream> WatchHub::OpenStream(Sink* sink) {
 void WatchHub::CancelAll(std::string_view reason) { impl_->CancelAll(reason); }
 
 WatchHub::Stats WatchHub::stats() const {
+  impl_->feed.CountTime();
   Stats stats = impl_->feed.stats();
   stats.streams = impl_->streams.size();
   for (const WatchStream* stream : impl_->streams) stats.buffered_bytes += stream->buffered_bytes();

@@ -113,6 +113,7 @@ class WatchHub : public revision::Committer::Listener {
     size_t streams = 0, watchers = 0, unsynced = 0;
     uint64_t events_sent = 0, responses_sent = 0;
     size_t buffered_bytes = 0;
+    double watch_seconds = 0;  // how long each watch was there, added up
   };
   [[nodiscard]] Stats stats() const;
 

@@ -308,6 +308,16 @@ TEST_F(WatchHubTest, ProgressOnRequestIsDroppedAsInEtcd) {
   EXPECT_EQ(Got(), Lines({"1@4 canceled", "-1@4"}));
 }
 
+TEST_F(WatchHubTest, CountsHowLongWatchesAreThere) {
+  const double before = harness_.hub->stats().watch_seconds;
+  Create({.key = "a"});
+  Create({.key = "b"});
+  harness_.executor.Advance(std::chrono::seconds(10));
+  client_.stream->Cancel(WatchId{0});
+  harness_.executor.Advance(std::chrono::seconds(5));
+  EXPECT_DOUBLE_EQ(harness_.hub->stats().watch_seconds - before, 25);
+}
+
 // ---- Life ---------------------------------------------------------------------------------------
 
 TEST(WatchHubLifeTest, StreamsAndHubEndWithWorkDeferred) {
