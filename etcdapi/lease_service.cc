@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/error.h"
 #include "base/etcdpb/rpc.pb.h"
 #include "etcdapi/answer.h"
 #include "etcdapi/request_decoder.h"
@@ -134,13 +135,15 @@ class KeepAliveCall final : public StreamCall {
     // The header of before: an answer never names a revision at which the lease may be gone.
     engine_->FillHeader(slot.response.mutable_header(), engine_->store->committed());
     ++in_lessor_;
-    Renew(next_slot_++);
+    Renew(next_slot_++, request_.id());
     ReadUnlessFull();
   }
-  void Renew(uint64_t number) {
-    if (engine_->forwarder != nullptr && engine_->forwarder->Wanted()) {
+  void Renew(uint64_t number, int64_t id) {
+    if (Elsewhere()) {
+      LeaseKeepAliveRequest request;
+      request.set_id(id);
       engine_->forwarder->Forward(
-          kKeepAliveMethod, request_.SerializeAsString(),
+          kKeepAliveMethod, request.SerializeAsString(),
           [this, number](const grpc::Status& status, const std::string& answer) {
             LeaseKeepAliveResponse response;
             const bool good = status.ok() && response.ParseFromString(answer);
@@ -150,9 +153,16 @@ class KeepAliveCall final : public StreamCall {
       return;
     }
     engine_->lessor->KeepAlive(
-        LeaseId(request_.id()), [this, number](const absl::StatusOr<int64_t>& ttl_s) {
+        LeaseId(id), [this, number, id](const absl::StatusOr<int64_t>& ttl_s) {
+          // Superseded while it waited: the one that leads now has the clock.
+          if (GetErrc(ttl_s.status()) == Errc::kNoLeader && Elsewhere() && !closed()) {
+            return Renew(number, id);
+          }
           OnAnswered(number, ToGrpc(ttl_s.status()), ttl_s.ok() ? *ttl_s : 0);
         });
+  }
+  [[nodiscard]] bool Elsewhere() const {
+    return engine_->forwarder != nullptr && engine_->forwarder->Wanted();
   }
   void OnAnswered(uint64_t number, const grpc::Status& status, int64_t ttl_s) {
     --in_lessor_;

@@ -40,12 +40,15 @@ struct Lessor::Impl {
       : executor(executor_in), committer(committer_in), store(store_in), options(options_in) {}
   ~Impl() { Disarm(); }
 
-  // Runs fn(status) after a barrier, unless the lessor is gone by then.
+  // Runs fn(status) after a barrier, unless the lessor is gone by then. A member that was
+  // superseded meanwhile gets its barrier from the one that leads now, whose clocks are other ones:
+  // kNoLeader.
   template <typename Fn>
   void AfterBarrier(Fn fn) {
-    committer->Barrier([weak = std::weak_ptr<Impl*>(alive),
+    committer->Barrier([this, weak = std::weak_ptr<Impl*>(alive),
                         fn = std::move(fn)](const absl::Status& status) mutable {
-      if (weak.lock() != nullptr) fn(status);
+      if (weak.lock() == nullptr) return;
+      fn(status.ok() && !leading ? MakeError(Errc::kNoLeader, "another member leads") : status);
     });
   }
 

@@ -25,7 +25,7 @@ namespace jetd::lease {
 // Expiry is one transaction per lease (Committer::RevokeLease), at most kLeaseExpiryBatch at a
 // time, and again until it succeeds. Keepalive, TimeToLive and Leases are answered only after a
 // barrier sent after they arrived, shared by all that wait: a member that was superseded never says
-// "alive".
+// "alive", but kNoLeader, and changed nothing.
 //
 // A client that did its part keeps its lease, whatever jetd was busy with:
 //   - a lease does not expire while a keepalive of it waits for its barrier;

@@ -16,8 +16,10 @@
 #include "base/fake_executor.h"
 #include "gtest/gtest.h"
 #include "jetstream/memory_log.h"
+#include "jetstream/memory_messenger.h"
 #include "jetstream/memory_stream.h"
 #include "lease/lessor.h"
+#include "revision/peers.h"
 
 namespace jetd::lease {
 
@@ -46,15 +48,21 @@ Errc ErrcOf(const Answer<T>& answer) {
   return answer->has_value() ? GetErrc((*answer)->status()) : Errc::kNone;
 }
 
-// A member with a lessor; making another on the same stream is a restart.
+// A member with a lessor; making another on the same stream is a restart. With `post` there may be
+// others on it.
 class LeaseMember {
  public:
   LeaseMember(FakeExecutor* exec, jetstream::MemoryStream* stream, const std::string& name,
-              jetstream::MemoryLog::Options options)
+              jetstream::MemoryLog::Options options, jetstream::MemoryPost* post = nullptr)
       : exec_(exec),
         log(exec, stream, std::move(options)),
+        messenger(MakeMessenger(exec, post)),
+        peers(MakePeers(exec, messenger.get(), name)),
         committer(exec, &log, &store,
-                  {.member_id = 1, .member_name = name, .incarnation = name + "-incarnation"}),
+                  {.member_id = 1,
+                   .member_name = name,
+                   .incarnation = name + "-incarnation",
+                   .peers = peers.get()}),
         lessor(exec, &committer, &store, {}) {
     committer.AddListener(&lessor);
     committer.Start([](const absl::Status& why) { ADD_FAILURE() << why; });
@@ -112,11 +120,26 @@ class LeaseMember {
   [[nodiscard]] size_t count() const { return lessor.stats().leases; }
 
  private:
+  static std::unique_ptr<jetstream::MemoryMessenger> MakeMessenger(FakeExecutor* exec,
+                                                                   jetstream::MemoryPost* post) {
+    if (post == nullptr) return nullptr;
+    return std::make_unique<jetstream::MemoryMessenger>(exec, post);
+  }
+  static std::unique_ptr<revision::Peers> MakePeers(FakeExecutor* exec,
+                                                    jetstream::MemoryMessenger* messenger,
+                                                    const std::string& name) {
+    if (messenger == nullptr) return nullptr;
+    return std::make_unique<revision::Peers>(
+        exec, messenger, revision::Peers::Member{std::hash<std::string>()(name), name, {}});
+  }
+
   FakeExecutor* const exec_;
 
  public:
   jetstream::MemoryLog log;
   revision::Store store;
+  std::unique_ptr<jetstream::MemoryMessenger> messenger;
+  std::unique_ptr<revision::Peers> peers;
   revision::Committer committer;
   Lessor lessor;
 };

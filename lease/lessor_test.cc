@@ -339,6 +339,36 @@ TEST_F(LessorTest, ASupersededMemberLetsNothingExpire) {
   EXPECT_EQ(member_->lessor.stats().expired, 0U);
 }
 
+// What it is asked when it does not know yet that another member leads: the barrier comes, from the
+// one that leads, but a clock that was moved here moves nothing there.
+TEST_F(LessorTest, ASupersededMemberThatFollowsSaysNothingOfLeases) {
+  member_.reset();
+  jetstream::MemoryPost post;
+  LeaseMember a(&exec_, &stream_, "a", {}, &post);
+  exec_.Advance(seconds(1));
+  ASSERT_TRUE(a.committer.leading());
+  EXPECT_EQ(Value(a.Grant(1, 5)).ttl_s, 5);
+  LeaseMember b(&exec_, &stream_, "b", {}, &post);
+  exec_.Advance(seconds(1));
+  // As a process that is stopped.
+  const auto legs = {Leg::kRequest, Leg::kAnswer, Leg::kApi, Leg::kSync};
+  for (const Leg leg : legs) a.log.Hold(leg);
+  a.messenger->Freeze();
+  exec_.Advance(seconds(3));
+  ASSERT_TRUE(b.committer.leading());
+  const auto alive = a.KeepAlive(1);
+  const auto gone = a.KeepAlive(2);
+  const auto left = a.TimeToLive(1);
+  a.messenger->Thaw();
+  for (const Leg leg : legs) a.log.Release(leg);
+  exec_.Advance(seconds(1));
+  ASSERT_EQ(a.committer.phase(), revision::Committer::Phase::kFollowing);
+  EXPECT_EQ(ErrcOf(alive), Errc::kNoLeader);
+  EXPECT_EQ(ErrcOf(gone), Errc::kNoLeader) << "another member may have granted it";
+  EXPECT_EQ(ErrcOf(left), Errc::kNoLeader);
+  EXPECT_EQ(Value(b.KeepAlive(1)), 5);
+}
+
 TEST_F(LessorTest, ManyExpireInBatches) {
   for (int i = 1; i <= 1'200; ++i) member_->Grant(i, 5);
   exec_.Advance(milliseconds(5'000));
