@@ -199,7 +199,7 @@ void NatsMessenger::Settle(uint64_t id, absl::StatusOr<std::string> answer, Reus
   Slot& slot = it->second;
   loop_->Cancel(slot.timer);
   const ReplyFn done = std::exchange(slot.done, nullptr);
-  if (reuse == Reuse::kYes) {
+  if (reuse == Reuse::kYes && free_slots_.size() < kKeptSlots) {
     free_slots_.push_back(id);
   } else {
     link_->connection->Unsubscribe(slot.subscription);

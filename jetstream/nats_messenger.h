@@ -22,7 +22,8 @@ namespace jetd::jetstream {
 //   N  (an answer) not taken: a first piece was missing, so nobody has got the request
 // Each request under way has a reply subject of its own, taken from a pool, since the word "nobody
 // listens" names nothing but that. One that ended in any other way than by an answer or that word
-// leaves the pool, so that what still comes for it means nothing.
+// leaves the pool, so that what still comes for it means nothing; and so do those beyond
+// kKeptSlots, each of which is a subscription that nats-server counts.
 //
 // The engine thread's alone; `loop` outlives it.
 class NatsMessenger : public Messenger {
@@ -35,6 +36,10 @@ class NatsMessenger : public Messenger {
   // For NatsLog: a connection was started, and is about to be stopped.
   void Attach(NatsConnection* connection);
   void Detach();
+
+  // Reply subjects that are listened to.
+  [[nodiscard]] size_t slots() const { return slots_.size(); }
+  static constexpr size_t kKeptSlots = 128;
 
   // Messenger.
   uint64_t Serve(const std::string& topic, RequestFn on_request) override;

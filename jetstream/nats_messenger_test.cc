@@ -86,6 +86,29 @@ std::vector<MessengerWorldFactory> Factories() {
 INSTANTIATE_TEST_SUITE_P(Nats, MessengerContractTest, testing::ValuesIn(Factories()),
                          [](const auto& info) { return info.param.name; });
 
+TEST(NatsMessenger, KeepsFewReplySubjectsBehindABurst) {
+  if (SharedServer() == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+  NatsMessengerWorld world;
+  auto& asking = dynamic_cast<NatsMessenger&>(world.member(0));
+  world.member(1).Serve("lead.1", [](std::string_view request, const Messenger::AnswerFn& answer) {
+    answer(request);
+  });
+  world.Settle();
+  constexpr size_t kBurst = 1'000;
+  for (int round = 0; round < 2; ++round) {
+    size_t answered = 0;
+    for (size_t i = 0; i < kBurst; ++i) {
+      asking.Request("lead.1", "x", kFarTooLong, [&](const absl::StatusOr<std::string>& answer) {
+        EXPECT_TRUE(answer.ok()) << answer.status();
+        ++answered;
+      });
+    }
+    EXPECT_GE(asking.slots(), kBurst);
+    ASSERT_TRUE(world.RunUntil([&] { return answered == kBurst; }));
+    EXPECT_LE(asking.slots(), NatsMessenger::kKeptSlots);
+  }
+}
+
 // Says why there is nothing to run.
 TEST(NatsMessenger, HasAServer) {
   if (Factories().empty()) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
