@@ -54,18 +54,20 @@ std::string InOurName(const std::string& answer, uint64_t member_id) {
 }  // namespace
 
 void Forwarder::Forward(std::string method, std::string request, DoneFn done) {
-  if (under_way_ >= limits::kMaxQueuedRequests) {
+  if (under_way_ >= limits::kMaxQueuedRequests || bytes_under_way_ + request.size() > max_bytes_) {
     executor_->Defer(
         [done = std::move(done)] { done(ToGrpc(MakeError(Errc::kTooManyRequests)), {}); });
     return;
   }
   ++under_way_;
+  bytes_under_way_ += request.size();
   auto attempt = std::make_shared<Attempt>();
   attempt->method = std::move(method);
   attempt->request = std::move(request);
-  attempt->done = [this, done = std::move(done)](const grpc::Status& status,
-                                                 const std::string& answer) {
+  attempt->done = [this, bytes = attempt->request.size(), done = std::move(done)](
+                      const grpc::Status& status, const std::string& answer) {
     --under_way_;
+    bytes_under_way_ -= bytes;
     done(status, answer);
   };
   attempt->delay = kTryAgain;

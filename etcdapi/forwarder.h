@@ -34,18 +34,19 @@ class Forwarder {
 
   // `run` runs a call in this process, should it have come to lead meanwhile.
   Forwarder(Executor* executor, revision::Committer* committer, revision::Peers* peers,
-            uint64_t member_id, RunFn run)
+            uint64_t member_id, RunFn run, size_t max_bytes = limits::kMaxQueuedBytes)
       : executor_(executor),
         committer_(committer),
         peers_(peers),
         member_id_(member_id),
-        run_(std::move(run)) {}
+        run_(std::move(run)),
+        max_bytes_(max_bytes) {}
   Forwarder(const Forwarder&) = delete;
   Forwarder& operator=(const Forwarder&) = delete;
 
   [[nodiscard]] bool Wanted() const { return committer_->elsewhere(); }
-  // `method` as "etcdserverpb.KV/Put". Beyond limits::kMaxQueuedRequests under way: "too many
-  // requests". `done` never comes from inside the call.
+  // `method` as "etcdserverpb.KV/Put". Beyond limits::kMaxQueuedRequests, or `max_bytes` of them,
+  // under way: "too many requests". `done` never comes from inside the call.
   void Forward(std::string method, std::string request, DoneFn done);
 
  private:
@@ -65,7 +66,9 @@ class Forwarder {
   revision::Peers* const peers_;
   const uint64_t member_id_;
   const RunFn run_;
+  const size_t max_bytes_;
   size_t under_way_ = 0;
+  size_t bytes_under_way_ = 0;
 };
 
 }  // namespace jetd::etcdapi
