@@ -94,7 +94,7 @@ class Program {
   int Run();
 
  private:
-  void KeepValuesInFiles();
+  void KeepValuesInFiles(const char* folder_in_data_dir, revision::Store* store) const;
   void MakePages();
   [[nodiscard]] std::string CheckpointPath() const;
   void StartEngine();
@@ -190,7 +190,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
       server_(&loop_, ServerOptions(config_, std::move(listeners)),
               [this] { return leader_guard_.has_leader(); }),
       http_(std::move(http)) {
-  KeepValuesInFiles();
+  KeepValuesInFiles("/values", &store_);
   committer_.AddListener(&hub_);
   committer_.AddListener(&lessor_);
   committer_.AddListener(&hashes_);
@@ -230,8 +230,8 @@ void Program::MakePages() {
   pages_.emplace(&engine_, std::move(sources));
 }
 
-void Program::KeepValuesInFiles() {
-  const std::string folder = Cat(config_.data_dir, "/values");
+void Program::KeepValuesInFiles(const char* folder_in_data_dir, revision::Store* store) const {
+  const std::string folder = Cat(config_.data_dir, folder_in_data_dir);
   const bool keep = !CheckpointPath().empty();
   std::error_code ignored;  // what is not there then is told below
   if (config_.value_cache_bytes.has_value()) {
@@ -250,7 +250,7 @@ void Program::KeepValuesInFiles() {
   revision::ValueCache::Options options{.budget_bytes = *config_.value_cache_bytes};
   // Who wants none in memory wants the small ones out too.
   if (options.budget_bytes == 0) options.min_value_bytes = 1;
-  store_.UseValueFiles(*std::move(files), options);
+  store->UseValueFiles(*std::move(files), options);
 }
 
 jetstream::NatsLogOptions Program::LogOptions() const {
@@ -287,6 +287,11 @@ revision::Committer::Options Program::CommitterOptions() const {
   options.checkpoint_path = CheckpointPath();
   options.quota = revision::Quota::Options{.backend_bytes = config_.quota_backend_bytes};
   options.peers = peers_.get();
+  options.make_store = [this] {
+    auto store = std::make_unique<revision::Store>();
+    KeepValuesInFiles("/values-anew", store.get());
+    return store;
+  };
   return options;
 }
 

@@ -49,6 +49,13 @@ void Collector::Resume() {
   Schedule(options_.pause);
 }
 
+void Collector::Forget() {
+  Suspend();
+  batches_.clear();
+  waiting_ = position_ = 0;
+  step_ = Step::kHidden;
+}
+
 void Collector::Schedule(std::chrono::nanoseconds delay) {
   if (suspended_ || batches_.empty()) return;
   running_ = true;

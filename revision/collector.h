@@ -59,6 +59,8 @@ class Collector {
   // (deleting what is not there is no error).
   void Suspend();
   void Resume();
+  // Suspends, and drops all that waits: the stream may be another one.
+  void Forget();
   // A record of somebody's request was appended.
   void NoteWrite() { wrote_ = true; }
 

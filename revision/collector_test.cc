@@ -2,6 +2,7 @@
 #include "revision/collector.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -55,6 +56,22 @@ class CollectorTest : public ::testing::Test {
 };
 
 using Events = std::vector<std::string>;
+
+TEST_F(CollectorTest, WhatIsForgottenStays) {
+  collector_.Resume();
+  collector_.Add({.hidden = Seqs({1, 2, 3, 4, 5}), .markers = Seqs({6})});
+  exec_.Advance(std::chrono::milliseconds(1));
+  const Events begun = std::exchange(log_.events, {});
+  EXPECT_EQ(begun, (Events{"1", "2"}));
+  collector_.Forget();
+  collector_.Resume();
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(log_.events, Events{});
+  EXPECT_EQ(collector_.waiting(), 0U);
+  collector_.Add({.hidden = Seqs({9})});
+  exec_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(log_.events, Events{"9"});
+}
 
 TEST_F(CollectorTest, MarkersGoAfterWhatTheyHideIsGoneAndSynced) {
   collector_.Resume();

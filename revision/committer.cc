@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "revision/committer_impl.h"
 
@@ -31,6 +32,7 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
       options(std::move(options_in)),
       peers(options.peers),
       chain(log_in),
+      breaks(executor_in, [](const std::string& line) { log::Warn("{}", line); }),
       reads(
           executor_in, log_in, &chain,
           [this](StreamSeq last) {

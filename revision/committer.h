@@ -61,6 +61,10 @@ class Committer : public jetstream::Log::Observer {
     size_t max_live_per_record = jetstream::kMaxLivePerRecord;
     // Other members of the bucket; null: there are none. Outlives the committer.
     Peers* peers = nullptr;
+    // An empty store like the one that the committer was given, which keeps its values in a place
+    // of its own. A follower that reads all anew builds it beside the one that is shown; asked for
+    // at most once. Unset: one that keeps all in memory.
+    std::function<std::unique_ptr<Store>()> make_store = {};
   };
 
   // Told on the engine thread, in order of revision, after the store shows it to readers. What a
@@ -79,6 +83,9 @@ class Committer : public jetstream::Log::Observer {
     virtual void OnLeaseGranted(LeaseId /*id*/, int64_t /*ttl_s*/) {}
     virtual void OnLeaseGone(LeaseId /*id*/) {}
     virtual void OnCompacted(Revision /*revision*/) {}
+    // The stream has lost revisions that were told here, and goes on in another way; OnFollowing or
+    // OnLeading, with the store as it is now, comes next.
+    virtual void OnHistoryLost() {}
     // This member no longer leads. Its state may be stale from here on.
     virtual void OnStepDown(const absl::Status& /*why*/) {}
   };

@@ -9,7 +9,9 @@
 // over shows the rest when its own term record is in: the chain made sure that it judged all of it.
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -61,7 +63,10 @@ void Committer::Impl::StartFollowing() {
   follower = std::make_unique<Follower>(&*codec, Active(), &system, this);
   // What was not whole, or foreign, is read once more.
   follow_start = replayed.voids.empty() ? replayed.last : replayed.voids.front().first.Prev();
-  follower->Start(follow_start, replayed.term, StreamSeq{});
+  const bool below = replayed.leader_seq <= follow_start;
+  follower->Start(follow_start, replayed.term, below ? replayed.leader_seq : StreamSeq{});
+  term_incarnation = replayed.leader.incarnation;
+  gap_until = StreamSeq{};
   StartTail();
   ApplyAnnounced();
 }
@@ -144,6 +149,10 @@ void Committer::Impl::FollowAgain() {
   term_record.reset();
   follower->DropHeld();
   chain.Reset(follower->position());
+  // The stream may have lost its tail meanwhile: what lies there from now on is something else.
+  announced = follower->position();
+  gap_until = StreamSeq{};
+  went_back = false;
   if (!connected) return;
   StartPatience();
   FindNewest(
@@ -153,6 +162,16 @@ void Committer::Impl::FollowAgain() {
 
 void Committer::Impl::OnNewest(const Newest& newest, StreamSeq last) {
   const StreamSeq position = follower->position();
+  const MonoTime until = reconnected + kGraceAfterReconnect;
+  const std::chrono::nanoseconds grace =
+      std::max(until - executor->Now(), MonoTime(kGraceOfNewTerm));
+  // Whoever leads sees that too, and writes it down. Without a leader this member may be the only
+  // one who knows. (One of several replicas may just be behind.)
+  if (last < position && info.replicas == 1 && fresh == nullptr) {
+    went_back = true;
+    if (!newest.term.has_value()) return TakeOver();
+    return FollowLeader(*newest.term, grace);
+  }
   absl::Status same = Compare(newest, last, position, follower->term_seq(), term_incarnation);
   if (same.ok() && !newest.term.has_value()) same = MakeError(Errc::kCorrupt, "no term record");
   if (same.ok() && newest.bound > position) {
@@ -161,8 +180,7 @@ void Committer::Impl::OnNewest(const Newest& newest, StreamSeq last) {
                                       " may be removed, this member has read ", position.value()));
   }
   if (!same.ok()) return Rebuild(same);
-  const MonoTime until = reconnected + kGraceAfterReconnect;
-  FollowLeader(*newest.term, std::max(until - executor->Now(), MonoTime(kGraceOfNewTerm)));
+  FollowLeader(*newest.term, grace);
 }
 
 void Committer::Impl::FollowLeader(const TermRecord& leader, std::chrono::nanoseconds grace) {
@@ -171,7 +189,7 @@ void Committer::Impl::FollowLeader(const TermRecord& leader, std::chrono::nanose
   if (leader.incarnation == options.incarnation) return TakeOver();
   waiting_for =
       Cat("a word of member ", leader.member_name, ", the leader of term ", leader.term.value());
-  if (tail == nullptr) StartTail();
+  if (tail == nullptr && !went_back) StartTail();
   peers->Follow(leader.term, grace);
 }
 
@@ -222,12 +240,48 @@ void Committer::Impl::ApplyAnnounced() {
   committed_seq = follower->position();
   term = follower->term();
   if (!status.ok()) return Rebuild(status);
+  SettleGap();
   if (!shown && peers->found() && announced >= follow_start) Show();
   ReleaseApplied();
 }
 
+// By the newest revision that was shown: the same changes at the same places of the stream.
+// Another history has another term record in it, so its revisions lie elsewhere.
+bool Committer::Impl::FreshGoesOn() const {
+  const Revision shown_last = store->committed();
+  if (fresh->committed() < shown_last) return false;
+  // Watchers from before are told that it is compacted.
+  if (shown_last < fresh->compacted()) return true;
+  using Place = std::pair<std::string, StreamSeq>;
+  const auto places = [shown_last](const Store& of) {
+    std::vector<Place> found;
+    // An error: nothing can be said of a revision that is compacted.
+    (void)of.History(shown_last, 1, [&](const Change& change) {
+      if (change.kv->mod_revision() != shown_last) return;
+      found.emplace_back(change.kv->key(), change.kv->seq());
+    });
+    return found;
+  };
+  const std::vector<Place> before = places(*store);
+  const std::vector<Place> now = places(*fresh);
+  // At the compact revision what was superseded since is gone.
+  if (now.size() < before.size() && shown_last > fresh->compacted()) return false;
+  return std::all_of(now.begin(), now.end(), [&](const Place& place) {
+    return std::find(before.begin(), before.end(), place) != before.end();
+  });
+}
+
 void Committer::Impl::ShowFresh() {
   if (fresh == nullptr) return;
+  if (!FreshGoesOn()) {
+    ++counters.lost_tails;
+    log::Error(
+        "the stream has lost revisions that this member has shown, up to {}, and goes on in "
+        "another way: ending all watches",
+        store->committed().value());
+    corrupt_owed = true;  // raised if this member comes to lead
+    for (Listener* listener : listeners) listener->OnHistoryLost();
+  }
   store->Swap(fresh.get());
   // Snapshots may refer to its value files; the next one that is built uses them.
   fresh->Clear();
@@ -252,6 +306,10 @@ void Committer::Impl::Content() {
   patience = 0;
 }
 
+std::unique_ptr<Store> Committer::Impl::MakeStore() const {
+  return options.make_store ? options.make_store() : std::make_unique<Store>();
+}
+
 void Committer::Impl::Rebuild(const absl::Status& why) {
   log::Warn("reading all of the stream anew: {}", MessageOf(why));
   phase = Phase::kReplaying;
@@ -266,13 +324,17 @@ void Committer::Impl::Rebuild(const absl::Status& why) {
   compact_timer = 0;
   garbage = {};
   followed_garbage.clear();
+  // The replay finds what is to be removed; what was known may be another stream's by now.
+  collector.Forget();
+  barriers.clear();
   last_markers.clear();
+  term_record.reset();
   replayed = {};
   replayed_last = StreamSeq{};
   if (fresh != nullptr) {
     fresh->Clear();
   } else if (led_before) {
-    fresh = spare != nullptr ? std::move(spare) : std::make_unique<Store>();
+    fresh = spare != nullptr ? std::move(spare) : MakeStore();
   } else {
     store->Clear();
   }
@@ -314,6 +376,7 @@ void Committer::Impl::OnTakeOverRead(const absl::StatusOr<StreamSeq>& last) {
         *last, Cat("the stream went back to sequence ", last->value(), ", this member has seen ",
                    follower->position().value(), DescribeLoss(*last)));
   }
+  if (std::exchange(went_back, false)) return FollowAgain();
   follower->NoteRead(*last);
   const auto end = follower->Judge(*last);
   if (!end.ok()) return Rebuild(end.status());
@@ -331,7 +394,9 @@ bool Committer::Impl::AdoptHeld() {
     follower->AddVoids(term_voids);
     const absl::Status status = follower->Apply(term_seq.Prev());
     if (!status.ok()) {
-      Fatal(status);
+      // This member's term record is in the stream, so nobody else's takes its place: the replay
+      // finds it, and the member leads from there.
+      Rebuild(status);
       return false;
     }
   }
@@ -348,6 +413,7 @@ void Committer::Impl::BeginToLead() {
   }
   replay.reset();
   followed.reset();
+  if (std::exchange(corrupt_owed, false)) RaiseCorrupt();
   SurveyIfWorthwhile();
   for (Listener* listener : listeners) listener->OnLeading(term);
   for (Waiting& read : std::exchange(reads_elsewhere, {})) AfterRoundTrip(std::move(read.done));

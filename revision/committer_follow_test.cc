@@ -14,8 +14,8 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
-#include "jetstream/subject.h"
 #include "revision/committer.h"
+#include "revision/committer_follow_harness.h"
 #include "revision/committer_harness.h"
 #include "revision/invariants.h"
 #include "revision/snapshot.h"
@@ -25,49 +25,11 @@ namespace {
 
 using jetstream::AppendFate;
 using jetstream::MemoryLog;
-using jetstream::MemoryPost;
-using jetstream::MemoryStream;
 using Leg = MemoryLog::Leg;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class CommitterFollowTest : public ::testing::Test {
- protected:
-  std::unique_ptr<Member> Start(const std::string& name, MemoryLog::Options options = {}) {
-    auto member = std::make_unique<Member>(&exec_, &stream_, name, std::move(options), std::nullopt,
-                                           "", std::nullopt, &post_);
-    Settle();
-    return member;
-  }
-  void Settle(milliseconds time = milliseconds(300)) {
-    exec_.RunDeferred();
-    exec_.Advance(time);
-  }
-  static void Disconnect(Member* member) {
-    member->log.Disconnect();
-    member->messenger->Disconnect();
-  }
-  static void Reconnect(Member* member) {
-    member->messenger->Reconnect();
-    member->log.Reconnect();
-  }
-  static bool Ok(const Member::PendingOp& op) { return op->answer.has_value() && op->answer->ok(); }
-  std::string StaleGet(Member* member, const std::string& key) {
-    auto answer = member->Range({.keys = {key, {}}, .serializable = true});
-    if (!answer || !answer->ok()) return "no answer";
-    return (*answer)->kvs.empty() ? std::string() : std::string((*answer)->kvs[0]->value());
-  }
-  std::optional<absl::Status> HandOver(Member* from) {
-    auto answer = std::make_shared<std::optional<absl::Status>>();
-    from->committer->HandOver(0, [answer](const absl::Status& status) { *answer = status; });
-    Settle(milliseconds(2'000));
-    return *answer;
-  }
-
-  FakeExecutor exec_;
-  MemoryStream stream_;
-  MemoryPost post_;
-};
+class CommitterFollowTest : public FollowWorld {};
 
 TEST_F(CommitterFollowTest, AFollowerShowsWhatTheLeaderCommitted) {
   auto a = Start("a");
@@ -331,13 +293,12 @@ TEST_F(CommitterFollowTest, ReadAnewAndAgainItKeepsItsValueFiles) {
   leave_behind();
   Reconnect(b.get());
   Settle(seconds(1));
-  ASSERT_EQ(b->store.stats().cold_bytes, 0U) << "the files are for the next one";
+  ASSERT_GT(b->store.stats().cold_bytes, 0U) << "in files of its own";
   leave_behind();
   a->log.Hold(Leg::kAnswer);
   a->Put("k", "not committed");
   Reconnect(b.get());
   Settle(seconds(1));
-  ASSERT_EQ(b->store.stats().cold_bytes, 0U) << "it is built, and waits for the leader's word";
   leave_behind();
   Reconnect(b.get());
   Settle(seconds(1));
@@ -391,6 +352,7 @@ class RandomMembersTest : public CommitterFollowTest, public ::testing::WithPara
 
   void Check(const Member& member, size_t* checked) {
     const auto& commits = member.recorder.commits;
+    ASSERT_FALSE(member.recorder.lost) << "nothing was";
     for (; *checked < commits.size(); ++*checked) {
       const auto& commit = commits[*checked];
       if (*checked > 0) {

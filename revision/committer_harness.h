@@ -38,6 +38,7 @@ class Recorder : public Committer::Listener {
   void OnLeaseGranted(LeaseId id, int64_t /*ttl_s*/) override { granted.push_back(id); }
   void OnLeaseGone(LeaseId id) override { gone.push_back(id); }
   void OnCompacted(Revision revision) override { compacted = revision; }
+  void OnHistoryLost() override { lost = true; }
   void OnStepDown(const absl::Status& why) override { step_down = why; }
 
   Term leading;
@@ -45,6 +46,7 @@ class Recorder : public Committer::Listener {
   std::vector<Commit> commits;
   std::vector<LeaseId> granted, gone;
   Revision compacted;
+  bool lost = false;
   std::optional<absl::Status> step_down;
 };
 
@@ -78,6 +80,13 @@ class Member {
     committer_options.survey_step = 3;
     committer_options.max_live_per_record = 2;
     committer_options.peers = peers ? &*peers : nullptr;
+    if (value_budget_bytes.has_value()) {
+      committer_options.make_store = [this, budget = *value_budget_bytes] {
+        auto another = std::make_unique<Store>();
+        UseTinyValueFiles(another.get(), folder_of_another_.emplace().path(), budget);
+        return another;
+      };
+    }
     committer.emplace(exec, &log, &store, committer_options);
     committer->AddListener(&recorder);
     committer->Start([this](const absl::Status& why) { fatal = why; });
@@ -172,6 +181,7 @@ class Member {
   FakeExecutor* const exec_;
   std::vector<std::vector<std::unique_ptr<std::string>>> many_;
   std::optional<ScratchFolder> folder_;  // outlives the store
+  std::optional<ScratchFolder> folder_of_another_;
 
  public:
   jetstream::MemoryLog log;

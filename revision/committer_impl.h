@@ -32,6 +32,7 @@
 #include "revision/follower.h"
 #include "revision/live_list.h"
 #include "revision/read_queue.h"
+#include "revision/repeated_warning.h"
 #include "revision/replay.h"
 
 namespace jetd::revision {
@@ -126,7 +127,6 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void OnReplayed(absl::StatusOr<Replay::Result> result);
   // The chain is broken, or may be: reads the tail.
   void Break(const absl::Status& why);
-  void TellOfBreak(const absl::Status& why);
   // Reads the tail once every answer that can still come on this connection has come.
   void ReadTail();
   void OnTail(absl::StatusOr<StreamSeq> last);
@@ -211,11 +211,14 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // Shows the store to readers, once all of it is known to be committed.
   void Show();
   void ShowFresh();
+  // Is what was shown the beginning of what is in `fresh`?
+  [[nodiscard]] bool FreshGoesOn() const;
   // Nothing is waited for.
   void Content();
   [[nodiscard]] bool Tells() const;
   // What is held cannot be applied: reads all anew, beside the store that is shown.
   void Rebuild(const absl::Status& why);
+  [[nodiscard]] std::unique_ptr<Store> MakeStore() const;
   // Reads the tail to its end, and appends a term record.
   void TakeOver();
   void OnTakeOverRead(const absl::StatusOr<StreamSeq>& last);
@@ -245,6 +248,10 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void AskForReads();
   void WaitApplied(StreamSeq seq, DoneFn done);
   void ReleaseApplied();
+  // How far reads may go that wait for what was committed; and what lets them go behind a gap.
+  [[nodiscard]] StreamSeq Readable() const;
+  void LookBehindGap();
+  void SettleGap();
   // Waiting: looks now and then for those who wait too long, and for records that did not come.
   void StartFollowTick();
   void FollowTick();
@@ -277,6 +284,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   uint64_t leader_id = 0;
 
   Chain chain;
+  RepeatedWarning breaks;  // of the chain
   ReadQueue reads;
   Collector collector;
   std::unique_ptr<Replay> replay;  // until this member leads
@@ -350,8 +358,6 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   StreamSeq led_seq;           // of the term record in which this member leads
   bool no_space = false;       // why the chain broke
   bool busy = false;
-  MonoTime next_break_line{};  // in the log, not before
-  uint64_t untold_breaks = 0;
   std::unique_ptr<PlannedRecord> term_record;  // while taking over
   StreamSeq term_seq;
   std::vector<jetstream::SeqRange> term_voids;
@@ -367,6 +373,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   MonoTime reconnected{-1'000'000'000'000};       // when the connection came back last
   std::shared_ptr<char> tail;                     // while the tail is followed
   StreamSeq announced;                            // committed, as a leader said
+  bool went_back = false;                         // the stream ends below what was applied
   std::optional<jetstream::TermRecord> followed;  // whose leader is asked
   std::deque<Collector::Batch> followed_garbage;  // of the newest compactions
   struct Waiting {
@@ -377,6 +384,9 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   bool asking = false;                   // for it
   std::multimap<StreamSeq, Waiting> until_applied;
   bool catching_up = false;
+  bool looking = false;     // behind a gap
+  StreamSeq gap_looked_at;  // the newest one, when that was begun
+  StreamSeq gap_until;      // the stream's end then: applied up to here, it is proven; 0: unknown
   TimerId follow_tick = 0;
   uint64_t successor = 0;  // while the lead is handed over
   DoneFn handed_over;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Clients that wait, and what they are told when that is too long; what the log is told of a chain
-// that breaks again and again.
+// Clients that wait, and what they are told when that is too long.
 #include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/strings.h"
 #include "revision/committer_impl.h"
 
 namespace jetd::revision {
@@ -24,25 +22,15 @@ void Committer::Impl::LosePatience() {
   FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
 }
 
-// While there is no room each write that is tried breaks the chain.
-void Committer::Impl::TellOfBreak(const absl::Status& why) {
-  if (executor->Now() < next_break_line) {
-    ++untold_breaks;
-    return;
-  }
-  next_break_line = executor->Now() + std::chrono::seconds(1);
-  const uint64_t untold = std::exchange(untold_breaks, 0);
-  log::Warn("the chain broke after sequence {}: {}{}", chain.landed().value(), MessageOf(why),
-            untold == 0 ? "" : Cat("; ", untold, " times more before this"));
-}
-
 // Answers all that wait: `unwritten` to what was never sent, `written` to what was and may yet
 // land. The latter stay pending without a client, since their records must be settled. A compaction
 // whose removal is under way has happened, and goes on.
 void Committer::Impl::FailAll(const absl::Status& unwritten, const absl::Status& written) {
   reads.FailAll(unwritten);
   FailElsewhere(unwritten);
-  for (auto& entry : std::exchange(queue, {})) entry->Answer(unwritten);
+  for (auto& entry : std::exchange(queue, {})) {
+    entry->Answer(entry->may_land ? written : unwritten);
+  }
   queue_bytes = 0;
   for (auto& entry : std::exchange(settled, {})) entry->Answer(unwritten);
   for (auto& entry : std::exchange(without_room, {})) entry->Answer(written);

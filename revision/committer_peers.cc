@@ -82,6 +82,9 @@ void Committer::Impl::OnLeaderFound() {
   if (phase == Phase::kReplaying) {
     StartFollowing();
   } else if (phase == Phase::kFollowing) {
+    if (std::exchange(went_back, false)) {
+      return Rebuild(MakeError(Errc::kCorrupt, "the stream went back"));
+    }
     ApplyAnnounced();
   }
   if (shown) Content();
@@ -168,10 +171,41 @@ void Committer::Impl::WaitApplied(StreamSeq seq, DoneFn done) {
 
 void Committer::Impl::ReleaseApplied() {
   if (!holds && !shown) return;
-  while (!until_applied.empty() && until_applied.begin()->first <= committed_seq) {
+  while (!until_applied.empty() && until_applied.begin()->first <= Readable()) {
     const Waiting first = std::move(until_applied.extract(until_applied.begin()).mapped());
     first.done(absl::OkStatus());
   }
+  LookBehindGap();
+}
+
+// Behind a gap something may be missing that a compaction further on has superseded (Follower).
+StreamSeq Committer::Impl::Readable() const {
+  if (follower == nullptr || follower->gap() == StreamSeq{}) return committed_seq;
+  return std::min(committed_seq, follower->gap().Prev());
+}
+
+// Whoever removed what lay there had that compaction in the stream before. So it lies at or below
+// the stream's end of now, or there is none.
+void Committer::Impl::LookBehindGap() {
+  if (follower == nullptr || follower->gap() == StreamSeq{} || looking || tail == nullptr ||
+      gap_until != StreamSeq{}) {
+    return;
+  }
+  looking = true;
+  log->State([this, wanted = std::weak_ptr<char>(tail),
+              gap = follower->newest_gap()](const absl::StatusOr<jetstream::StreamState>& state) {
+    looking = false;
+    if (!state.ok() || wanted.expired()) return;  // the next announcement asks again
+    gap_looked_at = gap;
+    gap_until = state->last;
+    ApplyAnnounced();
+  });
+}
+
+void Committer::Impl::SettleGap() {
+  if (gap_until == StreamSeq{} || follower->position() < gap_until) return;
+  gap_until = StreamSeq{};
+  if (follower->newest_gap() == gap_looked_at) follower->ForgetGaps();
 }
 
 void Committer::Impl::StartFollowTick() {
@@ -184,11 +218,12 @@ void Committer::Impl::StartFollowTick() {
 
 void Committer::Impl::FollowTick() {
   const MonoTime since = executor->Now() - limits::kUnavailableAfter;
-  std::vector<Waiting> late;
-  while (!reads_elsewhere.empty() && reads_elsewhere.front().since <= since) {
-    late.push_back(std::move(reads_elsewhere.front()));
-    reads_elsewhere.erase(reads_elsewhere.begin());
-  }
+  // Oldest first.
+  const auto in_time = std::find_if(reads_elsewhere.begin(), reads_elsewhere.end(),
+                                    [since](const Waiting& read) { return read.since > since; });
+  std::vector<Waiting> late(std::make_move_iterator(reads_elsewhere.begin()),
+                            std::make_move_iterator(in_time));
+  reads_elsewhere.erase(reads_elsewhere.begin(), in_time);
   for (const Waiting& read : late) read.done(MakeError(Errc::kNoLeader, waiting_for));
   late.clear();
   MonoTime oldest = executor->Now();

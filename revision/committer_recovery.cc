@@ -227,7 +227,7 @@ void Committer::Impl::Resume() {
   reads.Restart();
   collector.Resume();
   if (audit_wanted) WantAudit();
-  if (std::exchange(corrupt_owed, false)) RaiseCorrupt();
+  if (holds && std::exchange(corrupt_owed, false)) RaiseCorrupt();
   SchedulePump();
 }
 
@@ -241,7 +241,7 @@ void Committer::Impl::Break(const absl::Status& why) {
   }
   ++counters.chain_breaks;
   watched = {};
-  TellOfBreak(why);
+  breaks.Say(why, Cat("the chain broke after sequence ", chain.landed().value()));
   phase = Phase::kRecovering;
   waiting_for = "the tail of the stream";
   ++reading;

@@ -27,7 +27,7 @@ absl::Status Broken(StreamSeq at, std::string_view what) {
 
 void Follower::Start(StreamSeq position, Term term, StreamSeq term_seq) {
   position_ = read_ = applied_ = position;
-  gap_ = StreamSeq{};
+  ForgetGaps();
   term_ = term;
   term_seq_ = term_seq;
   voids_.clear();
@@ -64,6 +64,12 @@ void Follower::Pop(size_t count) {
     held_bytes_ -= held_.front().bytes();
     held_.pop_front();
   }
+}
+
+void Follower::NoteGapBelow(StreamSeq seq) {
+  if (seq <= position_.Next()) return;
+  if (gap_ == StreamSeq{}) gap_ = position_.Next();
+  newest_gap_ = seq.Prev();
 }
 
 bool Follower::IsTerm(const Held& held) const { return held.ours && held.kind == Kind::kTerm; }
@@ -119,7 +125,7 @@ absl::Status Follower::Apply(StreamSeq upto) {
   if (auto status = NoteVoids(upto); !status.ok()) return status;
   while (!held_.empty() && held_.front().seq <= upto) {
     const Held& front = held_.front();
-    if (gap_ == StreamSeq{} && front.seq > position_.Next()) gap_ = position_.Next();
+    NoteGapBelow(front.seq);
     if (IsVoid(voids_, front.seq)) {
       position_ = front.seq;
       Pop(1);
@@ -137,8 +143,10 @@ absl::Status Follower::Apply(StreamSeq upto) {
     Pop(group->size());
   }
   // What is deleted at the end is passed too.
-  if (held_.empty() || held_.front().seq > upto) {
-    position_ = std::max(position_, std::min(upto, read_));
+  const StreamSeq passed = std::min(upto, read_);
+  if ((held_.empty() || held_.front().seq > upto) && passed > position_) {
+    NoteGapBelow(passed.Next());
+    position_ = passed;
   }
   return absl::OkStatus();
 }
@@ -258,8 +266,7 @@ absl::Status Follower::ApplyAlarms(const Held& held) {
 absl::Status Follower::ApplyCompaction(const Held& held) {
   const auto compact = DecodeCompact(held.payload);
   if (!compact.ok()) return Broken(held.seq, "a compaction record cannot be read");
-  if (const StreamSeq gap = std::exchange(gap_, StreamSeq{});
-      gap != StreamSeq{} && gap <= compact->bound) {
+  if (gap_ != StreamSeq{} && gap_ <= compact->bound) {
     return Broken(held.seq, "records below a compaction were removed before they were read here");
   }
   if (!store_->CheckCompact(compact->revision).ok()) {
@@ -284,11 +291,21 @@ absl::StatusOr<Follower::End> Follower::Judge(StreamSeq last) const {
     if (!term.ok()) return Broken(held.seq, MessageOf(term.status()));
     voids.insert(voids.end(), term->voids.begin(), term->voids.end());
   }
+  StreamSeq next = position_.Next();
+  StreamSeq gap = gap_;
   StreamSeq hole;              // a foreign record: nothing counts from here to the next term record
   const Held* open = nullptr;  // the last record of a transaction that is not whole yet
   StreamSeq opened;            // and its first
   for (const Held& held : held_) {
+    if (gap == StreamSeq{} && held.seq > next) gap = next;
+    next = held.seq.Next();
     if (IsVoid(voids, held.seq)) continue;
+    if (held.ours && held.kind == Kind::kCompact && gap != StreamSeq{}) {
+      const auto compact = DecodeCompact(held.payload);
+      if (!compact.ok() || gap <= compact->bound) {
+        return Broken(held.seq, "records were removed before they were read here");
+      }
+    }
     if (held.ours && held.kind == Kind::kOther) {
       return Broken(held.seq, "a record of a later version");
     }

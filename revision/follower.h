@@ -35,6 +35,12 @@ namespace jetd::revision {
 // removed garbage ahead of this member, is kCorrupt: what the store shows is right, but it can go
 // on only from a replay of everything.
 //
+// A sequence at which nothing lies is a gap. Nearly always what lay there did not count. But it may
+// have been a change that a later one has superseded, removed for a compaction that lies further
+// on: then the store lacks it until that compaction comes, and is found to be in breach there. So
+// who wants to read what was committed up to a gap has to wait until all is applied that was in the
+// stream when the gap was found: gap().
+//
 // Engine thread only.
 class Follower {
  public:
@@ -91,6 +97,11 @@ class Follower {
   [[nodiscard]] Term term() const { return term_; }
   [[nodiscard]] StreamSeq term_seq() const { return term_seq_; }
   [[nodiscard]] size_t held_bytes() const { return held_bytes_; }
+  // The first sequence that was passed with nothing there, 0 if there is none; and the newest.
+  [[nodiscard]] StreamSeq gap() const { return gap_; }
+  [[nodiscard]] StreamSeq newest_gap() const { return newest_gap_; }
+  // What lay there did not count.
+  void ForgetGaps() { gap_ = newest_gap_ = StreamSeq{}; }
 
  private:
   struct Held {
@@ -118,6 +129,8 @@ class Follower {
   absl::Status ApplyAlarms(const Held& held);
   absl::Status ApplyCompaction(const Held& held);
   void Pop(size_t count);
+  // All up to `seq` is passed next: is there anything between position() and that?
+  void NoteGapBelow(StreamSeq seq);
 
   const jetstream::SubjectCodec* const codec_;
   Store* store_;
@@ -127,7 +140,8 @@ class Follower {
   StreamSeq position_;
   StreamSeq read_;
   StreamSeq applied_;  // the newest record that counted
-  StreamSeq gap_;      // the first sequence that was not there, since the last compaction; 0: none
+  StreamSeq gap_;
+  StreamSeq newest_gap_;
   Term term_;
   StreamSeq term_seq_;
   std::vector<jetstream::SeqRange> voids_;  // named by applied term records and held ones

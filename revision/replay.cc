@@ -376,6 +376,7 @@ void Replay::OnTerm(const Held& held) {
   system.term = term->voids.empty() ? held.seq : StreamSeq{};
   if (term->term >= result_.term) {
     result_.term = term->term;
+    result_.leader_seq = held.seq;
     result_.leader = *std::move(term);
   }
   revision_ = std::max(revision_, held.header.revision);

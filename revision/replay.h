@@ -64,6 +64,7 @@ class Replay {
     StreamSeq last;                          // all at or below is applied, ignored or in `voids`
     Term term;                               // highest seen; 0: a new stream
     jetstream::TermRecord leader;            // of the newest term record
+    StreamSeq leader_seq;                    // where that lies; 0: not known
     std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
     Revision revision{1};                    // newest that is known
     Revision compacted;                      // 0: never

@@ -2,6 +2,7 @@
 #include "watch/watch_hub.h"
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -11,6 +12,11 @@
 #include "watch/watch_stream.h"
 
 namespace jetd::watch {
+namespace {
+
+constexpr std::string_view kLost = "jetd: revisions that watchers saw were lost";
+
+}  // namespace
 
 struct WatchHub::Impl {
   Impl(Executor* executor, const revision::Store* store, const Options& options)
@@ -25,7 +31,7 @@ struct WatchHub::Impl {
     const Revision published = feed.published();
     const Revision committed = feed.store().committed();
     feed.set_published(committed);
-    if (committed < published) return CancelAll("jetd: revisions that watchers saw were lost");
+    if (committed < published) return CancelAll(kLost);
     for (WatchStream* stream : streams) {
       stream->ForEachWatcher([&](Watcher* watcher) {
         if (watcher->state != Watcher::State::kSynced) return;
@@ -66,6 +72,8 @@ WatchHub::Stats WatchHub::stats() const {
 void WatchHub::OnLeading(Term /*term*/) { impl_->Resync(); }
 
 void WatchHub::OnFollowing(Term /*term*/) { impl_->Resync(); }
+
+void WatchHub::OnHistoryLost() { impl_->CancelAll(kLost); }
 
 void WatchHub::OnCommit(Revision revision, absl::Span<const revision::Change> changes) {
   impl_->feed.Publish(revision, changes);

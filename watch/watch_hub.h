@@ -121,6 +121,8 @@ class WatchHub : public revision::Committer::Listener {
   void OnLeading(Term term) override;
   void OnFollowing(Term term) override;
   void OnCommit(Revision revision, absl::Span<const revision::Change> changes) override;
+  // Cancels all.
+  void OnHistoryLost() override;
   // A watcher that a compaction overtakes finds out at its next step.
 
  private:

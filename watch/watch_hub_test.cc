@@ -363,6 +363,15 @@ TEST_F(WatchHubTest, CancelAllSaysWhy) {
   EXPECT_EQ(Got(), Lines({"5@1 created", "5@2 a=1"}));
 }
 
+// Though the store went on far beyond what they saw: it is another store.
+TEST_F(WatchHubTest, ALostHistoryEndsAllWatches) {
+  Create({.key = "a"});
+  Got();
+  harness_.hub->OnHistoryLost();
+  harness_.hub->OnFollowing(Term{2});
+  EXPECT_EQ(Got(), Lines({"0@1 canceled (jetd: revisions that watchers saw were lost)"}));
+}
+
 TEST(WatchHubScaleTest, FiveThousandWatchesOnOneStream) {
   Harness harness;
   Client client(&harness);
