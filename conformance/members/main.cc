@@ -40,6 +40,9 @@ void AddFlags(Flags& flags, CLI::App& app) {
   app.add_option("--reads", options.reads,
                  "linearizable ones in all; 0: nothing but take-overs is measured")
       ->capture_default_str();
+  app.add_option("--reads-in-flight", options.reads_in_flight, "through each member at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
   app.add_option("--keys", options.keys, "in the store from the start on")->capture_default_str();
   app.add_option("--cold-moves", options.cold_moves,
                  "kill jetd and start one with an empty folder, so many times, and nothing else")

@@ -23,7 +23,8 @@ struct MembersOptions {
   size_t changes = 12;  // of the leader
   // In all, through all members; none: take-overs are measured without anything else going on.
   size_t reads = 100'000;
-  size_t keys = 1'000;  // in the store before anything begins
+  size_t reads_in_flight = 64;  // through each member
+  size_t keys = 1'000;          // in the store before anything begins
   // Which changes: kill, stop, freeze, move.
   std::vector<std::string> kinds{"kill", "stop", "freeze", "move"};
   // So many times jetd is killed and one with an empty folder started, instead of all that.
