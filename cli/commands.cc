@@ -2,6 +2,10 @@
 #include "cli/check_command.h"
 #include "cli/command.h"
 #include "cli/completion_command.h"
+#include "cli/diff_command.h"
+#include "cli/get_command.h"
+#include "cli/history_command.h"
+#include "cli/points_command.h"
 #include "cli/tenant_command.h"
 #include "cli/transactions_command.h"
 #include "cli/usage_command.h"
@@ -12,6 +16,10 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(std::make_unique<CheckCommand>());
   commands.push_back(std::make_unique<TransactionsCommand>());
+  commands.push_back(std::make_unique<PointsCommand>());
+  commands.push_back(std::make_unique<GetCommand>());
+  commands.push_back(std::make_unique<HistoryCommand>());
+  commands.push_back(std::make_unique<DiffCommand>());
   commands.push_back(std::make_unique<CompletionCommand>());
   commands.push_back(std::make_unique<TenantCommand>());
   commands.push_back(std::make_unique<UsageCommand>());

@@ -118,6 +118,17 @@ std::string Explain(const CLI::App& app, const Chosen& chosen,
   return ExplainWord(first, chosen, help, commands);
 }
 
+// CLI11 takes them from the back, and of "--prefix=" it would take the next argument for the value.
+std::vector<std::string> ForParser(const std::vector<std::string>& arguments) {
+  std::vector<std::string> reversed;
+  for (auto it = arguments.rbegin(); it != arguments.rend(); ++it) {
+    const bool empty = it->starts_with("--") && it->find('=') == it->size() - 1;
+    if (empty) reversed.emplace_back();
+    reversed.push_back(empty ? it->substr(0, it->size() - 1) : *it);
+  }
+  return reversed;
+}
+
 int Run(const std::vector<std::string>& arguments, Output* output) {
   CLI::App app(kIntro, "jetctl");
   app.footer(kFooter);
@@ -133,8 +144,7 @@ int Run(const std::vector<std::string>& arguments, Output* output) {
     names.push_back(command->name());
   }
   try {
-    // CLI11 takes them from the back.
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    app.parse(ForParser(arguments));
   } catch (const CLI::CallForHelp&) {
     output->Print(app.help());
     return kExitOk;

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "cli/command_harness.h"
 #include "etcdclient/client.h"
 #include "etcdclient/testing/server_process.h"
 #include "gtest/gtest.h"
@@ -23,37 +24,6 @@ namespace {
 
 using etcdclient::ServerKind;
 using etcdclient::ServerProcess;
-
-struct Ran {
-  int exit_code = 0;
-  std::string results, messages;
-};
-
-std::string ReadAll(std::FILE* file) {
-  std::rewind(file);
-  std::string text;
-  char buffer[4096];
-  for (size_t got = 0; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
-    text.append(buffer, got);
-  }
-  return text;
-}
-
-Ran Jetctl(const std::vector<std::string>& arguments) {
-  std::FILE* const results = std::tmpfile();
-  std::FILE* const messages = std::tmpfile();
-  JETD_CHECK(results != nullptr && messages != nullptr) << "no temporary file";
-  Ran ran;
-  {
-    Output output(results, messages);
-    ran.exit_code = RunJetctl(arguments, &output);
-  }
-  ran.results = ReadAll(results);
-  ran.messages = ReadAll(messages);
-  std::fclose(results);
-  std::fclose(messages);
-  return ran;
-}
 
 // What is typed wrongly gets one line: what, and what to type instead.
 TEST(JetctlTest, Mistakes) {
@@ -86,6 +56,38 @@ TEST(JetctlTest, Mistakes) {
        "jetctl check: --nats-cert-file and --nats-key-file go together\n"},
       {{"check", "--nats-url=nats://127.0.0.1:1", "--cacert=c"},
        "jetctl check: --cacert, --cert and --key are for --endpoint; give it\n"},
+      {{"check", "--nats-url=nats://b", "--stream=a.b"},
+       "jetctl check: --stream: \"a.b\" is no name of a stream; it takes letters, digits, - and "
+       "_\n"},
+      {{"get", "--data-dir=/a", "/k"},
+       "jetctl get: --at says when: a revision, a time (2026-11-20T15:10:00Z), how long ago (10m), "
+       "before:KEY, or now\n"},
+      {{"get", "--data-dir=/a", "--at=7"},
+       "jetctl get: name one key, or a --prefix (--prefix= for all keys)\n"},
+      {{"get", "--data-dir=/a", "--at=7", "/k", "--prefix=/"},
+       "jetctl get: name one key, or a --prefix (--prefix= for all keys)\n"},
+      {{"get", "--data-dir=/a", "--at=yesterday", "/k"},
+       "jetctl get: --at: \"yesterday\" is no point; give a revision (17), a time "
+       "(2026-11-20T15:10:00Z), how long ago (10m, 1h30m), before:KEY for what was before that "
+       "key's last change, or now\n"},
+      {{"get", "--data-dir=/a", "--at=7", "/k", "--print-value-only", "--output=json"},
+       "jetctl get: --print-value-only and --output json exclude each other\n"},
+      {{"get", "--data-dir=/a", "--at=7", "/k", "/l"},
+       "jetctl get: \"/l\" is one name too many, see jetctl get --help\n"},
+      {{"history", "--data-dir=/a"},
+       "jetctl history: name one key, or a --prefix (--prefix= for all keys)\n"},
+      {{"history", "--data-dir=/a", "/k", "--from=before:/k"},
+       "jetctl history: --from takes a revision or a time\n"},
+      {{"diff", "--data-dir=/a"},
+       "jetctl diff: --from says from when: a revision, a time (2026-11-20T15:10:00Z), how long "
+       "ago (10m), before:KEY, or now\n"},
+      {{"points", "--data-dir=/a", "--mirror=hub"},
+       "jetctl points: --mirror is for a bucket of --nats-url\n"},
+      {{"points", "--nats-url=nats://b", "--mirror=hub/a.b"},
+       "jetctl points: --mirror: \"hub/a.b\" is not DOMAIN, DOMAIN/STREAM or /STREAM\n"},
+      {{"points"},
+       "jetctl points: where is the bucket? Give --data-dir, the folder of a jetd with a "
+       "nats-server of its own, or --nats-url\n"},
   };
   for (const auto& [arguments, line] : cases) {
     const Ran ran = Jetctl(arguments);
@@ -124,7 +126,8 @@ TEST(JetctlTest, ResultsThatCannotBeWritten) {
 TEST(JetctlTest, Help) {
   const Ran help = Jetctl({"--help"});
   EXPECT_EQ(help.exit_code, kExitOk);
-  for (const char* word : {"check", "transactions", "Exit codes", "JETD_DATA_DIR"}) {
+  for (const char* word : {"check", "transactions", "points", "get", "history", "diff",
+                           "Exit codes", "JETD_DATA_DIR"}) {
     EXPECT_NE(help.results.find(word), std::string::npos) << word;
   }
   const Ran check = Jetctl({"check", "--help"});

@@ -60,6 +60,9 @@ void SourceFlags::AddTo(CLI::App* app) {
   add("--nats-cert-file", &cert_file_, "Client certificate for NATS, PEM");
   add("--nats-key-file", &key_file_, "Its key, PEM");
   add("--nats-domain", &domain_, "JetStream domain");
+  add("--nats-api-prefix", &api_prefix_,
+      "What subjects of the JetStream API begin with, in the place of a domain");
+  add("--stream", &stream_, "Name of a stream that mirrors the bucket, to read that");
 }
 
 absl::StatusOr<StreamSource> SourceFlags::Read() const {
@@ -92,6 +95,13 @@ absl::StatusOr<StreamSource> SourceFlags::Read() const {
     return Invalid("--bucket: \"", source.bucket,
                    "\" is no name of a bucket; it takes letters, digits, - and _");
   }
+  source.stream = OrVariable(stream_, "JETD_STREAM");
+  if (!source.stream.empty() && !jetstream::IsBucketName(source.stream)) {
+    return Invalid("--stream: \"", source.stream,
+                   "\" is no name of a stream; it takes letters, digits, - and _");
+  }
+  source.api_prefix = OrVariable(api_prefix_, "JETD_NATS_API_PREFIX");
+  if (!source.api_prefix.empty() && !source.api_prefix.ends_with('.')) source.api_prefix += '.';
   source.stopped = in_place_ ? StreamSource::Stopped::kInPlace : StreamSource::Stopped::kCopy;
   if (!source.data_dir.empty()) {
     // A large store takes a while to open.

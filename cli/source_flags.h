@@ -23,7 +23,7 @@ class SourceFlags {
 
  private:
   std::string data_dir_, nats_server_, nats_url_, creds_, nkey_, ca_file_, cert_file_, key_file_;
-  std::string domain_, bucket_;
+  std::string domain_, bucket_, stream_, api_prefix_;
   bool in_place_ = false;
 };
 
