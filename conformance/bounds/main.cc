@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // More than the queues hold, as a program. Exit code 0: nothing wrong; 1: violations, on stdout; 2:
 // the run could not be done; 77: a program it needs is not there.
-#include <sys/resource.h>
-
-#include <cstdio>
 #include <iostream>
 #include <map>
 #include <string>
@@ -11,22 +8,16 @@
 #include "CLI/CLI.hpp"
 #include "base/strings.h"
 #include "conformance/bounds/bounds_run.h"
+#include "conformance/program.h"
+#include "conformance/server_choice.h"
 
 namespace jetd::conformance {
 namespace {
 
 using etcdclient::ServerKind;
-using etcdclient::ServerProcess;
 using Scenario = BoundsOptions::Scenario;
 
 size_t Mib(size_t bytes) { return bytes >> 20U; }
-
-void AllowManyDescriptors() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 int Main(int argc, char** argv) {
   BoundsOptions options;
@@ -50,25 +41,15 @@ int Main(int argc, char** argv) {
   app.add_option("--server-flag", options.server.flags, "for the server; may be repeated");
   app.add_option("--temp-dir", options.server.temp_dir, "for the data (default: $TMPDIR)");
   app.add_flag("--etcd", etcd, "on a real etcd ($JETD_ETCD); not for burst");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  if (const auto end = ReadFlags(&app, argc, argv); end.has_value()) return *end;
   options.server.kind = etcd ? ServerKind::kEtcd : ServerKind::kJetd;
-  if (options.server.program.empty()) {
-    const auto program = ServerProcess::Find(options.server.kind);
-    if (!program.ok()) {
-      std::cerr << MessageOf(program.status()) << "\n";
-      return 77;
-    }
-    options.server.program = *program;
-  }
+  if (const auto end = ChooseServer(options.server.kind, &options.server.program); end.has_value())
+    return *end;
   AllowManyDescriptors();
   const auto report = RunBounds(options);
   if (!report.ok()) {
     std::cerr << MessageOf(report.status()) << "\n";
-    return 2;
+    return kExitNotDone;
   }
   std::cout << report->taken << " taken, " << report->refused << " refused, " << report->unsure
             << " unsure; the server took " << Mib(report->before_bytes) << " MiB before, "
@@ -81,17 +62,12 @@ int Main(int argc, char** argv) {
     std::cout << "VIOLATION more than " << max_mb << " MiB\n";
     good = false;
   }
-  return good ? 0 : 1;
+  return good ? kExitGood : kExitWrong;
 }
 
 }  // namespace
 }  // namespace jetd::conformance
 
 int main(int argc, char** argv) {
-  try {
-    return jetd::conformance::Main(argc, argv);
-  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
-    std::fputs("an exception that nobody caught\n", stderr);
-    return 2;
-  }
+  return jetd::conformance::RunProgram(argc, argv, jetd::conformance::Main);
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The crash test as a program. Exit code 0: nothing wrong; 1: violations, on stdout; 2: the run
 // could not be done; 77: a program it needs is not there.
-#include <cstdio>
 #include <iostream>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "base/strings.h"
 #include "conformance/crash/crash_run.h"
+#include "conformance/program.h"
+#include "conformance/server_choice.h"
 
 namespace jetd::conformance {
 namespace {
@@ -58,40 +59,25 @@ int Main(int argc, char** argv) {
   app.add_option("--temp-dir", options.server.temp_dir, "for the data (default: $TMPDIR)");
   app.add_flag("--etcd", etcd, "test the test: on a real etcd ($JETD_ETCD)");
   app.add_flag("--keep", keep, "keep the data and the server's log");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  if (const auto end = ReadFlags(&app, argc, argv); end.has_value()) return *end;
   options.server.kind = etcd ? ServerKind::kEtcd : ServerKind::kJetd;
   if (etcd) options.nats_kills = 0;
   if (keep) options.server.keep = ServerProcess::DataDir::kKeep;
-  if (options.server.program.empty()) {
-    const auto program = ServerProcess::Find(options.server.kind);
-    if (!program.ok()) {
-      std::cerr << MessageOf(program.status()) << "\n";
-      return 77;
-    }
-    options.server.program = *program;
-  }
+  if (const auto end = ChooseServer(options.server.kind, &options.server.program); end.has_value())
+    return *end;
   const auto report = RunCrash(options);
   if (!report.ok()) {
     std::cerr << MessageOf(report.status()) << "\n";
-    return 2;
+    return kExitNotDone;
   }
   Print(*report, options.seed);
   if (keep) std::cout << "kept: " << report->data_dir << "\n";
-  return report->violations.empty() ? 0 : 1;
+  return report->violations.empty() ? kExitGood : kExitWrong;
 }
 
 }  // namespace
 }  // namespace jetd::conformance
 
 int main(int argc, char** argv) {
-  try {
-    return jetd::conformance::Main(argc, argv);
-  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
-    std::fputs("an exception that nobody caught\n", stderr);
-    return 2;
-  }
+  return jetd::conformance::RunProgram(argc, argv, jetd::conformance::Main);
 }

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many watches as a program. Exit code 0: nothing wrong; 1: violations, on stdout; 2: the run could
 // not be done; 77: a program it needs is not there.
-#include <sys/resource.h>
-
 #include <chrono>
-#include <cstdio>
 #include <iostream>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "base/strings.h"
 #include "conformance/fanout/fanout_run.h"
+#include "conformance/program.h"
+#include "conformance/server_choice.h"
 
 namespace jetd::conformance {
 namespace {
 
 using etcdclient::ServerKind;
-using etcdclient::ServerProcess;
 
 struct Limits {
   // 0: not judged.
@@ -61,14 +59,6 @@ absl::StatusOr<bool> CompareSlow(FanoutOptions options, const Limits& limits) {
   return good;
 }
 
-// Three descriptors a connection on this side, and one on the server's, which inherits the limit.
-void AllowManyDescriptors() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int Main(int argc, char** argv) {
   FanoutOptions options;
   Limits limits;
@@ -98,21 +88,11 @@ int Main(int argc, char** argv) {
   app.add_option("--server", options.server.program, "the server (default: $JETD_BIN)");
   app.add_option("--temp-dir", options.server.temp_dir, "for the data (default: $TMPDIR)");
   app.add_flag("--etcd", etcd, "on a real etcd ($JETD_ETCD)");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  if (const auto end = ReadFlags(&app, argc, argv); end.has_value()) return *end;
   options.time = std::chrono::seconds(seconds);
   options.server.kind = etcd ? ServerKind::kEtcd : ServerKind::kJetd;
-  if (options.server.program.empty()) {
-    const auto program = ServerProcess::Find(options.server.kind);
-    if (!program.ok()) {
-      std::cerr << MessageOf(program.status()) << "\n";
-      return 77;
-    }
-    options.server.program = *program;
-  }
+  if (const auto end = ChooseServer(options.server.kind, &options.server.program); end.has_value())
+    return *end;
   AllowManyDescriptors();
   absl::StatusOr<bool> good = false;
   if (slow) {
@@ -124,19 +104,14 @@ int Main(int argc, char** argv) {
   }
   if (!good.ok()) {
     std::cerr << MessageOf(good.status()) << "\n";
-    return 2;
+    return kExitNotDone;
   }
-  return *good ? 0 : 1;
+  return *good ? kExitGood : kExitWrong;
 }
 
 }  // namespace
 }  // namespace jetd::conformance
 
 int main(int argc, char** argv) {
-  try {
-    return jetd::conformance::Main(argc, argv);
-  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
-    std::fputs("an exception that nobody caught\n", stderr);
-    return 2;
-  }
+  return jetd::conformance::RunProgram(argc, argv, jetd::conformance::Main);
 }

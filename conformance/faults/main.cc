@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Faults as a program. Exit code 0: nothing wrong (with --expect: the expected is wrong); 1:
 // violations, on stdout; 2: the run could not be done; 77: a program it needs is not there.
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -13,6 +12,8 @@
 #include "conformance/faults/outside_world.h"
 #include "conformance/history/history_run.h"
 #include "conformance/history/report_text.h"
+#include "conformance/program.h"
+#include "conformance/server_choice.h"
 
 namespace jetd::conformance {
 namespace {
@@ -85,14 +86,8 @@ int Run(Flags& flags) {
   world.longest = std::chrono::milliseconds(flags.longest_ms);
   world.outage = std::chrono::milliseconds(flags.outage_ms);
   if (flags.keep) world.server.keep = ServerProcess::DataDir::kKeep;
-  if (world.server.program.empty()) {
-    const auto program = ServerProcess::Find(ServerKind::kJetd);
-    if (!program.ok()) {
-      std::cerr << MessageOf(program.status()) << "\n";
-      return 77;
-    }
-    world.server.program = *program;
-  }
+  if (const auto end = ChooseServer(ServerKind::kJetd, &world.server.program); end.has_value())
+    return *end;
   const size_t windows = (flags.faults + world.faults - 1) / world.faults;
   flags.options.operations = windows * flags.options.window;
   OutsideWorld servers(world);
@@ -101,7 +96,7 @@ int Run(Flags& flags) {
                            [](const std::string& line) { std::cout << line << std::endl; });
   if (!report.ok()) {
     std::cerr << MessageOf(report.status()) << "\n";
-    return report.status().code() == absl::StatusCode::kNotFound ? 77 : 2;
+    return report.status().code() == absl::StatusCode::kNotFound ? kExitSkipped : kExitNotDone;
   }
   servers.Settle();
   report->violations.Merge(servers.TakeViolations());
@@ -117,11 +112,7 @@ int Main(int argc, char** argv) {
       "killed and frozen, the network between all of them is cut, silent, slow or split, and the\n"
       "disk and the account are full; then every answer and every watch event is judged.");
   AddFlags(flags, app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  if (const auto end = ReadFlags(&app, argc, argv); end.has_value()) return *end;
   log::Init({.level = log::Level::kError});
   return Run(flags);
 }
@@ -130,10 +121,5 @@ int Main(int argc, char** argv) {
 }  // namespace jetd::conformance
 
 int main(int argc, char** argv) {
-  try {
-    return jetd::conformance::Main(argc, argv);
-  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
-    std::fputs("an exception that nobody caught\n", stderr);
-    return 2;
-  }
+  return jetd::conformance::RunProgram(argc, argv, jetd::conformance::Main);
 }

@@ -2,7 +2,6 @@
 // The history suite as a program. Exit code 0: nothing wrong (with --expect: the expected is
 // wrong); 1: violations, on stdout; 2: the run could not be done; 77: a program it needs is not
 // there.
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -14,6 +13,8 @@
 #include "conformance/history/history_run.h"
 #include "conformance/history/process_world.h"
 #include "conformance/history/report_text.h"
+#include "conformance/program.h"
+#include "conformance/server_choice.h"
 
 namespace jetd::conformance::history {
 namespace {
@@ -65,11 +66,7 @@ int Main(int argc, char** argv) {
       "Many clients put, read, delete and change several keys at once while the server and its\n"
       "nats-server are killed and frozen; then every answer and every watch event is judged.");
   AddFlags(flags, app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  if (const auto end = ReadFlags(&app, argc, argv); end.has_value()) return *end;
   log::Init({.level = log::Level::kError});
   ProcessWorld::Options& world = flags.world;
   world.seed = flags.options.seed;
@@ -81,20 +78,14 @@ int Main(int argc, char** argv) {
   if (const char* nats = std::getenv("JETD_NATS_SERVER"); nats != nullptr) {
     world.nats_server = nats;
   }
-  if (world.server.program.empty()) {
-    const auto program = ServerProcess::Find(world.server.kind);
-    if (!program.ok()) {
-      std::cerr << MessageOf(program.status()) << "\n";
-      return 77;
-    }
-    world.server.program = *program;
-  }
+  if (const auto end = ChooseServer(world.server.kind, &world.server.program); end.has_value())
+    return *end;
   std::unique_ptr<SmallDisk> disk;
   if (flags.small_disk_mb > 0) {
     auto made = SmallDisk::Make(flags.small_disk_mb << 20U);
     if (!made.ok()) {
       std::cerr << MessageOf(made.status()) << "\n";
-      return 77;
+      return kExitSkipped;
     }
     disk = *std::move(made);
     world.disk = disk.get();
@@ -105,7 +96,7 @@ int Main(int argc, char** argv) {
                                  [](const std::string& line) { std::cout << line << std::endl; });
   if (!report.ok()) {
     std::cerr << MessageOf(report.status()) << "\n";
-    return 2;
+    return kExitNotDone;
   }
   Print(*report, flags.options.seed);
   if (flags.keep) std::cout << "kept: " << servers.data_dir() << "\n";
@@ -116,10 +107,5 @@ int Main(int argc, char** argv) {
 }  // namespace jetd::conformance::history
 
 int main(int argc, char** argv) {
-  try {
-    return jetd::conformance::history::Main(argc, argv);
-  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
-    std::fputs("an exception that nobody caught\n", stderr);
-    return 2;
-  }
+  return jetd::conformance::RunProgram(argc, argv, jetd::conformance::history::Main);
 }

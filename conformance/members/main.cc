@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several members as a program. Exit code 0: nothing wrong (with --expect: the expected is wrong);
 // 1: violations, on stdout; 2: the run could not be done; 77: a program it needs is not there.
-#include <cstdio>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -11,6 +10,8 @@
 #include "base/strings.h"
 #include "conformance/history/report_text.h"
 #include "conformance/members/members_run.h"
+#include "conformance/program.h"
+#include "conformance/server_choice.h"
 
 namespace jetd::conformance {
 namespace {
@@ -86,20 +87,14 @@ void Print(const MembersReport& report, uint64_t seed) {
 int Run(Flags& flags) {
   ServerProcess::Options& server = flags.options.cluster.server;
   if (flags.keep) server.keep = ServerProcess::DataDir::kKeep;
-  if (server.program.empty()) {
-    const auto program = ServerProcess::Find(ServerKind::kJetd);
-    if (!program.ok()) {
-      std::cerr << MessageOf(program.status()) << "\n";
-      return 77;
-    }
-    server.program = *program;
-  }
+  if (const auto end = ChooseServer(ServerKind::kJetd, &server.program); end.has_value())
+    return *end;
   if (flags.options.cold_moves > 0) flags.options.cluster.members = 1;
   const auto report =
       RunMembers(flags.options, [](const std::string& line) { std::cout << line << std::endl; });
   if (!report.ok()) {
     std::cerr << MessageOf(report.status()) << "\n";
-    return report.status().code() == absl::StatusCode::kNotFound ? 77 : 2;
+    return report.status().code() == absl::StatusCode::kNotFound ? kExitSkipped : kExitNotDone;
   }
   Print(*report, flags.options.seed);
   return history::Judge(report->violations, flags.expect);
@@ -112,11 +107,7 @@ int Main(int argc, char** argv) {
       "read, write, watch and hold leases through all of them: how long is nobody there to write,\n"
       "is any read stale, is any answered write lost, is any event missed or repeated.");
   AddFlags(flags, app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  if (const auto end = ReadFlags(&app, argc, argv); end.has_value()) return *end;
   log::Init({.level = log::Level::kError});
   return Run(flags);
 }
@@ -125,10 +116,5 @@ int Main(int argc, char** argv) {
 }  // namespace jetd::conformance
 
 int main(int argc, char** argv) {
-  try {
-    return jetd::conformance::Main(argc, argv);
-  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
-    std::fputs("an exception that nobody caught\n", stderr);
-    return 2;
-  }
+  return jetd::conformance::RunProgram(argc, argv, jetd::conformance::Main);
 }

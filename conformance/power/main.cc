@@ -3,7 +3,6 @@
 // could not be done; 77: something that it needs is not there, a program or FUSE.
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <iostream>
 #include <string>
 
@@ -11,12 +10,13 @@
 #include "base/strings.h"
 #include "conformance/power/fault.h"
 #include "conformance/power/power_run.h"
+#include "conformance/program.h"
+#include "conformance/server_choice.h"
 
 namespace jetd::conformance::power {
 namespace {
 
 using etcdclient::ServerKind;
-using etcdclient::ServerProcess;
 
 constexpr int kSelfTestRuns = 10;
 constexpr int kSelfTestCuts = 20;
@@ -101,14 +101,14 @@ int SelfTest(PowerOptions options) {
     const auto report = RunPower(options);
     if (!report.ok()) {
       std::cerr << MessageOf(report.status()) << "\n";
-      return report.status().code() == absl::StatusCode::kNotFound ? 77 : 2;
+      return report.status().code() == absl::StatusCode::kNotFound ? kExitSkipped : kExitNotDone;
     }
     std::cout << "without a sync: " << Summary(*report, options.seed) << std::endl;
     if (report->counts.lost > 0) ++caught;
   }
   std::cout << "self-test: " << caught << " of " << kSelfTestRuns
             << " runs without a sync lost answered writes" << std::endl;
-  return caught == kSelfTestRuns ? 0 : 1;
+  return caught == kSelfTestRuns ? kExitGood : kExitWrong;
 }
 
 int Main(int argc, char** argv) {
@@ -141,38 +141,23 @@ int Main(int argc, char** argv) {
   app.add_option("--server", options.server, "jetd (default: $JETD_BIN)");
   app.add_option("--temp-dir", options.temp_dir, "for the mount (default: $TMPDIR)");
   app.add_flag("--keep", options.keep, "keep the server's log");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
-  if (options.server.empty()) {
-    const auto program = ServerProcess::Find(ServerKind::kJetd);
-    if (!program.ok()) {
-      std::cerr << MessageOf(program.status()) << "\n";
-      return 77;
-    }
-    options.server = *program;
-  }
+  if (const auto end = ReadFlags(&app, argc, argv); end.has_value()) return *end;
+  if (const auto end = ChooseServer(ServerKind::kJetd, &options.server); end.has_value())
+    return *end;
   if (self_test) return SelfTest(options);
   const auto report = RunStores(options, cuts_per_store);
   if (!report.ok()) {
     const bool skip = report.status().code() == absl::StatusCode::kNotFound;
     std::cerr << (skip ? "skipped: " : "") << MessageOf(report.status()) << "\n";
-    return skip ? 77 : 2;
+    return skip ? kExitSkipped : kExitNotDone;
   }
   Print(*report, options.seed);
-  return (report->counts.wrong() > 0) == expect_wrong ? 0 : 1;
+  return (report->counts.wrong() > 0) == expect_wrong ? kExitGood : kExitWrong;
 }
 
 }  // namespace
 }  // namespace jetd::conformance::power
 
 int main(int argc, char** argv) {
-  try {
-    return jetd::conformance::power::Main(argc, argv);
-  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
-    std::fputs("an exception that nobody caught\n", stderr);
-    return 2;
-  }
+  return jetd::conformance::RunProgram(argc, argv, jetd::conformance::power::Main);
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simulation as a program. Exit code 0: nothing was wrong; 1: something was, which is on stdout
-// with the end of the seed's trace. A CHECK of jetd's ends it as it does jetd; the seed is the last
-// line on stderr.
+// with the end of the seed's trace; 2: the command line is wrong. A CHECK of jetd's ends it as it
+// does jetd; the seed is the last line on stderr.
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <iostream>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "base/log.h"
+#include "conformance/program.h"
 #include "conformance/sim/runner.h"
 
 namespace jetd::conformance::sim {
@@ -63,11 +63,7 @@ int Main(int argc, char** argv) {
       "and\n"
       "time of a seed's making; every answer and every event is judged.");
   AddFlags(flags, app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
+  if (const auto end = ReadFlags(&app, argc, argv); end.has_value()) return *end;
   log::Init({.level = flags.trace ? log::Level::kInfo : log::Level::kError});
   std::signal(SIGABRT, OnAbort);
   if (flags.server == "outside") flags.options.server = Server::kOutside;
@@ -88,21 +84,16 @@ int Main(int argc, char** argv) {
             << "\n";
   if (report.failure.empty()) {
     std::cout << "nothing is wrong\n";
-    return 0;
+    return kExitGood;
   }
   std::cout << report.failure << "again: --replay " << report.failed_seed << " --steps "
             << flags.options.steps << " --members " << flags.options.members << "\n";
-  return 1;
+  return kExitWrong;
 }
 
 }  // namespace
 }  // namespace jetd::conformance::sim
 
 int main(int argc, char** argv) {
-  try {
-    return jetd::conformance::sim::Main(argc, argv);
-  } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
-    std::fputs("an exception that nobody caught\n", stderr);
-    return 2;
-  }
+  return jetd::conformance::RunProgram(argc, argv, jetd::conformance::sim::Main);
 }
