@@ -85,8 +85,9 @@ void StateFold::ApplyKey(StreamTransaction::Op* op, Revision revision) {
     if (found != now_.state.keys.end()) now_.state.keys.erase(found);
     return;
   }
-  if (options_->values == StateOptions::Values::kNo) op->payload.clear();
-  now_.state.keys[op->key] = {.value = std::move(op->payload),
+  // Not emptied: that would keep its memory.
+  const bool keep = options_->values == StateOptions::Values::kYes;
+  now_.state.keys[op->key] = {.value = keep ? std::move(op->payload) : std::string(),
                               .create_revision = op->create_revision,
                               .mod_revision = revision,
                               .version = op->version,
