@@ -397,6 +397,13 @@ TEST_P(NatsAccessTest, NkeySeed) {
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(Connects({.nkey_seed_file = seed})) << i;
 }
 
+TEST_P(NatsAccessTest, AServerThatAsksForNoSignature) {
+  if (!StartWith("")) GTEST_SKIP() << GetParam();
+  const std::string seed =
+      WriteFile("seed", "SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y\n");
+  EXPECT_TRUE(Connects({.nkey_seed_file = seed}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Servers, NatsAccessTest,
                          testing::Values("JETD_NATS_SERVER", "JETD_NATS_SERVER_2_10"));
 

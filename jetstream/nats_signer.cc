@@ -19,6 +19,9 @@ struct NatsSigner::Callbacks {
   }
   static natsStatus Sign(char** /*error*/, unsigned char** signature, int* size, const char* nonce,
                          void* closure) {
+    *signature = nullptr;
+    *size = 0;
+    if (nonce == nullptr) return NATS_OK;  // the server asks nobody who they are
     auto* const signer = static_cast<NatsSigner*>(closure);
     const std::string made = signer->key_.Sign(nonce);
     if (made.front() == '\0') {
