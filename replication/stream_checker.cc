@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "jetstream/restore_record.h"
 
 namespace jetd::replication {
 
@@ -120,6 +121,12 @@ void StreamChecker::OnRecord(const jetstream::Record& record) {
             .is_delete = record.is_delete,
             .payload = {}};
   if (item.kind != Kind::kKey) item.payload = std::string(record.payload);
+  if (item.kind == Kind::kOther && jetstream::DecodeRestore(item.payload).ok()) {
+    refused_ = absl::FailedPreconditionError(
+        "the bucket is not whole: run the jetctl restore or import that fills it again, which goes "
+        "on, or remove the bucket");
+    return;
+  }
   if (item.kind == Kind::kOther) {
     refused_ = MakeStatus(absl::StatusCode::kFailedPrecondition, "the record at sequence ",
                           item.seq.value(), ", subject ", item.subject,

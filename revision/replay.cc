@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "jetstream/restore_record.h"
 
 namespace jetd::revision {
 
@@ -287,11 +288,13 @@ void Replay::Accept(Held held) {
     return;
   }
   if (held.kind == Kind::kOther) {
-    // What it means, and so what counts, only a later version knows.
+    const auto restore = jetstream::DecodeRestore(held.payload);
+    // What other kinds mean, and so what counts, only a later version knows.
     error_ = absl::FailedPreconditionError(
-        Cat("the record at sequence ", held.seq.value(),
-            " is of a kind that this jetd does not know; use the jetd that wrote this bucket, or a "
-            "later one"));
+        restore.ok() ? Cat("this bucket is not whole: it is being filled with ", restore->what,
+                           "; run that `jetctl restore` or `import` again, or remove it")
+                     : Cat("the record at sequence ", held.seq.value(), " is of a kind that ",
+                           "this jetd does not know; use the jetd that wrote it, or a later one"));
     return;
   }
   if (held.kind == Kind::kBarrier) {
