@@ -5,7 +5,9 @@
 #include "cli/diff_command.h"
 #include "cli/get_command.h"
 #include "cli/history_command.h"
+#include "cli/import_command.h"
 #include "cli/points_command.h"
+#include "cli/restore_command.h"
 #include "cli/tenant_command.h"
 #include "cli/transactions_command.h"
 #include "cli/usage_command.h"
@@ -15,6 +17,8 @@ namespace jetd::cli {
 std::vector<std::unique_ptr<Command>> AllCommands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(std::make_unique<CheckCommand>());
+  commands.push_back(std::make_unique<ImportCommand>());
+  commands.push_back(std::make_unique<RestoreCommand>());
   commands.push_back(std::make_unique<TransactionsCommand>());
   commands.push_back(std::make_unique<PointsCommand>());
   commands.push_back(std::make_unique<GetCommand>());

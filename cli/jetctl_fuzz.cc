@@ -21,7 +21,7 @@ void Try(FuzzInput input) {
   std::vector<std::string> arguments;
   while (!input.empty()) arguments.emplace_back(input.Line());
   std::erase_if(arguments, [](const std::string& text) {
-    return text.find("--data-dir") != text.npos || text.find("--nats-url") != text.npos ||
+    return text.find("-data-dir") != text.npos || text.find("-nats-url") != text.npos ||
            text.find("--state-dir") != text.npos || text.find("--metrics-url") != text.npos;
   });
   Output output(nowhere, nowhere);

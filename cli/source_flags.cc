@@ -10,6 +10,7 @@
 #include "jetstream/nats_files.h"
 #include "jetstream/nats_program.h"
 #include "jetstream/stream_setup.h"
+#include "replication/key_selection.h"
 
 namespace jetd::cli {
 namespace {
@@ -39,7 +40,8 @@ std::string OrVariable(const std::string& given, const char* variable) {
   return value != nullptr ? value : "";
 }
 
-void SourceFlags::AddTo(CLI::App* app) {
+void SourceFlags::AddTo(CLI::App* app, const std::string& in_place) {
+  in_place_flag_ = in_place;
   const std::string group = "Where the bucket is";
   const auto add = [&](const char* name, std::string* value, const char* help) {
     app->add_option(name, *value, help)->take_last()->group(group);
@@ -49,7 +51,7 @@ void SourceFlags::AddTo(CLI::App* app) {
   add("--nats-url", &nats_url_,
       "nats:// or tls:// URLs of the JetStream server of other jetds, comma-separated");
   add("--bucket", &bucket_, "KV bucket [etcd]");
-  app->add_flag("--in-place", in_place_,
+  app->add_flag(in_place, in_place_,
                 "Start the nats-server of a stopped jetd on its folder itself, which it may mend "
                 "on the way, and not on a copy")
       ->group(group);
@@ -63,6 +65,31 @@ void SourceFlags::AddTo(CLI::App* app) {
   add("--nats-api-prefix", &api_prefix_,
       "What subjects of the JetStream API begin with, in the place of a domain");
   add("--stream", &stream_, "Name of a stream that mirrors the bucket, to read that");
+}
+
+std::string SourceFlags::Typed() const {
+  std::string text;
+  const auto add = [&text](const char* name, const std::string& value) {
+    if (!value.empty()) CatTo(text, " ", replication::ShellWord(Cat(name, "=", value)));
+  };
+  add("--data-dir", data_dir_);
+  std::string urls;
+  for (const std::string& url : SplitCommas(nats_url_)) {
+    CatTo(urls, urls.empty() ? "" : ",", jetstream::UrlWithoutSecrets(url));
+  }
+  add("--nats-url", urls);
+  add("--bucket", bucket_);
+  add("--nats-server", nats_server_);
+  add("--nats-creds", creds_);
+  add("--nats-nkey", nkey_);
+  add("--nats-ca-file", ca_file_);
+  add("--nats-cert-file", cert_file_);
+  add("--nats-key-file", key_file_);
+  add("--nats-domain", domain_);
+  add("--nats-api-prefix", api_prefix_);
+  add("--stream", stream_);
+  if (in_place_) CatTo(text, " ", in_place_flag_);
+  return text;
 }
 
 absl::StatusOr<StreamSource> SourceFlags::Read() const {

@@ -16,15 +16,19 @@ namespace jetd::cli {
 // The flags that say where a bucket is, spelt as jetd's own, for every command that reads one.
 class SourceFlags {
  public:
-  void AddTo(CLI::App* app);
+  // `in_place` is the name of the flag that lets a nats-server be started on the folder itself.
+  void AddTo(CLI::App* app, const std::string& in_place = "--in-place");
   // Checked, with JETD_… variables for what is not given. InvalidArgument: the command line is
   // wrong. FailedPrecondition: a file that it names is.
   [[nodiscard]] absl::StatusOr<replication::StreamSource> Read() const;
+  // Those that were typed, a space before each, as a shell takes them. URLs without their secrets.
+  [[nodiscard]] std::string Typed() const;
 
  private:
   std::string data_dir_, nats_server_, nats_url_, creds_, nkey_, ca_file_, cert_file_, key_file_;
   std::string domain_, bucket_, stream_, api_prefix_;
   bool in_place_ = false;
+  std::string in_place_flag_;
 };
 
 }  // namespace jetd::cli

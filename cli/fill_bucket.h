@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_CLI_FILL_BUCKET_H_
+#define JETD_CLI_FILL_BUCKET_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "cli/figures.h"
+#include "cli/output.h"
+#include "replication/bucket_restore.h"
+#include "replication/bucket_state.h"
+
+namespace jetd::cli {
+
+// Fills a new bucket with `state`, or says what that would be, and tells the end.
+[[nodiscard]] absl::StatusOr<int> FillBucket(Output* output, OutputForm form, bool dry_run,
+                                             const std::string& moment,
+                                             const replication::RestoreOptions& options,
+                                             replication::BucketState state);
+
+// How a filling ended, for people or as JSON.
+void TellFilled(Output* output, OutputForm form, const std::string& moment,
+                const replication::RestoreReport& report);
+
+}  // namespace jetd::cli
+
+#endif  // JETD_CLI_FILL_BUCKET_H_
