@@ -27,7 +27,9 @@ struct AutoCompaction {
 // Where the records go. Without `urls` jetd runs a nats-server of its own in the data directory.
 struct NatsConfig {
   std::vector<std::string> urls;
-  std::string creds_file, nkey_file, ca_file, cert_file, key_file;
+  std::string creds_file, nkey_file, token_file, ca_file, cert_file, key_file;
+  // Of kine's --endpoint; those in a URL of --nats-url stay in it.
+  std::string user, password, token;
   std::string bucket = "etcd";
   std::string domain;
   std::string server_path;  // of the embedded one; empty: found in PATH

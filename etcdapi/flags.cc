@@ -134,6 +134,7 @@ void AddLogFlags(CLI::App* app, RawFlags* raw) {
   const std::string group = "Log";
   Add(app, group, "log-level", &raw->log_level, "debug, info, warn or error");
   Add(app, group, "log-format", &raw->log_format, "text or json");
+  Add(app, group, "nats-token-file", &nats.token_file, "File with a token");
 }
 
 std::vector<std::string> KnownNames(const CLI::App& app) {

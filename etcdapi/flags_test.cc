@@ -249,7 +249,8 @@ TEST(FlagsTest, ExplainsBadValues) {
 
 // Otherwise the records would go where nobody looks for them.
 TEST(FlagsTest, WhatIsForAServerOutsideNeedsOne) {
-  for (const char* flag : {"--nats-creds", "--nats-nkey", "--nats-ca-file", "--nats-domain"}) {
+  for (const char* flag :
+       {"--nats-creds", "--nats-nkey", "--nats-token-file", "--nats-ca-file", "--nats-domain"}) {
     EXPECT_EQ(ErrorOf({flag, "x"}), Cat(flag,
                                         " is for a NATS server that runs already; give "
                                         "--nats-url with its address, or leave it out"));
@@ -274,6 +275,12 @@ TEST(FlagsTest, SaysWhenTlsIsNotUsed) {
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-metrics-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2"}), ElementsAre());
+TEST(FlagsTest, OneWayToSayWhoConnects) {
+  EXPECT_EQ(ErrorOf({"--nats-url=nats://x:1", "--nats-creds=c", "--nats-token-file=t"}),
+            "--nats-token-file and --nats-creds exclude each other");
+  EXPECT_EQ(Good({"--nats-url=nats://x:1", "--nats-token-file=t"}).nats.token_file, "t");
+}
+
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2",
                     "--client-cert-auth", "--trusted-ca-file=ca"}),
               ElementsAre("--client-cert-auth has no effect on http://127.0.0.1:2: it is without "

@@ -258,7 +258,7 @@ jetstream::NatsLogOptions Program::LogOptions() const {
   jetstream::NatsLogOptions options;
   options.stream = {.bucket = nats.bucket, .replicas = nats.replicas};
   options.domain = nats.domain;
-  options.client_name = Cat("jetd ", config_.name);
+  options.client_name = Cat("jetd/", nats.bucket, "/", config_.name);
   if (embedded_ != nullptr) {
     options.endpoint = [this] { return embedded_->endpoint(); };
     options.exclusive = true;
@@ -268,13 +268,8 @@ jetstream::NatsLogOptions Program::LogOptions() const {
     return options;
   }
   options.messenger = messenger_.get();
-  jetstream::NatsCredentials credentials;
-  credentials.creds_file = nats.creds_file;
-  credentials.nkey_seed_file = nats.nkey_file;
-  credentials.tls_ca_file = nats.ca_file;
-  credentials.tls_cert_file = nats.cert_file;
-  credentials.tls_key_file = nats.key_file;
-  options.endpoint = jetstream::RotateEndpoints(nats.urls, std::move(credentials));
+  options.other_servers = nats.urls.size() > 1;
+  options.endpoint = jetstream::RotateEndpoints(nats.urls, CredentialsOf(nats));
   return options;
 }
 

@@ -264,6 +264,8 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
     if (std::atoi(stat.c_str() + name_end + 4) == parent)
       children.push_back(std::atoi(stat.c_str()));
   }
+           Case{{"--nats-token-file", Path("none")}, "--nats-token-file: cannot read "},
+           Case{{"--nats-token-file", Write("blank", " \n")}, "--nats-token-file: "},
   return children;
 }
 

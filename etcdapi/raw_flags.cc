@@ -194,6 +194,16 @@ absl::Status ReadMember(const RawFlags& raw, Config* c) {
   int64_t ops = 0;
   int64_t bytes = 0;
   absl::Status status =
+  // nats-server takes one of them, and nats.c would not say which it shows.
+  const std::pair<const char*, bool> ways[] = {{"--nats-creds", !nats.creds_file.empty()},
+                                               {"--nats-nkey", !nats.nkey_file.empty()},
+                                               {"--nats-token-file", !nats.token_file.empty()}};
+  const char* first = nullptr;
+  for (const auto& [flag, given] : ways) {
+    if (!given) continue;
+    if (first != nullptr) return Invalid(flag, " and ", first, " exclude each other");
+    first = flag;
+  }
       ParseNumber("max-txn-ops", raw.max_txn_ops, 1, std::numeric_limits<int>::max(), &ops);
   status.Update(
       ParseNumber("max-request-bytes", raw.max_request_bytes, 1, kLargestRequest, &bytes));
@@ -256,8 +266,9 @@ absl::Status ReadNats(const RawFlags& raw, Config* c) {
     // An embedded server takes none of them; the mistake is most likely the URL that is missing.
     for (const auto& [flag, value] :
          {std::pair("creds", nats.creds_file), std::pair("nkey", nats.nkey_file),
-          std::pair("ca-file", nats.ca_file), std::pair("cert-file", nats.cert_file),
-          std::pair("key-file", nats.key_file), std::pair("domain", nats.domain)}) {
+          std::pair("token-file", nats.token_file), std::pair("ca-file", nats.ca_file),
+          std::pair("cert-file", nats.cert_file), std::pair("key-file", nats.key_file),
+          std::pair("domain", nats.domain)}) {
       if (value.empty()) continue;
       return Invalid("--nats-", flag,
                      " is for a NATS server that runs already; give --nats-url with its address, "

@@ -45,7 +45,7 @@ class NatsClusterTest : public testing::Test, public Log::Observer, protected Lo
     log_->Open(this, [](const absl::Status& why) { FAIL() << why; });
   }
   // Three servers of one cluster.
-  void StartThree() {
+  void StartThree(const std::string& config = "") {
     std::vector<int> ports;
     std::string routes;
     for (int i = 0; i < 3; ++i) {
@@ -54,7 +54,7 @@ class NatsClusterTest : public testing::Test, public Log::Observer, protected Lo
     }
     for (int i = 0; i < 3; ++i) {
       Start(Cat("server_name: n", i, "\ncluster { name: c, listen: \"127.0.0.1:", ports[i],
-                "\", routes: [", routes, "] }\n"));
+                "\", routes: [", routes, "] }\n", config));
     }
   }
   void OpenAtAll(NatsLogOptions options) {
@@ -227,6 +227,36 @@ TEST_F(NatsClusterTest, NoticesThatReplicasChanged) {
   Edit(NewStreamConfig({.bucket = "b", .replicas = 1}));
   ASSERT_TRUE(RunUntil([&] { return connected_ && info_.replicas == 1; }));
   EXPECT_NE(info_.durability_caveat, before);
+}
+
+// At once, and not when the server ends the connection, minutes later.
+TEST_F(NatsClusterTest, LeavesAServerThatIsGoingToEnd) {
+  StartThree("lame_duck_grace_period: \"5m\"\nlame_duck_duration: \"10m\"\n");
+  std::vector<std::string> urls;
+  for (const auto& server : servers_) urls.push_back(server->url());
+  NatsLogOptions options;
+  options.stream.replicas = 3;
+  options.answer_timeout = std::chrono::seconds(5);
+  options.other_servers = true;
+  std::string url;
+  options.endpoint = [&url, next = RotateEndpoints(urls, {})]() {
+    absl::StatusOr<NatsEndpoint> endpoint = next();
+    url = endpoint->url;
+    return endpoint;
+  };
+  Open(std::move(options));
+  AppendUpTo(100);
+  ASSERT_TRUE(RunUntil([&] { return connected_; }));
+  NatsTestServer* lame = nullptr;
+  for (const auto& server : servers_) {
+    if (server->url() == url) lame = server.get();
+  }
+  ASSERT_NE(lame, nullptr);
+  lame->LameDuck();
+  ASSERT_TRUE(RunUntil([&] { return connected_ && url != lame->url(); }));
+  EXPECT_TRUE(lame->running());
+  AppendUpTo(200);
+  EXPECT_EQ(Last(), 200U);
 }
 
 // At once, and not when the next connection happens to come.

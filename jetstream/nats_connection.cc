@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "jetstream/nats_files.h"
 #include "jetstream/nats_probe.h"
 #include "jetstream/nats_signer.h"
 
@@ -137,6 +139,39 @@ struct NatsConnection::EventCallbacks {
   }
 };
 
+// nats.c tells of lame ducks on a thread of its own, at any time until a connection is destroyed
+// and a moment longer, and frees nothing that it was given to tell them by. So the connection is
+// looked up.
+class NatsConnection::Links {
+ public:
+  static Links& All() {
+    static Links& links = *new Links;
+    return links;
+  }
+  void Add(natsConnection* nc, const std::shared_ptr<Link>& link) {
+    MutexLock lock(mutex_);
+    links_[nc] = link;
+  }
+  void Remove(natsConnection* nc) {
+    MutexLock lock(mutex_);
+    links_.erase(nc);
+  }
+  static void OnLameDuck(natsConnection* nc, void* /*closure*/) {
+    std::shared_ptr<Link> link;
+    Links& all = All();
+    {
+      MutexLock lock(all.mutex_);
+      const auto it = all.links_.find(nc);
+      if (it != all.links_.end()) link = it->second.lock();
+    }
+    if (link != nullptr) link->Tell(&NatsConnection::OnLameDuck);
+  }
+
+ private:
+  Mutex mutex_;
+  std::map<natsConnection*, std::weak_ptr<Link>> links_ ABSL_GUARDED_BY(mutex_);
+};
+
 NatsConnection::NatsConnection(Loop* loop) : loop_(loop), link_(std::make_shared<Link>(loop)) {
   link_->weak_self = link_;
 }
@@ -163,6 +198,7 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Connect(
     connection->nc_ = nullptr;
     return StatusOf(status, Cat("cannot connect to ", url));
   }
+  Links::All().Add(connection->nc_, connection->link_);
   natsInbox* made = nullptr;
   if (natsInbox_Create(&made) != NATS_OK) return absl::UnavailableError("nats.c: no inbox");
   const std::string_view any(made);  // "_INBOX.<random token>"
@@ -192,12 +228,18 @@ absl::Status NatsConnection::Configure(natsOptions* options, const NatsEndpoint&
   set(natsOptions_SetPingInterval(options, kPingIntervalMs));
   set(natsOptions_SetMaxPingsOut(options, kMaxPingsOut));
   set(natsOptions_SetErrorHandler(options, &LogAsyncError, nullptr));
+  set(natsOptions_SetLameDuckModeCB(options, &Links::OnLameDuck, nullptr));
   set(natsOptions_SetEventLoop(options, &link_, &EventCallbacks::Attach, &EventCallbacks::Read,
                                &EventCallbacks::Write, &EventCallbacks::Detach));
   if (!credentials.user.empty()) {
     set(natsOptions_SetUserInfo(options, credentials.user.c_str(), credentials.password.c_str()));
   }
   if (!credentials.token.empty()) set(natsOptions_SetToken(options, credentials.token.c_str()));
+  if (!credentials.token_file.empty()) {
+    const absl::StatusOr<std::string> token = ReadToken(credentials.token_file);
+    if (!token.ok()) return token.status();
+    set(natsOptions_SetToken(options, token->c_str()));
+  }
   if (!credentials.creds_file.empty() || !credentials.nkey_seed_file.empty()) {
     auto signer = credentials.creds_file.empty() ? NatsSigner::FromSeed(credentials.nkey_seed_file)
                                                  : NatsSigner::FromCreds(credentials.creds_file);
@@ -235,6 +277,7 @@ NatsConnection::~NatsConnection() {
     link_->loop = nullptr;
   }
   if (nc_ == nullptr) return;
+  Links::All().Remove(nc_);
   // Nothing that is still buffered may be sent now: its sender was told that the connection broke.
   // nats.c would try, and wait half a second for the server's word, unless it sees the end itself.
   if (link_->fd >= 0) shutdown(link_->fd, SHUT_RDWR);
@@ -263,6 +306,7 @@ void NatsConnection::Stop() {
   stopped_ = true;
   link_->owner = nullptr;
   on_closed_ = nullptr;
+  on_lame_duck_ = nullptr;
   loop_->UnwatchFd(link_->fd);
 }
 
@@ -377,6 +421,11 @@ void NatsConnection::CheckClosed() {
   std::string text = Cat("the connection to ", server_.url, " is lost");
   if (status != NATS_OK && detail != nullptr) CatTo(text, ": ", std::string_view(detail));
   Lose(text);
+}
+
+void NatsConnection::OnLameDuck() {
+  if (stopped_ || !on_lame_duck_) return;
+  std::exchange(on_lame_duck_, nullptr)();
 }
 
 void NatsConnection::Lose(const std::string& why) {

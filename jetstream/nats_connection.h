@@ -68,6 +68,9 @@ class NatsConnection {
   // that says so, and with it what was asked; who asks here asks only what a working JetStream
   // answers.)
   void Start(ClosedFn on_closed);
+  // Told, at most once, that the server is going to end: it ends its connections one by one, in a
+  // minute or two, and takes no new ones (lame duck mode). Before Start.
+  void set_on_lame_duck(std::function<void()> fn) { on_lame_duck_ = std::move(fn); }
   // Whether the socket is closed; on_closed may still be on its way, or have come without that.
   [[nodiscard]] bool closed() const;
   // No callback comes after it, and what was published and not yet sent is dropped.
@@ -91,6 +94,7 @@ class NatsConnection {
  private:
   struct Subscription;
   struct Link;
+  class Links;
   struct EventCallbacks;
 
   explicit NatsConnection(Loop* loop);
@@ -101,6 +105,7 @@ class NatsConnection {
   void Drain();
   void WatchWrites(bool wanted);
   void CheckClosed();
+  void OnLameDuck();
   void Lose(const std::string& why);
 
   // Constant after Connect.
@@ -117,6 +122,7 @@ class NatsConnection {
   bool watching_writes_ = false;
   size_t published_ = 0;
   ClosedFn on_closed_;
+  std::function<void()> on_lame_duck_;
   uint64_t next_subscription_ = 1;
   MessageBin bin_;  // of what was sent and what was delivered
   std::vector<std::unique_ptr<Subscription>> subscriptions_;

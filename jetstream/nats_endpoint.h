@@ -11,11 +11,13 @@
 namespace jetd::jetstream {
 
 // How this program proves who it is to a nats-server, and how it knows the server. Empty: not used.
-// The secrets stand in no log line and in no error.
+// Files are read for each connection that is made, so that one with a new secret counts from the
+// next one on. The secrets stand in no log line and in no error.
 struct NatsCredentials {
   std::string user = {};
   std::string password = {};
   std::string token = {};
+  std::string token_file = {};      // a token, blanks and line ends around it left out
   std::string creds_file = {};      // a user JWT and its seed, as NATS's tools write it
   std::string nkey_seed_file = {};  // a bare user seed, "SU…"
   std::string tls_ca_file = {};     // PEM; with it, or a tls:// URL, the connection must be TLS

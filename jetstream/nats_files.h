@@ -2,7 +2,10 @@
 #ifndef JETD_JETSTREAM_NATS_FILES_H_
 #define JETD_JETSTREAM_NATS_FILES_H_
 
+#include <string>
+
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "jetstream/nats_endpoint.h"
 
 namespace jetd::jetstream {
@@ -11,6 +14,9 @@ namespace jetd::jetstream {
 // they should: at start a wrong one is a mistake, while a connection that fails later is tried
 // again. FailedPrecondition, one line with the flag (--nats-creds, …) and the file. Blocks.
 [[nodiscard]] absl::Status CheckNatsFiles(const NatsCredentials& credentials);
+
+// What a token file holds, without the blanks and line ends around it; none is an error.
+[[nodiscard]] absl::StatusOr<std::string> ReadToken(const std::string& path);
 
 }  // namespace jetd::jetstream
 

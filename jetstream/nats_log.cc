@@ -135,6 +135,7 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
     session->connection->Flush();
     if (synced) session->turn->OnSent(session->predicted);
   });
+  nats->set_on_lame_duck([this] { OnLameDuck(); });
   nats->Start([this](const absl::Status& why) { EndSession(why); });
   if (options_.messenger != nullptr) options_.messenger->Attach(nats);
   session_->api = std::make_unique<NatsApi>(loop_, nats, prefix_, options_.answer_timeout);
@@ -280,6 +281,14 @@ void NatsLog::EndSession(const absl::Status& why) {
     if (open.expired()) return;
   }
   ConnectLater(why);
+}
+
+// What is in flight is settled as after any lost connection. Staying would only put that off.
+void NatsLog::OnLameDuck() {
+  const std::string what = Cat("the nats-server at ", session_->connection->server().url,
+                               " is going to end (lame duck mode)");
+  if (options_.other_servers) return EndSession(absl::UnavailableError(what));
+  log::Warn("{}, and there is no other to go to", what);
 }
 
 void NatsLog::RetireSession(const absl::Status& why) {

@@ -30,6 +30,8 @@ struct NatsLogOptions {
   // under a name of its own; empty: by `domain`. For who only reads.
   std::string api_prefix = {};
   std::string client_name = "jetd";
+  // There is another server to go to when one says that it is going to end.
+  bool other_servers = false;
   // An older server is refused: 2.<this>.
   int min_minor_version = 10;
   // jetd alone can write: an embedded server with a secret of its own.
@@ -106,6 +108,7 @@ class NatsLog : public Log {
   void MakeGuard();
   void BecomeConnected(const StreamFacts& facts);
   void EndSession(const absl::Status& why);
+  void OnLameDuck();
   // `expected`: not worth a warning.
   enum class Expected { kNo, kYes };
   void ConnectLater(const absl::Status& why, Expected expected = Expected::kNo);

@@ -132,6 +132,8 @@ void NatsTestServer::Reload(const std::string& config) {
   JETD_CHECK(kill(pid_, SIGHUP) == 0);
 }
 
+void NatsTestServer::LameDuck() { JETD_CHECK(kill(pid_, SIGUSR2) == 0); }
+
 void NatsTestServer::Freeze() {
   JETD_CHECK(kill(pid_, SIGSTOP) == 0);
   int status = 0;

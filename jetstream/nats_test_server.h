@@ -45,6 +45,8 @@ class NatsTestServer {
   // Another configuration in the place of the one that was added at the start, for the server that
   // runs.
   void Reload(const std::string& config);
+  // Tells it to end its connections in its own time and then itself (lame duck mode).
+  void LameDuck();
   // Stops it from running and lets it run on: to its clients it is silent meanwhile.
   void Freeze();
   void Thaw();
