@@ -206,6 +206,14 @@ class Committer : public jetstream::Log::Observer {
     DurationHistogram durable;  // and to its commit
     DurationHistogram barrier;  // a read's proof, there and back
     uint64_t slow = 0;          // commits that took longer than limits::kSlowCommit
+    // The last observation of each, and when it was made; when the log was connected last.
+    struct Last {
+      std::chrono::nanoseconds took{0};
+      MonoTime at{0};
+    };
+    Last last_acked, last_durable, last_barrier;
+    Last last_room;  // writes that waited for the server to say how much room there is
+    MonoTime connected{0};
   };
   [[nodiscard]] Timings timings() const;
 

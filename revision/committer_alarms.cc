@@ -79,7 +79,9 @@ bool Committer::Impl::HaveRoomFor(const Entry& entry) {
   const Quota::Load load{
       .held_bytes = store->stats().bytes + store->lease_count() * kLeaseCost,
       .pending_bytes = pending_bytes + chain.pending_records() * Quota::kRecordOverheadBytes};
-  switch (quota->Judge(cost, load)) {
+  const Quota::Verdict verdict = quota->Judge(cost, load);
+  WatchRoom(verdict != Quota::Verdict::kUnknown);
+  switch (verdict) {
     case Quota::Verdict::kFits:
       return true;
     case Quota::Verdict::kUnknown:

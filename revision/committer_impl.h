@@ -184,6 +184,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void Watch();
   void WatchAcked(StreamSeq seq);
   void WatchDurable(StreamSeq seq);
+  // Whether the queue may go on, or waits to hear how much room there is.
+  void WatchRoom(bool known);
 
   // --- following (committer_follow.cc) ----------------------------------------------------------
   [[nodiscard]] bool Elsewhere() const { return peers != nullptr && !holds && !stopped; }
@@ -415,6 +417,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
     bool acked = false;
   };
   Watched watched;
+  std::optional<MonoTime> room_wanted;  // since when the queue waits to hear of the room
   Timings timings;
 };
 

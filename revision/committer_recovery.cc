@@ -81,6 +81,7 @@ void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
                    .max_subject_bytes = info.max_subject_bytes,
                    .max_payload_bytes = info.max_payload_bytes};
   if (phase == Phase::kSuperseded) return;
+  timings.connected = executor->Now();
   if (phase == Phase::kConnecting || phase == Phase::kReplaying) {
     StartReplay();
   } else if (phase == Phase::kFollowing) {

@@ -43,7 +43,9 @@ void ReadQueue::OnBarrier(const Asked& asked, absl::StatusOr<StreamSeq> last) {
     });
     return;
   }
-  round_trips_.Observe(executor_->Now() - asked.at);
+  last_answer_ = executor_->Now();
+  last_round_trip_ = last_answer_ - asked.at;
+  round_trips_.Observe(last_round_trip_);
   ++barriers_answered_;
   if (*last > asked.sent) {
     foreign_(*last);

@@ -75,6 +75,9 @@ class ReadQueue {
   [[nodiscard]] uint64_t barriers_sent() const { return barriers_sent_; }
   [[nodiscard]] uint64_t released() const { return released_; }
   [[nodiscard]] const DurationHistogram& round_trips() const { return round_trips_; }
+  // How long the last one took, and when its answer came.
+  [[nodiscard]] std::chrono::nanoseconds last_round_trip() const { return last_round_trip_; }
+  [[nodiscard]] MonoTime last_answer() const { return last_answer_; }
 
  private:
   struct Waiter {
@@ -108,6 +111,8 @@ class ReadQueue {
   uint64_t barriers_answered_ = 0;
   uint64_t released_ = 0;
   DurationHistogram round_trips_;
+  std::chrono::nanoseconds last_round_trip_{0};
+  MonoTime last_answer_{0};
 };
 
 }  // namespace jetd::revision
