@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/mutex.h"
 #include "etcdapi/answer_queue.h"
+#include "etcdapi/slow_calls.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/server_context.h"
 
@@ -24,12 +25,13 @@ class StreamCall;
 // Thread rules: in the groups below.
 class CallHost {
  public:
-  // `has_leader` is asked on the engine thread.
-  CallHost(Loop* loop, grpc::ServerCompletionQueue* queue, AnswerQueue* answers,
+  // `has_leader` is asked on the engine thread. `slow` may be null: nobody wants to know.
+  CallHost(Loop* loop, grpc::ServerCompletionQueue* queue, AnswerQueue* answers, SlowCalls* slow,
            size_t max_message_bytes, std::function<bool()> has_leader)
       : loop_(loop),
         queue_(queue),
         answers_(answers),
+        slow_(slow),
         max_message_bytes_(max_message_bytes),
         has_leader_(std::move(has_leader)) {}
   CallHost(const CallHost&) = delete;
@@ -52,6 +54,7 @@ class CallHost {
   void WaitUntilNoCalls();
 
   // Engine thread.
+  [[nodiscard]] SlowCalls* slow() const { return slow_; }
   [[nodiscard]] bool has_leader() const { return has_leader_(); }
   void AddStream(StreamCall* stream);
   void RemoveStream(StreamCall* stream);
@@ -66,6 +69,7 @@ class CallHost {
   Loop* const loop_;
   grpc::ServerCompletionQueue* const queue_;
   AnswerQueue* const answers_;
+  SlowCalls* const slow_;
   const size_t max_message_bytes_;
   const std::function<bool()> has_leader_;
 

@@ -51,6 +51,8 @@ struct Config {
   std::chrono::milliseconds keepalive_interval{2 * 60 * 60 * 1'000};
   std::chrono::milliseconds keepalive_timeout{20'000};
   std::chrono::milliseconds watch_progress_interval{limits::kWatchProgressInterval};
+  // Requests that take as long are named in the log; 0: none.
+  std::chrono::milliseconds slow_request{300};
   AutoCompaction compaction;
   uint64_t quota_backend_bytes = limits::kQuotaBackendBytes;  // UINT64_MAX: none
   // Memory for values; those beyond it are in files below data_dir. nullopt: all in memory.

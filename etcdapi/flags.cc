@@ -149,6 +149,14 @@ std::vector<std::string> KnownNames(const CLI::App& app) {
 std::string FlagWithoutValue(const CLI::App& app, const std::vector<std::string>& arguments) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
+  Add(app, group, "warning-unary-request-duration", &raw->slow_request,
+      "Requests that take as long are named in the log, with what they waited for; 0: none "
+      "[300ms]");
+  // etcd 3.5 has only this spelling.
+  app->add_option("--experimental-warning-unary-request-duration", raw->experimental_slow_request,
+                  "")
+      ->take_last()
+      ->group("");
     const size_t equals = argument.find('=');
     const CLI::Option* option = app.get_option_no_throw(argument.substr(0, equals));
     if (option == nullptr || option->get_expected_min() == 0) continue;

@@ -120,6 +120,17 @@ TEST(FlagsTest, OfTheTwoProgressIntervalsTheNewSpellingCounts) {
   EXPECT_EQ(Good({older + "7s"}).watch_progress_interval, 5s);
 }
 
+TEST(FlagsTest, TakesTheTimeOfSlowRequestsInBothSpellings) {
+  EXPECT_EQ(Good({}).slow_request, 300ms);
+  EXPECT_EQ(Good({"--experimental-warning-unary-request-duration=1s"}).slow_request, 1s);
+  EXPECT_EQ(Good({"--experimental-warning-unary-request-duration=1s",
+                  "--warning-unary-request-duration=0"})
+                .slow_request,
+            0s);
+  EXPECT_THAT(ErrorOf({"--warning-unary-request-duration=slow"}),
+              StartsWith("--warning-unary-request-duration: "));
+}
+
 TEST(FlagsTest, ComplaintsNameWhereTheValueCameFrom) {
   const Variable ops("JETD_MAX_TXN_OPS", "many");
   EXPECT_THAT(ErrorOf({}), StartsWith("JETD_MAX_TXN_OPS: \"many\""));
@@ -264,6 +275,12 @@ TEST(FlagsTest, WhatIsForAServerOutsideNeedsOne) {
   EXPECT_THAT(Good({"--nats-url=nats://x:1"}).warnings, ElementsAre());
 }
 
+TEST(FlagsTest, OneWayToSayWhoConnects) {
+  EXPECT_EQ(ErrorOf({"--nats-url=nats://x:1", "--nats-creds=c", "--nats-token-file=t"}),
+            "--nats-token-file and --nats-creds exclude each other");
+  EXPECT_EQ(Good({"--nats-url=nats://x:1", "--nats-token-file=t"}).nats.token_file, "t");
+}
+
 TEST(FlagsTest, SaysWhenTlsIsNotUsed) {
   const std::vector<std::string> files = {"--cert-file=c", "--key-file=k"};
   const auto with = [&files](std::vector<std::string> more) {
@@ -275,12 +292,6 @@ TEST(FlagsTest, SaysWhenTlsIsNotUsed) {
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-metrics-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2"}), ElementsAre());
-TEST(FlagsTest, OneWayToSayWhoConnects) {
-  EXPECT_EQ(ErrorOf({"--nats-url=nats://x:1", "--nats-creds=c", "--nats-token-file=t"}),
-            "--nats-token-file and --nats-creds exclude each other");
-  EXPECT_EQ(Good({"--nats-url=nats://x:1", "--nats-token-file=t"}).nats.token_file, "t");
-}
-
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2",
                     "--client-cert-auth", "--trusted-ca-file=ca"}),
               ElementsAre("--client-cert-auth has no effect on http://127.0.0.1:2: it is without "

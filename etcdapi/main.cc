@@ -142,7 +142,8 @@ revision::Peers::Member Self(const Config& config) {
   return {MemberId(config), config.name, config.advertise_client_urls};
 }
 
-Server::Options ServerOptions(const Config& config, std::vector<Listener> listeners) {
+Server::Options ServerOptions(const Config& config, std::vector<Listener> listeners,
+                              const revision::Committer* committer) {
   Server::Options options;
   options.listeners = std::move(listeners);
   options.max_message_bytes = config.limits.max_request_bytes + limits::kGrpcOverheadBytes;
@@ -151,6 +152,8 @@ Server::Options ServerOptions(const Config& config, std::vector<Listener> listen
   options.keepalive_timeout = config.keepalive_timeout;
   options.time_calls = config.extensive_metrics && !config.listen_metrics_urls.empty();
   return options;
+  options.slow_threshold = config.slow_request;
+  options.waits = [committer] { return WaitsOf(*committer); };
 }
 
 watch::WatchHub::Options HubOptions(const Config& config) {
@@ -187,7 +190,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
       leader_guard_(
           &loop_, [this] { return committer_.has_leader(); },
           [this](bool has_leader) { server_.TellLeader(has_leader); }),
-      server_(&loop_, ServerOptions(config_, std::move(listeners)),
+      server_(&loop_, ServerOptions(config_, std::move(listeners), &committer_),
               [this] { return leader_guard_.has_leader(); }),
       http_(std::move(http)) {
   KeepValuesInFiles("/values", &store_);

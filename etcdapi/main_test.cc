@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@
 #include "etcdapi/testing/test_certificate.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
 #include "jetstream/nats_test_server.h"
 
 namespace jetd::etcdapi {
@@ -133,6 +136,46 @@ TEST_F(MainOutsideTest, SaysWhoTookTheLead) {
 }
 
 // Names of a process's threads.
+TEST_F(MainOutsideTest, SaysWhatASlowRequestWaitedFor) {
+  std::vector<std::string> flags = Member("a");
+  flags.insert(flags.end(), {"--warning-unary-request-duration=100ms", "--log-format=json"});
+  const std::string address = flags[5].substr(std::size("http://") - 1);
+  JetdProcess jetd(flags);
+  ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+  const auto kv =
+      etcdserverpb::KV::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  const auto put = [&kv](std::chrono::milliseconds patience) {
+    etcdserverpb::PutRequest request;
+    request.set_key("/secret-key");
+    request.set_value("secret-value");
+    etcdserverpb::PutResponse response;
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + patience);
+    return kv->Put(&context, request, &response).error_code();
+  };
+  // The first one also asks how much room there is.
+  ASSERT_EQ(put(std::chrono::minutes(1)), grpc::StatusCode::OK);
+  nats_->Freeze();
+  // The client gives up; jetd does not.
+  EXPECT_EQ(put(std::chrono::seconds(1)), grpc::StatusCode::DEADLINE_EXCEEDED);
+  nats_->Thaw();
+  ASSERT_TRUE(jetd.WaitFor("ms for NATS to take the record")) << jetd.output();
+  EXPECT_THAT(jetd.output(), HasSubstr("\"msg\":\"slow request: etcdserverpb.KV/Put took "));
+  EXPECT_THAT(jetd.output(), Not(HasSubstr("secret")));
+}
+
+// By which the operator of NATS sees whose connection it is.
+TEST_F(MainTest, ItsConnectionsHaveTheNamesOfBucketAndMember) {
+  const int port = FreePort();
+  const auto nats =
+      NatsTestServer::StartFrom("JETD_NATS_SERVER", Cat("http: \"127.0.0.1:", port, "\"\n"));
+  if (nats == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+  JetdProcess jetd({"--name", "a", "--bucket", "tenant", "--nats-url", nats->url(),
+                    "--listen-client-urls", FreeUrl("http")});
+  ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+  EXPECT_THAT(Get({.port = port, .path = "/connz"}).body, HasSubstr("\"jetd/tenant/a\""));
+}
+
 std::vector<std::string> ThreadsOf(pid_t pid) {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(Cat("/proc/", pid, "/task"))) {
@@ -221,6 +264,8 @@ TEST_F(MainTest, NatsFilesThatAreOfNoUseEndIt) {
            Case{{"--nats-nkey", Path("none")}, "--nats-nkey: cannot read "},
            Case{{"--nats-nkey", text}, "--nats-nkey: "},
            Case{{"--nats-ca-file", Path("none")}, "--nats-ca-file: cannot read "},
+           Case{{"--nats-token-file", Path("none")}, "--nats-token-file: cannot read "},
+           Case{{"--nats-token-file", Write("blank", " \n")}, "--nats-token-file: "},
            Case{{"--nats-ca-file", key}, "--nats-ca-file: "},
            Case{{"--nats-cert-file", Path("none"), "--nats-key-file", key}, "--nats-cert-file: "},
            Case{{"--nats-cert-file", cert, "--nats-key-file", text}, "--nats-key-file: "},
@@ -264,8 +309,6 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
     if (std::atoi(stat.c_str() + name_end + 4) == parent)
       children.push_back(std::atoi(stat.c_str()));
   }
-           Case{{"--nats-token-file", Path("none")}, "--nats-token-file: cannot read "},
-           Case{{"--nats-token-file", Write("blank", " \n")}, "--nats-token-file: "},
   return children;
 }
 

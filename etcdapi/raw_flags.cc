@@ -139,6 +139,9 @@ absl::Status CheckTls(const RawFlags& raw, Config* config) {
     if (url.tls && tls.cert_file.empty()) {
       return Invalid("--listen-client-urls: ", url.text,
                      " needs a certificate; give --cert-file and --key-file");
+           Time{"experimental-warning-unary-request-duration", &raw.experimental_slow_request,
+                &c->slow_request},
+           Time{"warning-unary-request-duration", &raw.slow_request, &c->slow_request},
     }
   }
   for (const ListenUrl& url : config->listen_metrics_urls) {
@@ -191,9 +194,6 @@ absl::Status ReadMember(const RawFlags& raw, Config* c) {
   if (c->name.empty()) return Invalid("--name is empty");
   if (c->data_dir.empty()) c->data_dir = Cat(c->name, ".jetd");
   constexpr int64_t kLargestRequest = 64LL << 20U;
-  int64_t ops = 0;
-  int64_t bytes = 0;
-  absl::Status status =
   // nats-server takes one of them, and nats.c would not say which it shows.
   const std::pair<const char*, bool> ways[] = {{"--nats-creds", !nats.creds_file.empty()},
                                                {"--nats-nkey", !nats.nkey_file.empty()},
@@ -204,6 +204,9 @@ absl::Status ReadMember(const RawFlags& raw, Config* c) {
     if (first != nullptr) return Invalid(flag, " and ", first, " exclude each other");
     first = flag;
   }
+  int64_t ops = 0;
+  int64_t bytes = 0;
+  absl::Status status =
       ParseNumber("max-txn-ops", raw.max_txn_ops, 1, std::numeric_limits<int>::max(), &ops);
   status.Update(
       ParseNumber("max-request-bytes", raw.max_request_bytes, 1, kLargestRequest, &bytes));

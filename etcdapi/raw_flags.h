@@ -22,6 +22,7 @@ struct RawFlags {
   std::string compaction_mode = "periodic", compaction_retention = "0";
   std::string quota_backend_bytes = "0";
   std::string value_cache_bytes;  // empty: what suits the kind of NATS
+  std::string slow_request, experimental_slow_request;            // likewise
   std::string log_level = "info", log_format = "text";
 
   RawFlags();

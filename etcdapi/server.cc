@@ -238,7 +238,7 @@ absl::Status Server::Start() {
                       ": the address is taken, or not of this machine");
   }
   UseAnswers(std::move(answers));
-  host_ = std::make_unique<CallHost>(loop_, queue_.get(), answers_.get(),
+  host_ = std::make_unique<CallHost>(loop_, queue_.get(), answers_.get(), slow_.get(),
                                      options_.max_message_bytes, has_leader_);
   serving_host_.store(host_.get(), std::memory_order_release);
   for (const auto& open : open_pools_) open();
@@ -266,6 +266,11 @@ void Server::ServeQueue() {
 void Server::TellLeader(bool has_leader) {
   CallHost* host = serving_host_.load(std::memory_order_acquire);
   if (host == nullptr) return;
+    if (options_.slow_threshold.count() > 0) {
+      slow_ = std::make_shared<SlowCalls>(loop_, options_.slow_threshold, options_.waits);
+      // The loop keeps its hooks for ever.
+      loop_->AddRoundHook([slow = slow_] { slow->EndRound(); });
+    }
   host->ForEachStream([has_leader](StreamCall* stream) { stream->OnLeader(has_leader); });
 }
 

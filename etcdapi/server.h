@@ -19,6 +19,7 @@
 #include "etcdapi/listen_url.h"
 #include "etcdapi/raw_service.h"
 #include "etcdapi/rpc_tally.h"
+#include "etcdapi/slow_calls.h"
 #include "etcdapi/stream_call.h"
 #include "etcdapi/unary_call.h"
 #include "google/protobuf/descriptor.h"
@@ -47,6 +48,10 @@ class Server {
     std::chrono::milliseconds stop_linger{100};
     // How long Stop lets calls end by themselves before it cancels them.
     std::chrono::milliseconds stop_grace{1'000};
+    // Unary calls that take as long are named in the log, with what they waited for; 0: none.
+    std::chrono::nanoseconds slow_threshold{0};
+    // What calls may wait for; asked on the engine thread. Set where a threshold is.
+    std::function<SlowCalls::Waits()> waits;
     // Keeps how long unary calls take (RpcTally::seconds); costs two looks at the clock a call.
     bool time_calls = false;
   };
@@ -124,6 +129,7 @@ class Server {
   std::atomic<bool> pools_open_{false};  // until then, and from Stop on, the pools are main's
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   std::shared_ptr<AnswerQueue> answers_;
+  std::shared_ptr<SlowCalls> slow_;  // null: not wanted
   std::unique_ptr<grpc::Server> server_;
   std::vector<int> ports_;
   std::thread thread_;

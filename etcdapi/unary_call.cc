@@ -98,8 +98,30 @@ void UnaryCall::CountEnd() {
   }
 }
 
+void UnaryCall::NoteStart() {
+  SlowCalls* const slow = pool_->host_->slow();
+  if (slow == nullptr) return;
+  timed_ = true;
+  started_ = slow->Now();
+  behind_ = slow->Behind();
+}
+
+// A call that was refused on the queue's thread is not timed.
+void UnaryCall::NoteAnswer() {
+  if (!timed_) return;
+  timed_ = false;
+  pool_->host_->slow()->OnAnswer({.method = pool_->tally_.method,
+                                  .started = started_,
+                                  .behind = behind_,
+                                  .forwarded = forwarded_,
+                                  .request_bytes = request_bytes_,
+                                  .answer_bytes = answer_bytes_});
+}
+
 void UnaryCall::Run() {
   CountStart();
+  forwarded_ = false;
+  NoteStart();
   if (requires_leader_ && !pool_->host_->has_leader()) {
     Fail(ToGrpc(Refusal::kNoLeader));
     return;
@@ -112,6 +134,7 @@ void UnaryCall::Run() {
 }
 
 void UnaryCall::Forward() {
+  forwarded_ = true;
   pool_->forwarder_->Forward(pool_->name_, Encode(),
                              [this](const grpc::Status& status, const std::string& answer) {
                                if (!status.ok()) return Fail(status);
@@ -124,6 +147,8 @@ void UnaryCall::StartRemote(const std::string& request, Forwarder::DoneFn done) 
   remote_ = std::move(done);
   state_ = State::kStarted;
   request_bytes_ = request.size();
+  forwarded_ = false;
+  NoteStart();
   const grpc::Slice slice(request);
   const grpc::Status status = Decode(grpc::ByteBuffer(&slice, 1));
   if (status.ok()) {

@@ -59,14 +59,17 @@ class UnaryCall : public Loop::Task, private Tag {
   [[nodiscard]] virtual std::string Encode() const { return {}; }
 
   void Reply(const grpc::ByteBuffer& answer) {
+    answer_bytes_ = answer.Length();
+    NoteAnswer();
     state_ = State::kAnswered;
     code_ = grpc::StatusCode::OK;
-    answer_bytes_ = answer.Length();
     if (remote_) return AnswerRemote(grpc::Status::OK, answer);
     ExpectEnd();
     responder_->Finish(answer, grpc::Status::OK, Arm());
   }
   void Fail(const grpc::Status& status) {
+    answer_bytes_ = 0;
+    NoteAnswer();
     state_ = State::kAnswered;
     code_ = status.error_code();
     if (remote_) return AnswerRemote(status, {});
@@ -83,6 +86,8 @@ class UnaryCall : public Loop::Task, private Tag {
   void ExpectEnd();
   void OnEvent(bool ok) final;
   void OnAccepted();
+  void NoteStart();
+  void NoteAnswer();
   void CountStart();
   void CountEnd();
   void Forward();
@@ -93,11 +98,15 @@ class UnaryCall : public Loop::Task, private Tag {
   State state_ = State::kWaiting;
   bool requires_leader_ = false;
   bool counted_ = false;
+  bool timed_ = false;      // by SlowCalls
+  bool forwarded_ = false;  // this time
   grpc::StatusCode code_ = grpc::StatusCode::OK;
   Forwarder::DoneFn remote_;  // set while another member's call is run
   size_t request_bytes_ = 0;
   size_t answer_bytes_ = 0;
   std::chrono::steady_clock::time_point accepted_;  // if RpcTally::seconds is wanted
+  MonoTime started_{0};                             // as SlowCalls has it
+  std::chrono::nanoseconds behind_{0};
   grpc::ByteBuffer request_;
   std::optional<grpc::ServerContext> context_;
   std::optional<UnaryResponder> responder_;
