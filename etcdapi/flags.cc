@@ -114,6 +114,16 @@ void AddSecurityFlags(CLI::App* app, RawFlags* raw) {
 
 void AddNatsFlags(CLI::App* app, RawFlags* raw) {
   const std::string group = "NATS";
+  Add(app, group, "client-crl-file", &tls.crl_file,
+      "Revoked certificates of clients, PEM or DER; a changed file counts within a second");
+  Add(app, group, "client-cert-allowed-hostname", &raw->allowed_hostnames,
+      "Clients must have one of these names (DNS or IP) in their certificate, comma-separated");
+  Add(app, group, "client-cert-allowed-cn", &raw->allowed_cns,
+      "Clients must have one of these common names, comma-separated");
+  Add(app, group, "tls-min-version", &raw->tls_min_version, "TLS1.2 or TLS1.3");
+  Add(app, group, "tls-max-version", &raw->tls_max_version, "TLS1.3, which it is anyway");
+  Add(app, group, "cipher-suites", &raw->cipher_suites,
+      "Ciphers of TLS 1.2, comma-separated, by their IANA names [the library's]");
   NatsConfig& nats = raw->config.nats;
   Add(app, group, "nats-url", &raw->nats_urls,
       "nats:// or tls:// URLs of a JetStream server, comma-separated [an embedded one]");
@@ -124,6 +134,7 @@ void AddNatsFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "nats-cert-file", &nats.cert_file, "Client certificate for NATS, PEM");
   Add(app, group, "nats-key-file", &nats.key_file, "Its key, PEM");
   Add(app, group, "nats-domain", &nats.domain, "JetStream domain");
+  Add(app, group, "nats-token-file", &nats.token_file, "File with a token");
   Add(app, group, "nats-replicas", &raw->nats_replicas,
       "Replicas of a bucket that is made: 1, 3 or 5");
   Add(app, group, "nats-server", &nats.server_path,
@@ -134,11 +145,18 @@ void AddLogFlags(CLI::App* app, RawFlags* raw) {
   const std::string group = "Log";
   Add(app, group, "log-level", &raw->log_level, "debug, info, warn or error");
   Add(app, group, "log-format", &raw->log_format, "text or json");
-  Add(app, group, "nats-token-file", &nats.token_file, "File with a token");
 }
 
 std::vector<std::string> KnownNames(const CLI::App& app) {
   std::vector<std::string> names = ForeignFlagNames();
+  Add(app, group, "warning-unary-request-duration", &raw->slow_request,
+      "Requests that take as long are named in the log, with what they waited for; 0: none "
+      "[300ms]");
+  // etcd 3.5 has only this spelling.
+  app->add_option("--experimental-warning-unary-request-duration", raw->experimental_slow_request,
+                  "")
+      ->take_last()
+      ->group("");
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& name : option->get_lnames()) names.push_back(name);
   }
@@ -149,14 +167,6 @@ std::vector<std::string> KnownNames(const CLI::App& app) {
 std::string FlagWithoutValue(const CLI::App& app, const std::vector<std::string>& arguments) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
-  Add(app, group, "warning-unary-request-duration", &raw->slow_request,
-      "Requests that take as long are named in the log, with what they waited for; 0: none "
-      "[300ms]");
-  // etcd 3.5 has only this spelling.
-  app->add_option("--experimental-warning-unary-request-duration", raw->experimental_slow_request,
-                  "")
-      ->take_last()
-      ->group("");
     const size_t equals = argument.find('=');
     const CLI::Option* option = app.get_option_no_throw(argument.substr(0, equals));
     if (option == nullptr || option->get_expected_min() == 0) continue;

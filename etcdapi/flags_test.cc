@@ -145,8 +145,8 @@ TEST(FlagsTest, EtcdsOwnFlagsCountAsVariablesToo) {
     EXPECT_THAT(Good({}).warnings, ElementsAre("JETD_SNAPSHOT_COUNT has no effect: the records are "
                                                "in JetStream"));
   }
-  const Variable refused("JETD_CLIENT_CRL_FILE", "crl");
-  EXPECT_THAT(ErrorOf({}), StartsWith("JETD_CLIENT_CRL_FILE of etcd is not supported"));
+  const Variable refused("JETD_AUTO_TLS", "true");
+  EXPECT_THAT(ErrorOf({}), StartsWith("JETD_AUTO_TLS of etcd is not supported"));
 }
 
 TEST(FlagsTest, AMistypedVariableGetsAWarning) {
@@ -207,8 +207,8 @@ TEST(FlagsTest, TakesTheQuotaAsEtcdDoes) {
 }
 
 TEST(FlagsTest, RefusesWhatWouldWeakenTheServer) {
-  EXPECT_EQ(ErrorOf({"--client-crl-file", "x"}),
-            "--client-crl-file of etcd is not supported: revoked certificates would be let in");
+  EXPECT_EQ(ErrorOf({"--auto-tls"}),
+            "--auto-tls of etcd is not supported: give --cert-file and --key-file");
 }
 
 TEST(FlagsTest, NamesTheNearestFlag) {
@@ -296,6 +296,40 @@ TEST(FlagsTest, SaysWhenTlsIsNotUsed) {
                     "--client-cert-auth", "--trusted-ca-file=ca"}),
               ElementsAre("--client-cert-auth has no effect on http://127.0.0.1:2: it is without "
                           "TLS, and lets everybody in"));
+}
+
+TEST(FlagsTest, SaysWhichClientsAndWhichTls) {
+  const auto of = [](std::vector<std::string> more) {
+    more.insert(more.end(), {"--cert-file=c", "--key-file=k", "--trusted-ca-file=ca",
+                             "--listen-client-urls=https://127.0.0.1:1"});
+    return more;
+  };
+  const TlsFiles plain = Good(of({})).tls;
+  EXPECT_TRUE(plain.demands_certificates());
+  EXPECT_EQ(plain.min_version, TlsVersion::k12);
+  EXPECT_EQ(plain.ciphers, "");
+  const TlsFiles tls = Good(of({"--client-crl-file=r", "--client-cert-allowed-hostname=a,10.0.0.1",
+                                "--tls-max-version=TLS1.3",
+                                "--cipher-suites=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,"
+                                "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305,TLS_AES_128_GCM_SHA256"}))
+                           .tls;
+  EXPECT_EQ(tls.crl_file, "r");
+  EXPECT_THAT(tls.allowed_hostnames, ElementsAre("a", "10.0.0.1"));
+  EXPECT_EQ(tls.ciphers, "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305");
+  EXPECT_THAT(Good(of({"--client-cert-allowed-cn=a"})).tls.allowed_cns, ElementsAre("a"));
+  EXPECT_EQ(Good(of({"--tls-min-version=TLS1.3"})).tls.min_version, TlsVersion::k13);
+  EXPECT_THAT(Good(of({"--cipher-suites=TLS_AES_128_GCM_SHA256"})).tls.ciphers, StartsWith("PSK-"));
+  EXPECT_THAT(ErrorOf({"--client-crl-file=r"}), HasSubstr("only --trusted-ca-file demands"));
+  EXPECT_THAT(ErrorOf({"--client-cert-allowed-cn=a"}), StartsWith("--client-cert-allowed-cn is "));
+  EXPECT_THAT(ErrorOf(of({"--client-cert-allowed-cn=a", "--client-cert-allowed-hostname=b"})),
+              HasSubstr("exclude each other"));
+  EXPECT_EQ(ErrorOf({"--tls-min-version=TLS1.1"}),
+            "--tls-min-version: \"TLS1.1\" is neither TLS1.2 nor TLS1.3");
+  EXPECT_THAT(ErrorOf({"--tls-max-version=TLS1.2"}), StartsWith("--tls-max-version: "));
+  EXPECT_THAT(ErrorOf({"--cipher-suites=TLS_RSA_WITH_RC4_128_SHA"}),
+              StartsWith("--cipher-suites: \"TLS_RSA_WITH_RC4_128_SHA\" is none"));
+  EXPECT_THAT(ErrorOf({"--cipher-suites=x", "--tls-min-version=TLS1.3"}),
+              StartsWith("--cipher-suites is about TLS1.2"));
 }
 
 // etcd wants --advertise-client-urls then. An address that means "all" is of no use to a client.

@@ -171,6 +171,8 @@ bool HttpRequest::Has(std::string_view name) const {
 std::string HttpRequest::First(std::string_view name) const {
   for (const auto& [key, value] : query) {
     if (key == name) return value;
+  // With the certificates as they are now; the context of before stays if they cannot be used.
+  [[nodiscard]] absl::Status RenewTls();
   }
   return "";
 }
@@ -187,7 +189,9 @@ std::vector<std::string> HttpRequest::All(std::string_view name) const {
 // and after.
 class HttpServer::Impl {
  public:
-  Impl(Options options, SslContext tls);
+  // The others are null without TLS; `peers` also where everybody is let in.
+  Impl(Options options, std::shared_ptr<CertificateFiles> certificates,
+       std::shared_ptr<PeerCheck> peers);
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -224,7 +228,10 @@ class HttpServer::Impl {
   void OnMail();
 
   const Options options_;
-  const SslContext tls_;
+  const std::shared_ptr<CertificateFiles> certificates_;
+  const std::shared_ptr<PeerCheck> peers_;
+  std::shared_ptr<const Certificates> in_use_;
+  SslContext tls_;  // of those
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   event_base* base_ = nullptr;
   evhttp* plain_ = nullptr;
@@ -233,14 +240,20 @@ class HttpServer::Impl {
   std::vector<evconnlistener*> listeners_;  // the evhttp's
   bool accepting_ = true;
   std::vector<std::unique_ptr<Connection>> connections_;
+      if (auto status = static_cast<Impl*>(impl)->RenewTls(); !status.ok()) {
+        log::Warn("metrics: {}", MessageOf(status));
+      }
   std::map<uint64_t, std::unique_ptr<Pending>> pending_;
   uint64_t next_number_ = 1;
   Handler handler_;
   std::thread thread_;
 };
 
-HttpServer::Impl::Impl(Options options, SslContext tls)
-    : options_(std::move(options)), tls_(std::move(tls)) {
+HttpServer::Impl::Impl(Options options, std::shared_ptr<CertificateFiles> certificates,
+                       std::shared_ptr<PeerCheck> peers)
+    : options_(std::move(options)),
+      certificates_(std::move(certificates)),
+      peers_(std::move(peers)) {
   event_set_log_callback([](int /*severity*/, const char* text) { log::Debug("http: {}", text); });
   event_config* config = event_config_new();
   JETD_CHECK(config != nullptr) << "event_config_new";
@@ -251,7 +264,7 @@ HttpServer::Impl::Impl(Options options, SslContext tls)
   plain_ = MakeHttp([](event_base* base, void* impl) {
     return static_cast<Impl*>(impl)->Adopt(bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE));
   });
-  if (tls_ != nullptr) {
+  if (certificates_ != nullptr) {
     secure_ = MakeHttp([](event_base* base, void* impl) {
       SSL* ssl = SSL_new(static_cast<Impl*>(impl)->tls_.get());
       // Without a buffer of ours libevent would serve this connection in plain text.
@@ -280,6 +293,17 @@ evhttp* HttpServer::Impl::MakeHttp(bufferevent* (*make_buffer)(event_base*, void
   // All that it knows: the handler says which are right for a path.
   evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
                                        EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS |
+absl::Status HttpServer::Impl::RenewTls() {
+  auto current = certificates_->Current();
+  if (current == in_use_) return absl::OkStatus();
+  auto context = MakeSslContext(options_.tls, *current, peers_.get());
+  in_use_ = std::move(current);
+  if (!context.ok()) return context.status();
+  // Connections hold the one that they began with.
+  tls_ = *std::move(context);
+  return absl::OkStatus();
+}
+
                                        EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
   return http;
 }
@@ -455,14 +479,22 @@ void HttpServer::Impl::OnMail() {
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Listen(Options options) {
-  SslContext tls;
-  for (const ListenUrl& url : options.urls) {
-    if (!url.tls || tls != nullptr) continue;
-    auto context = MakeSslContext(options.tls);
-    if (!context.ok()) return context.status();
-    tls = *std::move(context);
+  std::shared_ptr<CertificateFiles> certificates;
+  std::shared_ptr<PeerCheck> peers;
+  const bool tls = std::any_of(options.urls.begin(), options.urls.end(),
+                               [](const ListenUrl& url) { return url.tls; });
+  if (tls) {
+    auto opened = CertificateFiles::Open(options.tls, "metrics");
+    if (!opened.ok()) return opened.status();
+    certificates = *std::move(opened);
+    auto check = PeerCheck::Open(options.tls);
+    if (!check.ok()) return check.status();
+    peers = *std::move(check);
   }
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(tls));
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(certificates), std::move(peers));
+  if (tls) {
+    if (auto status = impl->RenewTls(); !status.ok()) return status;
+  }
   if (auto status = impl->Bind(); !status.ok()) return status;
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }

@@ -256,6 +256,46 @@ TEST_F(HttpTlsTest, WantsAClientsCertificateOfTheCa) {
             200);
 }
 
+TEST_F(HttpTlsTest, ServesWithARenewedCertificate) {
+  const auto server = Start();
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/", .ca_file = ca_}).status, 200);
+  const TestCertificate next = MakeTestCertificate("next");
+  const std::string next_ca = Write("next_ca.crt", next.cert_pem);
+  const TestCertificate renewed = MakeTestCertificate("renewed", &next);
+  (void)Write("server.crt", renewed.cert_pem);
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/", .ca_file = ca_}).status, 200)
+      << "half of a renewal";
+  (void)Write("server.key", renewed.key_pem);
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/", .ca_file = next_ca}).status, 200);
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/", .ca_file = ca_}).status, 0);
+}
+
+TEST_F(HttpTlsTest, LetsInWhomTheClientPortLetsIn) {
+  const TestCertificate ca = MakeTestCertificate("ca");
+  const TestCertificate own = MakeTestCertificate("server", &ca);
+  tls_.trusted_ca_file = Write("ca.crt", ca.cert_pem);
+  tls_.cert_file = Write("server.crt", own.cert_pem);
+  tls_.key_file = Write("server.key", own.key_pem);
+  tls_.crl_file = Write("crl", MakeTestCrl(ca, {5}));
+  tls_.allowed_cns = {"prometheus", "other"};
+  const auto server = Start();
+  const auto status_of = [&](const std::string& name, long serial) {
+    const TestCertificate client = MakeTestCertificate(name, &ca, {.serial = serial});
+    return Get({.port = server->port(0),
+                .path = "/",
+                .ca_file = tls_.trusted_ca_file,
+                .cert_file = Write("a.crt", client.cert_pem),
+                .key_file = Write("a.key", client.key_pem)})
+        .status;
+  };
+  EXPECT_EQ(status_of("prometheus", 4), 200);
+  EXPECT_EQ(status_of("prometheus", 5), 0);
+  EXPECT_EQ(status_of("somebody", 4), 0);
+  (void)Write("crl", MakeTestCrl(ca, {4, 6}));
+  EXPECT_EQ(status_of("prometheus", 4), 0);
+  EXPECT_EQ(status_of("prometheus", 5), 200);
+}
+
 TEST_F(HttpTlsTest, NamesTheFileThatIsWrong) {
   const auto error_of = [](TlsFiles files) {
     const auto server =

@@ -7,7 +7,9 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "etcdapi/listen_url.h"
+#include "etcdapi/certificate_files.h"
+#include "etcdapi/peer_check.h"
+#include "etcdapi/tls_files.h"
 
 namespace jetd::etcdapi {
 
@@ -16,9 +18,12 @@ struct FreeSslContext {
 };
 using SslContext = std::unique_ptr<SSL_CTX, FreeSslContext>;
 
-// What an HTTP server with these files needs, with the rules of the client port: TLS 1.2 and 1.3,
-// and a certificate of the CA where one is given. FailedPrecondition with the flag and the file.
-[[nodiscard]] absl::StatusOr<SslContext> MakeSslContext(const TlsFiles& files);
+// What an HTTP server with these certificates needs, with the rules of the client port: TLS 1.2 and
+// 1.3 or as `files` says, and a certificate of the CA where there is one, of a client that `peers`
+// lets in; `peers` may be null and outlives the context. FailedPrecondition if they cannot be used.
+[[nodiscard]] absl::StatusOr<SslContext> MakeSslContext(const TlsFiles& files,
+                                                        const Certificates& certificates,
+                                                        PeerCheck* peers);
 
 }  // namespace jetd::etcdapi
 

@@ -12,8 +12,10 @@
 #include <charconv>
 #include <cstring>
 
-#include "base/pem_files.h"
 #include "base/strings.h"
+#include "etcdapi/certificate_files.h"
+#include "etcdapi/peer_check.h"
+#include "etcdapi/tls_credentials.h"
 #include "grpcpp/security/server_credentials.h"
 
 namespace jetd::etcdapi {
@@ -132,29 +134,6 @@ absl::Status CheckCanListen(const ListenUrl& url) {
                     error == EADDRINUSE ? ", or stop who has it" : "");
 }
 
-absl::Status Of(const char* flag, const absl::Status& status) {
-  return MakeStatus(status.code(), flag, ": ", MessageOf(status));
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ReadCredentials(const TlsFiles& files) {
-  grpc::SslServerCredentialsOptions options;
-  const auto cert = ReadCertificates(files.cert_file);
-  if (!cert.ok()) return Of("--cert-file", cert.status());
-  const auto key = ReadKeyOf(*cert, files.key_file);
-  if (!key.ok()) return Of("--key-file", key.status());
-  options.pem_key_cert_pairs.push_back({*key, *cert});
-  if (!files.trusted_ca_file.empty()) {
-    const auto ca = ReadCertificates(files.trusted_ca_file);
-    if (!ca.ok()) return Of("--trusted-ca-file", ca.status());
-    options.pem_root_certs = *ca;
-  }
-  // etcd demands a certificate when it knows a CA, whether it is told to or not.
-  if (files.client_cert_auth || !files.trusted_ca_file.empty()) {
-    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-  }
-  return grpc::SslServerCredentials(options);
-}
-
 }  // namespace
 
 absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text) {
@@ -197,14 +176,20 @@ absl::StatusOr<std::vector<Listener>> PrepareListeners(const std::vector<ListenU
                                                        const TlsFiles& files) {
   std::vector<Listener> listeners;
   for (const ListenUrl& url : urls) {
+  std::shared_ptr<CertificateFiles> certificates;
+  std::shared_ptr<PeerCheck> peers;
     if (absl::Status status = CheckCanListen(url); !status.ok()) return status;
     Listener listener{.url = url, .credentials = grpc::InsecureServerCredentials()};
-    if (url.tls) {
-      auto credentials = ReadCredentials(files);
-      if (!credentials.ok()) return credentials.status();
-      listener.credentials = *std::move(credentials);
+    if (url.tls && certificates == nullptr) {
+      auto opened = CertificateFiles::Open(files, "clients");
+      if (!opened.ok()) return opened.status();
+      certificates = *std::move(opened);
+      auto check = PeerCheck::Open(files);
+      if (!check.ok()) return check.status();
+      peers = *std::move(check);
     }
     listeners.push_back(std::move(listener));
+    if (url.tls) listener.credentials = MakeTlsCredentials(files, certificates, peers);
   }
   return listeners;
 }

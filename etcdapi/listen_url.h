@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "etcdapi/tls_files.h"
 #include "grpcpp/security/server_credentials.h"
 
 namespace jetd::etcdapi {
@@ -32,20 +33,14 @@ struct ListenUrl {
 // loopback's if there is none.
 [[nodiscard]] std::string UrlForClients(const ListenUrl& url);
 
-struct TlsFiles {
-  std::string cert_file;        // PEM, leaf first
-  std::string key_file;         // PEM
-  std::string trusted_ca_file;  // PEM; empty: clients' certificates are not looked at
-  bool client_cert_auth = false;
-};
-
 // What a server needs to listen on one URL.
 struct Listener {
   ListenUrl url;
   std::shared_ptr<grpc::ServerCredentials> credentials;
 };
 
-// Reads the certificates, and sees whether the addresses can be had now. To be called before
+// Reads the certificates, and sees whether the addresses can be had now. Files that change later
+// count for the connections that come then. To be called before
 // anything is begun that others would notice: gRPC binds late and says less. One line if something
 // is wrong: FailedPrecondition with the flag and the file, Unavailable with the URL and the
 // system's word (taken, not of this machine).

@@ -43,6 +43,7 @@
 #include "etcdapi/server.h"
 #include "etcdapi/service_notice.h"
 #include "etcdapi/watch_service.h"
+#include "etcdapi/tls_credentials.h"
 #include "jetstream/embedded_server.h"
 #include "jetstream/group_sync.h"
 #include "jetstream/nats_log.h"
@@ -151,9 +152,9 @@ Server::Options ServerOptions(const Config& config, std::vector<Listener> listen
   options.keepalive_interval = config.keepalive_interval;
   options.keepalive_timeout = config.keepalive_timeout;
   options.time_calls = config.extensive_metrics && !config.listen_metrics_urls.empty();
-  return options;
   options.slow_threshold = config.slow_request;
   options.waits = [committer] { return WaitsOf(*committer); };
+  return options;
 }
 
 watch::WatchHub::Options HubOptions(const Config& config) {
@@ -462,6 +463,7 @@ int Main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   for (const std::string& warning : flags.config->warnings) log::Warn("{}", warning);
   const auto refuse = [](const absl::Status& why) {
+  LimitTls(flags.config->tls);
     log::Error("{}", MessageOf(why));
     return kExitFailed;
   };

@@ -17,15 +17,16 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/etcdpb/rpc.grpc.pb.h"
 #include "base/strings.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/testing/http_get.h"
 #include "etcdapi/testing/jetd_process.h"
 #include "etcdapi/testing/test_certificate.h"
 #include "gmock/gmock.h"
-#include "gtest/gtest.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "gtest/gtest.h"
 #include "jetstream/nats_test_server.h"
 
 namespace jetd::etcdapi {
@@ -135,7 +136,6 @@ TEST_F(MainOutsideTest, SaysWhoTookTheLead) {
   EXPECT_EQ(first.WaitForEnd(), kExitOk);
 }
 
-// Names of a process's threads.
 TEST_F(MainOutsideTest, SaysWhatASlowRequestWaitedFor) {
   std::vector<std::string> flags = Member("a");
   flags.insert(flags.end(), {"--warning-unary-request-duration=100ms", "--log-format=json"});
@@ -176,6 +176,7 @@ TEST_F(MainTest, ItsConnectionsHaveTheNamesOfBucketAndMember) {
   EXPECT_THAT(Get({.port = port, .path = "/connz"}).body, HasSubstr("\"jetd/tenant/a\""));
 }
 
+// Names of a process's threads.
 std::vector<std::string> ThreadsOf(pid_t pid) {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(Cat("/proc/", pid, "/task"))) {
@@ -263,9 +264,9 @@ TEST_F(MainTest, NatsFilesThatAreOfNoUseEndIt) {
            Case{{"--nats-creds", text}, "--nats-creds: "},
            Case{{"--nats-nkey", Path("none")}, "--nats-nkey: cannot read "},
            Case{{"--nats-nkey", text}, "--nats-nkey: "},
-           Case{{"--nats-ca-file", Path("none")}, "--nats-ca-file: cannot read "},
            Case{{"--nats-token-file", Path("none")}, "--nats-token-file: cannot read "},
            Case{{"--nats-token-file", Write("blank", " \n")}, "--nats-token-file: "},
+           Case{{"--nats-ca-file", Path("none")}, "--nats-ca-file: cannot read "},
            Case{{"--nats-ca-file", key}, "--nats-ca-file: "},
            Case{{"--nats-cert-file", Path("none"), "--nats-key-file", key}, "--nats-cert-file: "},
            Case{{"--nats-cert-file", cert, "--nats-key-file", text}, "--nats-key-file: "},

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "base/strings.h"
+#include "etcdapi/tls_flags.h"
 #include "jetstream/stream_setup.h"
 
 namespace jetd::etcdapi {
@@ -16,17 +17,6 @@ namespace {
 template <typename... Pieces>
 absl::Status Invalid(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
-}
-
-std::vector<std::string> SplitCommas(const std::string& text) {
-  std::vector<std::string> parts;
-  size_t begin = 0;
-  while (begin <= text.size()) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    if (end > begin) parts.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
 }
 
 absl::StatusOr<std::vector<ListenUrl>> ParseUrls(const char* flag, const std::string& text) {
@@ -93,73 +83,6 @@ absl::Status ParseNumber(const char* flag, const std::string& text, int64_t leas
   return Invalid("--", flag, ": \"", text, "\" is no number that it takes: a whole one, ", range);
 }
 
-// What Go's flags take for a bool.
-absl::Status ParseBool(const char* flag, const std::string& text, bool* out) {
-  for (const char* yes : {"true", "1", "t", "T", "TRUE", "True"}) {
-    if (text == yes) *out = true;
-    if (text == yes) return absl::OkStatus();
-  }
-  for (const char* no : {"false", "0", "f", "F", "FALSE", "False"}) {
-    if (text == no) *out = false;
-    if (text == no) return absl::OkStatus();
-  }
-  return Invalid("--", flag, ": \"", text, "\" is neither; write true or false");
-}
-
-void WarnOfUnusedTls(Config* config) {
-  const TlsFiles& tls = config->tls;
-  const ListenUrl* plain = nullptr;
-  bool used = false;
-  for (const ListenUrl& url : config->listen_client_urls) {
-    used = used || url.tls;
-    if (url.tls) continue;
-    if (plain == nullptr) plain = &url;
-    if (tls.client_cert_auth && !url.unix_socket) {
-      config->warnings.push_back(Cat("--client-cert-auth has no effect on ", url.text,
-                                     ": it is without TLS, and lets everybody in"));
-    }
-  }
-  for (const ListenUrl& url : config->listen_metrics_urls) used = used || url.tls;
-  if (!tls.cert_file.empty() && !used) {
-    config->warnings.push_back(Cat("--cert-file has no effect: ", plain->text,
-                                   " is without TLS; write ",
-                                   plain->unix_socket ? "unixs://" : "https://"));
-  }
-}
-
-absl::Status CheckTls(const RawFlags& raw, Config* config) {
-  TlsFiles& tls = config->tls;
-  absl::Status parsed = ParseBool("client-cert-auth", raw.client_cert_auth, &tls.client_cert_auth);
-  if (!parsed.ok()) return parsed;
-  if (tls.cert_file.empty() != tls.key_file.empty()) {
-    return Invalid("--cert-file and --key-file go together; ",
-                   tls.cert_file.empty() ? "--cert-file" : "--key-file", " is missing");
-  }
-  for (const ListenUrl& url : config->listen_client_urls) {
-    if (url.tls && tls.cert_file.empty()) {
-      return Invalid("--listen-client-urls: ", url.text,
-                     " needs a certificate; give --cert-file and --key-file");
-           Time{"experimental-warning-unary-request-duration", &raw.experimental_slow_request,
-                &c->slow_request},
-           Time{"warning-unary-request-duration", &raw.slow_request, &c->slow_request},
-    }
-  }
-  for (const ListenUrl& url : config->listen_metrics_urls) {
-    if (url.tls && tls.cert_file.empty()) {
-      return Invalid("--listen-metrics-urls: ", url.text,
-                     ": client TLS key/cert (--cert-file, --key-file) must be provided for metrics "
-                     "secure url");  // etcd's words
-    }
-  }
-  if (tls.client_cert_auth && tls.trusted_ca_file.empty()) {
-    return Invalid(
-        "--client-cert-auth needs to know whose certificates to take; "
-        "give --trusted-ca-file");
-  }
-  WarnOfUnusedTls(config);
-  return absl::OkStatus();
-}
-
 // An address that stands for all of this machine is of no use to a client.
 void AdvertiseListenUrls(Config* c) {
   bool warned = false;
@@ -194,16 +117,6 @@ absl::Status ReadMember(const RawFlags& raw, Config* c) {
   if (c->name.empty()) return Invalid("--name is empty");
   if (c->data_dir.empty()) c->data_dir = Cat(c->name, ".jetd");
   constexpr int64_t kLargestRequest = 64LL << 20U;
-  // nats-server takes one of them, and nats.c would not say which it shows.
-  const std::pair<const char*, bool> ways[] = {{"--nats-creds", !nats.creds_file.empty()},
-                                               {"--nats-nkey", !nats.nkey_file.empty()},
-                                               {"--nats-token-file", !nats.token_file.empty()}};
-  const char* first = nullptr;
-  for (const auto& [flag, given] : ways) {
-    if (!given) continue;
-    if (first != nullptr) return Invalid(flag, " and ", first, " exclude each other");
-    first = flag;
-  }
   int64_t ops = 0;
   int64_t bytes = 0;
   absl::Status status =
@@ -226,6 +139,9 @@ absl::Status ReadTimes(const RawFlags& raw, Config* c) {
            Time{"grpc-keepalive-interval", &raw.keepalive_interval, &c->keepalive_interval},
            Time{"grpc-keepalive-timeout", &raw.keepalive_timeout, &c->keepalive_timeout},
            // The later of two counts.
+           Time{"experimental-warning-unary-request-duration", &raw.experimental_slow_request,
+                &c->slow_request},
+           Time{"warning-unary-request-duration", &raw.slow_request, &c->slow_request},
            Time{"experimental-watch-progress-notify-interval", &raw.experimental_progress_interval,
                 &c->watch_progress_interval},
            Time{"watch-progress-notify-interval", &raw.progress_interval,
@@ -278,6 +194,16 @@ absl::Status ReadNats(const RawFlags& raw, Config* c) {
                      "or leave it out");
     }
   }
+  // nats-server takes one of them, and nats.c would not say which it shows.
+  const std::pair<const char*, bool> ways[] = {{"--nats-creds", !nats.creds_file.empty()},
+                                               {"--nats-nkey", !nats.nkey_file.empty()},
+                                               {"--nats-token-file", !nats.token_file.empty()}};
+  const char* first = nullptr;
+  for (const auto& [flag, given] : ways) {
+    if (!given) continue;
+    if (first != nullptr) return Invalid(flag, " and ", first, " exclude each other");
+    first = flag;
+  }
   if (nats.cert_file.empty() != nats.key_file.empty()) {
     return Invalid("--nats-cert-file and --nats-key-file go together");
   }
@@ -328,6 +254,17 @@ absl::Status ReadLog(const RawFlags& raw, Config* c) {
 
 }  // namespace
 
+std::vector<std::string> SplitCommas(const std::string& text) {
+  std::vector<std::string> parts;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    if (end > begin) parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
 RawFlags::RawFlags()
     : max_request_bytes(Cat(config.limits.max_request_bytes)),
       max_txn_ops(Cat(config.limits.max_txn_ops)),
@@ -335,8 +272,7 @@ RawFlags::RawFlags()
 
 absl::StatusOr<Config> ReadConfig(const RawFlags& raw) {
   Config c = raw.config;
-  for (auto read :
-       {ReadMember, ReadTimes, ReadNats, ReadQuota, ReadValueCache, ReadLog, CheckTls}) {
+  for (auto read : {ReadMember, ReadTimes, ReadNats, ReadQuota, ReadValueCache, ReadLog, ReadTls}) {
     if (auto status = read(raw, &c); !status.ok()) return status;
   }
   auto compaction = ParseCompaction(raw);
