@@ -11,7 +11,9 @@
 #include "CLI/Formatter.hpp"
 #include "base/nearest_name.h"
 #include "base/strings.h"
+#include "etcdapi/argument_secrets.h"
 #include "etcdapi/foreign_flags.h"
+#include "etcdapi/kine_flags.h"
 #include "etcdapi/maintenance_service.h"
 #include "etcdapi/raw_flags.h"
 #include "etcdapi/variables.h"
@@ -37,6 +39,8 @@ constexpr char kExamples[] =
     "      the same for other machines, by certificate\n"
     "  jetd --nats-url nats://n1:4222,nats://n2:4222 --nats-creds tenant.creds --bucket tenant\n"
     "      on a NATS cluster that is there already\n"
+    "  jetd --endpoint 'nats://n1:4222?bucket=tenant' --listen-address unix:///run/kine.sock\n"
+    "      in kine's place: its flags are understood, and its variables (KINE_ENDPOINT)\n"
     "  etcdctl --endpoints http://127.0.0.1:2379 put greeting hello\n"
     "      from another terminal\n";
 
@@ -110,10 +114,6 @@ void AddSecurityFlags(CLI::App* app, RawFlags* raw) {
                 "Clients must show a certificate of that CA")
       ->take_last()
       ->group(group);
-}
-
-void AddNatsFlags(CLI::App* app, RawFlags* raw) {
-  const std::string group = "NATS";
   Add(app, group, "client-crl-file", &tls.crl_file,
       "Revoked certificates of clients, PEM or DER; a changed file counts within a second");
   Add(app, group, "client-cert-allowed-hostname", &raw->allowed_hostnames,
@@ -124,17 +124,21 @@ void AddNatsFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "tls-max-version", &raw->tls_max_version, "TLS1.3, which it is anyway");
   Add(app, group, "cipher-suites", &raw->cipher_suites,
       "Ciphers of TLS 1.2, comma-separated, by their IANA names [the library's]");
+}
+
+void AddNatsFlags(CLI::App* app, RawFlags* raw) {
+  const std::string group = "NATS";
   NatsConfig& nats = raw->config.nats;
   Add(app, group, "nats-url", &raw->nats_urls,
       "nats:// or tls:// URLs of a JetStream server, comma-separated [an embedded one]");
   Add(app, group, "bucket", &nats.bucket, "KV bucket of this tenant; made if it is not there");
   Add(app, group, "nats-creds", &nats.creds_file, "Credentials file (JWT and seed)");
   Add(app, group, "nats-nkey", &nats.nkey_file, "File with a user's NKey seed");
+  Add(app, group, "nats-token-file", &nats.token_file, "File with a token");
   Add(app, group, "nats-ca-file", &nats.ca_file, "CA of the NATS servers, PEM");
   Add(app, group, "nats-cert-file", &nats.cert_file, "Client certificate for NATS, PEM");
   Add(app, group, "nats-key-file", &nats.key_file, "Its key, PEM");
   Add(app, group, "nats-domain", &nats.domain, "JetStream domain");
-  Add(app, group, "nats-token-file", &nats.token_file, "File with a token");
   Add(app, group, "nats-replicas", &raw->nats_replicas,
       "Replicas of a bucket that is made: 1, 3 or 5");
   Add(app, group, "nats-server", &nats.server_path,
@@ -145,10 +149,6 @@ void AddLogFlags(CLI::App* app, RawFlags* raw) {
   const std::string group = "Log";
   Add(app, group, "log-level", &raw->log_level, "debug, info, warn or error");
   Add(app, group, "log-format", &raw->log_format, "text or json");
-}
-
-std::vector<std::string> KnownNames(const CLI::App& app) {
-  std::vector<std::string> names = ForeignFlagNames();
   Add(app, group, "warning-unary-request-duration", &raw->slow_request,
       "Requests that take as long are named in the log, with what they waited for; 0: none "
       "[300ms]");
@@ -157,6 +157,10 @@ std::vector<std::string> KnownNames(const CLI::App& app) {
                   "")
       ->take_last()
       ->group("");
+}
+
+std::vector<std::string> KnownNames(const CLI::App& app) {
+  std::vector<std::string> names = ForeignFlagNames();
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& name : option->get_lnames()) names.push_back(name);
   }
@@ -188,7 +192,9 @@ std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
     return Cat("\"", first, "\" is not a flag; jetd takes flags only, see jetd --help");
   }
   const std::string name = first.substr(std::min(first.find_first_not_of('-'), first.size()));
-  const std::string nearest = NearestName(name.substr(0, name.find('=')), KnownNames(app));
+  std::vector<std::string> names = KnownNames(app);
+  for (std::string& kines : KineFlagNames()) names.push_back(std::move(kines));
+  const std::string nearest = NearestName(name.substr(0, name.find('=')), names);
   return Cat(
       "unknown flag ", first.substr(0, first.find('=')),
       nearest.empty() ? std::string("; see jetd --help") : Cat("; did you mean --", nearest, "?"));
@@ -233,8 +239,10 @@ ParsedFlags ParseFlags(const std::vector<std::string>& given) {
     return UsageError(AboutItsSource(std::string(text), on_line));
   };
   Variables variables = ReadVariables(KnownNames(app));
+  const auto kine = TakeKineFlags(on_line);
+  if (!kine.ok()) return UsageError(std::string(MessageOf(kine.status())));
   std::vector<std::string> arguments = std::move(variables.arguments);
-  arguments.insert(arguments.end(), on_line.begin(), on_line.end());
+  arguments.insert(arguments.end(), kine->arguments.begin(), kine->arguments.end());
   auto foreign = TakeForeignFlags(arguments);
   if (!foreign.ok()) return wrong(MessageOf(foreign.status()));
   const std::string lacking = FlagWithoutValue(app, foreign->rest);
@@ -252,9 +260,15 @@ ParsedFlags ParseFlags(const std::vector<std::string>& given) {
   } catch (const CLI::ParseError& error) {
     return wrong(Explain(app, error));
   }
+  raw.config.nats.user = kine->user;
+  raw.config.nats.password = kine->password;
+  raw.config.nats.token = kine->token;
   auto config = ReadConfig(raw);
   if (!config.ok()) return wrong(MessageOf(config.status()));
-  std::vector<std::string> warnings = std::move(foreign->warnings);
+  for (ListenUrl& url : config->listen_client_urls) url.owner_only = kine->owner_only_sockets;
+  std::vector<std::string> warnings = WarnOfSecrets(on_line);
+  warnings.insert(warnings.end(), kine->warnings.begin(), kine->warnings.end());
+  warnings.insert(warnings.end(), foreign->warnings.begin(), foreign->warnings.end());
   // A variable may be set for another start, as tools/run does it.
   if (!config->nats.urls.empty() && IsGiven("--nats-server", on_line)) {
     warnings.emplace_back("--nats-server has no effect: jetd uses the server of --nats-url");

@@ -17,7 +17,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <thread>
@@ -27,6 +26,7 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "etcdapi/http_tls.h"
+#include "etcdapi/url_query.h"
 
 namespace jetd::etcdapi {
 namespace {
@@ -68,29 +68,6 @@ int PortOf(int fd) {
                    : reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
 }
 
-std::string Decoded(const std::string& text, int plus_is_blank) {
-  size_t size = 0;
-  const std::unique_ptr<char, decltype(&free)> decoded(
-      evhttp_uridecode(text.c_str(), plus_is_blank, &size), &free);
-  return decoded == nullptr ? std::string() : std::string(decoded.get(), size);
-}
-
-// libevent's own takes no name without "=", as in "?verbose".
-std::vector<std::pair<std::string, std::string>> QueryOf(const char* text) {
-  std::vector<std::pair<std::string, std::string>> query;
-  std::string_view rest = text == nullptr ? "" : text;
-  while (!rest.empty()) {
-    const std::string_view item = rest.substr(0, rest.find('&'));
-    rest.remove_prefix(std::min(item.size() + 1, rest.size()));
-    if (item.empty()) continue;
-    const size_t equals = item.find('=');
-    const std::string_view value = equals == item.npos ? "" : item.substr(equals + 1);
-    query.emplace_back(Decoded(std::string(item.substr(0, equals)), 1),
-                       Decoded(std::string(value), 1));
-  }
-  return query;
-}
-
 const char* NameOf(evhttp_cmd_type method) {
   switch (method) {
     case EVHTTP_REQ_GET:
@@ -113,7 +90,7 @@ HttpRequest RequestOf(evhttp_request* request) {
   out.method = NameOf(evhttp_request_get_command(request));
   const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
   const char* path = evhttp_uri_get_path(uri);
-  out.path = Decoded(path == nullptr ? "" : path, 0);
+  out.path = Decoded(path == nullptr ? "" : path, Plus::kItself);
   out.query = QueryOf(evhttp_uri_get_query(uri));
   return out;
 }
@@ -171,8 +148,6 @@ bool HttpRequest::Has(std::string_view name) const {
 std::string HttpRequest::First(std::string_view name) const {
   for (const auto& [key, value] : query) {
     if (key == name) return value;
-  // With the certificates as they are now; the context of before stays if they cannot be used.
-  [[nodiscard]] absl::Status RenewTls();
   }
   return "";
 }
@@ -196,6 +171,8 @@ class HttpServer::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  // With the certificates as they are now; the context of before stays if they cannot be used.
+  [[nodiscard]] absl::Status RenewTls();
   [[nodiscard]] absl::Status Bind();
   [[nodiscard]] int port(size_t i) const { return PortOf(evconnlistener_get_fd(listeners_.at(i))); }
   void Start(Handler handler);
@@ -240,9 +217,6 @@ class HttpServer::Impl {
   std::vector<evconnlistener*> listeners_;  // the evhttp's
   bool accepting_ = true;
   std::vector<std::unique_ptr<Connection>> connections_;
-      if (auto status = static_cast<Impl*>(impl)->RenewTls(); !status.ok()) {
-        log::Warn("metrics: {}", MessageOf(status));
-      }
   std::map<uint64_t, std::unique_ptr<Pending>> pending_;
   uint64_t next_number_ = 1;
   Handler handler_;
@@ -266,6 +240,9 @@ HttpServer::Impl::Impl(Options options, std::shared_ptr<CertificateFiles> certif
   });
   if (certificates_ != nullptr) {
     secure_ = MakeHttp([](event_base* base, void* impl) {
+      if (auto status = static_cast<Impl*>(impl)->RenewTls(); !status.ok()) {
+        log::Warn("metrics: {}", MessageOf(status));
+      }
       SSL* ssl = SSL_new(static_cast<Impl*>(impl)->tls_.get());
       // Without a buffer of ours libevent would serve this connection in plain text.
       JETD_CHECK(ssl != nullptr) << "SSL_new";
@@ -293,17 +270,6 @@ evhttp* HttpServer::Impl::MakeHttp(bufferevent* (*make_buffer)(event_base*, void
   // All that it knows: the handler says which are right for a path.
   evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
                                        EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS |
-absl::Status HttpServer::Impl::RenewTls() {
-  auto current = certificates_->Current();
-  if (current == in_use_) return absl::OkStatus();
-  auto context = MakeSslContext(options_.tls, *current, peers_.get());
-  in_use_ = std::move(current);
-  if (!context.ok()) return context.status();
-  // Connections hold the one that they began with.
-  tls_ = *std::move(context);
-  return absl::OkStatus();
-}
-
                                        EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
   return http;
 }
@@ -325,6 +291,17 @@ HttpServer::Impl::~Impl() {
   event_free(mail_);
   event_base_loop(base_, EVLOOP_NONBLOCK);  // what libevent does later
   event_base_free(base_);
+}
+
+absl::Status HttpServer::Impl::RenewTls() {
+  auto current = certificates_->Current();
+  if (current == in_use_) return absl::OkStatus();
+  auto context = MakeSslContext(options_.tls, *current, peers_.get());
+  in_use_ = std::move(current);
+  if (!context.ok()) return context.status();
+  // Connections hold the one that they began with.
+  tls_ = *std::move(context);
+  return absl::OkStatus();
 }
 
 absl::Status HttpServer::Impl::Bind() {

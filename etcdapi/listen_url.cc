@@ -126,8 +126,7 @@ int TryToListen(const ListenUrl& url) {
 
 absl::Status CheckCanListen(const ListenUrl& url) {
   if (!url.unix_socket && url.port == 0) return absl::OkStatus();
-  const int error =
-      url.unix_socket ? TryUnixSocket(url.address.substr(kUnixPrefix.size())) : TryToListen(url);
+  const int error = url.unix_socket ? TryUnixSocket(url.path()) : TryToListen(url);
   if (error == 0) return absl::OkStatus();
   return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
                     std::string_view(std::strerror(error)), "; choose another --listen-client-urls",
@@ -135,6 +134,8 @@ absl::Status CheckCanListen(const ListenUrl& url) {
 }
 
 }  // namespace
+
+std::string ListenUrl::path() const { return address.substr(kUnixPrefix.size()); }
 
 absl::StatusOr<ListenUrl> ParseListenUrl(std::string_view text) {
   ListenUrl url;
@@ -175,9 +176,9 @@ std::string UrlForClients(const ListenUrl& url) {
 absl::StatusOr<std::vector<Listener>> PrepareListeners(const std::vector<ListenUrl>& urls,
                                                        const TlsFiles& files) {
   std::vector<Listener> listeners;
-  for (const ListenUrl& url : urls) {
   std::shared_ptr<CertificateFiles> certificates;
   std::shared_ptr<PeerCheck> peers;
+  for (const ListenUrl& url : urls) {
     if (absl::Status status = CheckCanListen(url); !status.ok()) return status;
     Listener listener{.url = url, .credentials = grpc::InsecureServerCredentials()};
     if (url.tls && certificates == nullptr) {
@@ -188,8 +189,8 @@ absl::StatusOr<std::vector<Listener>> PrepareListeners(const std::vector<ListenU
       if (!check.ok()) return check.status();
       peers = *std::move(check);
     }
-    listeners.push_back(std::move(listener));
     if (url.tls) listener.credentials = MakeTlsCredentials(files, certificates, peers);
+    listeners.push_back(std::move(listener));
   }
   return listeners;
 }

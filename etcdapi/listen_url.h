@@ -22,6 +22,10 @@ struct ListenUrl {
   int port = 0;
   bool tls = false;
   bool unix_socket = false;
+  bool owner_only = false;  // the socket is for its owner (mode 0600), whatever the umask says
+
+  // Of a unix socket.
+  [[nodiscard]] std::string path() const;
 };
 
 // The error says what is wrong with it. A host is an IP address or "localhost", as etcd wants it

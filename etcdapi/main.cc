@@ -23,6 +23,7 @@
 #include "base/loop.h"
 #include "base/strings.h"
 #include "base/timer_slack.h"
+#include "etcdapi/argument_secrets.h"
 #include "etcdapi/auto_compactor.h"
 #include "etcdapi/commit_tally.h"
 #include "etcdapi/engine.h"
@@ -42,8 +43,8 @@
 #include "etcdapi/reflection_service.h"
 #include "etcdapi/server.h"
 #include "etcdapi/service_notice.h"
-#include "etcdapi/watch_service.h"
 #include "etcdapi/tls_credentials.h"
+#include "etcdapi/watch_service.h"
 #include "jetstream/embedded_server.h"
 #include "jetstream/group_sync.h"
 #include "jetstream/nats_log.h"
@@ -151,9 +152,9 @@ Server::Options ServerOptions(const Config& config, std::vector<Listener> listen
   options.keepalive_min_time = config.keepalive_min_time;
   options.keepalive_interval = config.keepalive_interval;
   options.keepalive_timeout = config.keepalive_timeout;
-  options.time_calls = config.extensive_metrics && !config.listen_metrics_urls.empty();
   options.slow_threshold = config.slow_request;
   options.waits = [committer] { return WaitsOf(*committer); };
+  options.time_calls = config.extensive_metrics && !config.listen_metrics_urls.empty();
   return options;
 }
 
@@ -452,6 +453,7 @@ absl::StatusOr<std::unique_ptr<jetstream::EmbeddedServer>> StartEmbedded(const C
 
 int Main(int argc, char** argv) {
   ParsedFlags flags = ParseFlags(std::vector<std::string>(argv + 1, argv + argc));
+  HideSecrets(argc, argv);
   if (!flags.config.has_value()) {
     std::fputs(flags.output.c_str(), stdout);
     if (!flags.error.empty()) std::fprintf(stderr, "jetd: %s\n", flags.error.c_str());
@@ -461,9 +463,9 @@ int Main(int argc, char** argv) {
   SendGrpcLogHere();
   // gRPC's locks are Abseil's, which the system's build checks for deadlocks at every turn.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  LimitTls(flags.config->tls);
   for (const std::string& warning : flags.config->warnings) log::Warn("{}", warning);
   const auto refuse = [](const absl::Status& why) {
-  LimitTls(flags.config->tls);
     log::Error("{}", MessageOf(why));
     return kExitFailed;
   };

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/server.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <future>
 #include <initializer_list>
 #include <limits>
@@ -61,6 +65,14 @@ class Fence final : public Tag {
 
 int ClampToInt(std::chrono::milliseconds value) {
   return static_cast<int>(std::min<int64_t>(value.count(), std::numeric_limits<int>::max()));
+}
+
+// A socket of mode 0600 even where the umask says otherwise; a moment after gRPC has made it.
+absl::Status KeepToOwner(const ListenUrl& url) {
+  if (!url.owner_only || !url.unix_socket) return absl::OkStatus();
+  if (chmod(url.path().c_str(), S_IRUSR | S_IWUSR) == 0) return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kUnavailable, "cannot keep ", url.text,
+                    " to its owner: ", std::string_view(std::strerror(errno)));
 }
 
 // From the call of gRPC's Shutdown until its clients are told, with room.
@@ -237,6 +249,8 @@ absl::Status Server::Start() {
                       options_.listeners[which].url.text,
                       ": the address is taken, or not of this machine");
   }
+  absl::Status kept;
+  for (const Listener& listener : options_.listeners) kept.Update(KeepToOwner(listener.url));
   UseAnswers(std::move(answers));
   host_ = std::make_unique<CallHost>(loop_, queue_.get(), answers_.get(), slow_.get(),
                                      options_.max_message_bytes, has_leader_);
@@ -244,7 +258,7 @@ absl::Status Server::Start() {
   for (const auto& open : open_pools_) open();
   pools_open_.store(true, std::memory_order_release);
   thread_ = std::thread([this] { ServeQueue(); });
-  return absl::OkStatus();
+  return kept;
 }
 
 // The loop runs already, and takes hooks only on its own thread.
@@ -252,6 +266,11 @@ void Server::UseAnswers(std::unique_ptr<grpc::ServerCompletionQueue> queue) {
   std::promise<void> done;
   loop_->Post([&] {
     answers_ = AnswerQueue::Create(loop_, std::move(queue));
+    if (options_.slow_threshold.count() > 0) {
+      slow_ = std::make_shared<SlowCalls>(loop_, options_.slow_threshold, options_.waits);
+      // The loop keeps its hooks for ever.
+      loop_->AddRoundHook([slow = slow_] { slow->EndRound(); });
+    }
     done.set_value();
   });
   done.get_future().wait();
@@ -266,11 +285,6 @@ void Server::ServeQueue() {
 void Server::TellLeader(bool has_leader) {
   CallHost* host = serving_host_.load(std::memory_order_acquire);
   if (host == nullptr) return;
-    if (options_.slow_threshold.count() > 0) {
-      slow_ = std::make_shared<SlowCalls>(loop_, options_.slow_threshold, options_.waits);
-      // The loop keeps its hooks for ever.
-      loop_->AddRoundHook([slow = slow_] { slow->EndRound(); });
-    }
   host->ForEachStream([has_leader](StreamCall* stream) { stream->OnLeader(has_leader); });
 }
 

@@ -33,10 +33,24 @@ absl::Status Refuse(const std::string& bucket, std::string_view why) {
           "nobody needs it"));
 }
 
+// What kine calls a bucket that it makes; it leaves no other mark.
+constexpr std::string_view kKinesDescription = "Holds kine key/values";
+
+absl::Status RefuseKines(const std::string& bucket) {
+  return absl::FailedPreconditionError(
+      Cat("bucket \"", bucket, "\" (stream ", StreamName(bucket),
+          ") holds data of kine, which stores it in another way; it was left unchanged. Give "
+          "another --bucket, and bring the data along with jetctl import, from the kine that "
+          "serves it"));
+}
+
 absl::Status CheckFormat(const std::string& bucket, const nlohmann::json& config) {
   const auto metadata = config.find("metadata");
   const std::string text =
       metadata != config.end() && metadata->is_object() ? TextOf(*metadata, kFormatMember) : "";
+  if (text.empty() && TextOf(config, "description") == kKinesDescription) {
+    return RefuseKines(bucket);
+  }
   if (text.empty()) return Refuse(bucket, "it was not made by jetd");
   int format = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), format);
