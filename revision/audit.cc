@@ -10,27 +10,30 @@
 namespace jetd::revision {
 namespace {
 
-// Calls fn with where each of jetd's own records lies that must be there, and what it is.
+// Calls fn with where each of jetd's own records lies that must be there, and what it is. Lists
+// from before `led` may have been replaced, and removed, by the leader of then.
 template <typename Fn>
-void ForEachOwn(const SystemRecords& system, const Fn& fn) {
+void ForEachOwn(const SystemRecords& system, StreamSeq led, const Fn& fn) {
   for (const auto& [id, seq] : system.leases) fn(seq, "the grant of a lease");
   fn(system.compact, "the compaction record");
   fn(system.term, "the term record");
   fn(system.alarm, "the record of alarms");
-  for (const StreamSeq seq : system.live) fn(seq, "a list of what lives");
+  for (const StreamSeq seq : system.live) {
+    if (seq > led) fn(seq, "a list of what lives");
+  }
 }
 
 }  // namespace
 
 Audit::Audit(Executor* executor, jetstream::Log* log, const Store* store,
-             const SystemRecords* system, StreamSeq upto)
-    : executor_(executor), log_(log), store_(store), system_(system), upto_(upto) {}
+             const SystemRecords* system, StreamSeq led, StreamSeq upto)
+    : executor_(executor), log_(log), store_(store), system_(system), led_(led), upto_(upto) {}
 
 Audit::~Audit() { executor_->Cancel(timer_); }
 
 void Audit::Run(DoneFn done) {
   done_ = std::move(done);
-  ForEachOwn(*system_, [this](StreamSeq seq, const char* /*what*/) { Note(seq); });
+  ForEachOwn(*system_, led_, [this](StreamSeq seq, const char* /*what*/) { Note(seq); });
   Visit([this](const KvBlock& version) { Note(version.seq()); }, [this] { ReadStream(); });
 }
 
@@ -95,7 +98,7 @@ void Audit::OnRead(const absl::Status& status) {
 }
 
 void Audit::NameMissing() {
-  ForEachOwn(*system_, [this](StreamSeq seq, const char* what) {
+  ForEachOwn(*system_, led_, [this](StreamSeq seq, const char* what) {
     if (std::binary_search(absent_.begin(), absent_.end(), seq)) Name(seq, what);
   });
   std::exchange(done_, nullptr)(std::move(result_));

@@ -40,10 +40,10 @@ class Audit {
   // The error is the log's: nothing is known.
   using DoneFn = std::function<void(absl::StatusOr<Result>)>;
 
-  // Of records up to `upto`, which are committed. `system` is looked at twice and may change in
-  // between; all outlive this.
+  // Of records up to `upto`, which are committed; this member has led since `led`. `system` is
+  // looked at twice and may change in between; all outlive this.
   Audit(Executor* executor, jetstream::Log* log, const Store* store, const SystemRecords* system,
-        StreamSeq upto);
+        StreamSeq led, StreamSeq upto);
   ~Audit();
   Audit(const Audit&) = delete;
   Audit& operator=(const Audit&) = delete;
@@ -66,6 +66,7 @@ class Audit {
   jetstream::Log* const log_;
   const Store* const store_;
   const SystemRecords* const system_;
+  const StreamSeq led_;
   const StreamSeq upto_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 

@@ -48,7 +48,7 @@ void Committer::Impl::WantAudit() {
 void Committer::Impl::StartAudit() {
   // While the chain is broken nothing can be said; Resume asks again.
   if (stopped || phase != Phase::kLeading || !std::exchange(audit_wanted, false)) return;
-  audit = std::make_unique<Audit>(executor, log, store, &system, committed_seq);
+  audit = std::make_unique<Audit>(executor, log, store, &system, led_seq, committed_seq);
   audit->Run([this, began = executor->Now()](absl::StatusOr<Audit::Result> result) {
     const MonoTime took = executor->Now() - began;
     next_audit = executor->Now() + std::max<MonoTime>(kAuditPause, kAuditShare * took);
