@@ -468,6 +468,8 @@ void Committer::Impl::StepDown(const absl::Status& why) {
   const bool gap = !foreign.empty() && foreign.front().seq > chain.landed().Next();
   FailAll(MakeError(Errc::kNoLeader, waiting_for),
           gap ? unknown : MakeError(Errc::kUnavailable, waiting_for));
+  // What was not found may have been removed by the other one: it is looked for anew.
+  if (std::exchange(corrupt_owed, false)) audit_wanted = true;
   pending.clear();
   pending_bytes = 0;
   compacting = false;
