@@ -345,11 +345,28 @@ void Committer::Impl::Rebuild(const absl::Status& why) {
 
 // ---- Taking over --------------------------------------------------------------------------------
 
+// The stream may have gone back behind this member's back, and its leader have ended over that:
+// what it wrote last lies below what this member has read.
 void Committer::Impl::TakeOver() {
   peers->Rest();
   tail.reset();
-  waiting_for = "the tail of the stream";
+  waiting_for = "the newest term record";
   StartPatience();
+  FindNewest(
+      follower->position(),
+      [this](const Newest& newest, StreamSeq last) {
+        const StreamSeq position = follower->position();
+        // A stream that ends before that is judged when its end is read.
+        const absl::Status same = last < position ? absl::OkStatus()
+                                                  : Compare(newest, last, position,
+                                                            follower->term_seq(), term_incarnation);
+        same.ok() ? ReadToTakeOver() : Rebuild(same);
+      },
+      &Impl::FollowAgain);
+}
+
+void Committer::Impl::ReadToTakeOver() {
+  waiting_for = "the tail of the stream";
   const uint64_t number = ++reading;
   jetstream::Log::ReadOptions rest;
   rest.from = follower->read().Next();

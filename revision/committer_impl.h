@@ -221,8 +221,10 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // What is held cannot be applied: reads all anew, beside the store that is shown.
   void Rebuild(const absl::Status& why);
   [[nodiscard]] std::unique_ptr<Store> MakeStore() const;
-  // Reads the tail to its end, and appends a term record.
+  // Looks whether the stream is still the one that was read, reads the tail to its end, and appends
+  // a term record.
   void TakeOver();
+  void ReadToTakeOver();
   void OnTakeOverRead(const absl::StatusOr<StreamSeq>& last);
   // This member's term record is in the stream: applies what was held.
   [[nodiscard]] bool AdoptHeld();

@@ -153,6 +153,7 @@ void Committer::Impl::AskForReads() {
       // The tick asks again, or gives up.
       reads_elsewhere.insert(reads_elsewhere.begin(), std::make_move_iterator(asked->begin()),
                              std::make_move_iterator(asked->end()));
+      StartFollowTick();
       return;
     }
     for (Waiting& read : *asked) until_applied.emplace(*committed, std::move(read));
