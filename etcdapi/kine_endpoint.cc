@@ -57,7 +57,8 @@ absl::Status RefuseParameter(const std::string& name) {
   if (name == "dataDir") {
     return Invalid(
         "dataDir is the store of kine's own nats-server, which jetd does not take over; give "
-        "--data-dir with a folder for jetd, and bring the records along with jetctl import");
+        "--data-dir with a folder for jetd (jetctl import takes etcd's snapshot files so far, not "
+        "that folder)");
   }
   const std::string nearest =
       NearestName(name, std::vector<std::string>(kNames.begin(), kNames.end()));
@@ -212,7 +213,7 @@ absl::StatusOr<KineEndpoint> ReadKineEndpoint(const std::string& text) {
   if (!first.starts_with("nats://") && !first.starts_with("jetstream://")) {
     return Invalid(
         "jetd keeps its records in NATS, so it must start with nats://; what another store of "
-        "kine's holds comes over with jetctl import");
+        "kine's holds does not come along (jetctl import takes etcd's snapshot files so far)");
   }
   KineEndpoint out;
   auto hosts = ReadHosts(urls, &out);
@@ -248,7 +249,7 @@ absl::StatusOr<KineEndpoint> ReadKineEndpoint(const std::string& text) {
   } else {
     out.warnings.emplace_back(
         "it has no host: jetd runs a nats-server of its own with its store in --data-dir; what "
-        "kine's one held is not in it (jetctl import)");
+        "kine's one held is not in it");
   }
   out.arguments.push_back(Cat("--bucket=", parameters->bucket));
   if (!parameters->replicas.empty()) {

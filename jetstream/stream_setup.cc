@@ -40,8 +40,8 @@ absl::Status RefuseKines(const std::string& bucket) {
   return absl::FailedPreconditionError(
       Cat("bucket \"", bucket, "\" (stream ", StreamName(bucket),
           ") holds data of kine, which stores it in another way; it was left unchanged. Give "
-          "another --bucket, and bring the data along with jetctl import, from the kine that "
-          "serves it"));
+          "another --bucket; jetctl import takes etcd's snapshot files so far, and no bucket of "
+          "kine's"));
 }
 
 absl::Status CheckFormat(const std::string& bucket, const nlohmann::json& config) {
