@@ -38,7 +38,7 @@ class LeaseClients {
   void Revoke(SimMember* member, LeaseId id);
   void KeepAlive(SimMember* member, LeaseId id);
   void TimeToLive(SimMember* member, LeaseId id);
-  void JudgeTimeToLive(const SimMember& member, MonoTime sent,
+  void JudgeTimeToLive(const SimMember& member, const LeaseBook::Asked& asked,
                        const lease::Lessor::TimeToLiveResult& answer);
   void List(SimMember* member);
   void JudgeList(const std::set<LeaseId>& before, MonoTime sent,
