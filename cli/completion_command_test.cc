@@ -8,32 +8,16 @@
 
 #include "base/check.h"
 #include "base/strings.h"
-#include "cli/jetctl.h"
+#include "cli/command_harness.h"
 #include "gtest/gtest.h"
 
 namespace jetd::cli {
 namespace {
 
-std::string ReadAll(std::FILE* file) {
-  std::string text;
-  char buffer[4096];
-  for (size_t got = 0; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
-    text.append(buffer, got);
-  }
-  return text;
-}
-
 std::string Script(const std::string& shell) {
-  std::FILE* const results = std::tmpfile();
-  JETD_CHECK(results != nullptr) << "no temporary file";
-  {
-    Output output(results, stderr);
-    EXPECT_EQ(RunJetctl({"completion", shell}, &output), kExitOk);
-  }
-  std::rewind(results);
-  std::string script = ReadAll(results);
-  std::fclose(results);
-  return script;
+  Ran ran = Jetctl({"completion", shell});
+  EXPECT_EQ(ran.exit_code, kExitOk) << ran.messages;
+  return ran.results;
 }
 
 std::string WriteScript(const std::string& shell) {
@@ -79,18 +63,13 @@ TEST(CompletionCommandTest, ZshReadsItsScript) {
 }
 
 TEST(CompletionCommandTest, OtherShells) {
-  std::FILE* const messages = std::tmpfile();
-  JETD_CHECK(messages != nullptr) << "no temporary file";
-  {
-    Output output(stdout, messages);
-    EXPECT_EQ(RunJetctl({"completion", "fish"}, &output), kExitUsage);
-    EXPECT_EQ(RunJetctl({"completion"}, &output), kExitUsage);
-  }
-  std::rewind(messages);
-  EXPECT_EQ(ReadAll(messages),
-            "jetctl completion: unknown shell \"fish\": jetctl completion bash, or zsh\n"
-            "jetctl completion: name a shell: jetctl completion bash, or zsh\n");
-  std::fclose(messages);
+  const Ran unknown = Jetctl({"completion", "fish"});
+  EXPECT_EQ(unknown.exit_code, kExitUsage);
+  EXPECT_EQ(unknown.messages,
+            "jetctl completion: unknown shell \"fish\": jetctl completion bash, or zsh\n");
+  const Ran none = Jetctl({"completion"});
+  EXPECT_EQ(none.exit_code, kExitUsage);
+  EXPECT_EQ(none.messages, "jetctl completion: name a shell: jetctl completion bash, or zsh\n");
 }
 
 }  // namespace

@@ -22,6 +22,14 @@ absl::Status Invalid(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
 }
 
+}  // namespace
+
+std::string OrVariable(const std::string& given, const char* variable) {
+  if (!given.empty()) return given;
+  const char* value = std::getenv(variable);
+  return value != nullptr ? value : "";
+}
+
 std::vector<std::string> SplitCommas(const std::string& text) {
   std::vector<std::string> parts;
   for (size_t begin = 0; begin <= text.size();) {
@@ -32,12 +40,14 @@ std::vector<std::string> SplitCommas(const std::string& text) {
   return parts;
 }
 
-}  // namespace
-
-std::string OrVariable(const std::string& given, const char* variable) {
-  if (!given.empty()) return given;
-  const char* value = std::getenv(variable);
-  return value != nullptr ? value : "";
+absl::Status CheckNatsUrls(const char* flag, const std::vector<std::string>& urls) {
+  for (const std::string& url : urls) {
+    if (!url.starts_with("nats://") && !url.starts_with("tls://")) {
+      // Not shown: it may hold a password.
+      return Invalid(flag, ": every URL must start with nats:// or tls://");
+    }
+  }
+  return absl::OkStatus();
 }
 
 void SourceFlags::AddTo(CLI::App* app, const std::string& in_place) {
@@ -110,12 +120,7 @@ absl::StatusOr<StreamSource> SourceFlags::Read() const {
   if (!source.data_dir.empty() && !source.nats_urls.empty()) {
     return Invalid("--data-dir and --nats-url are two places; give one of them");
   }
-  for (const std::string& url : source.nats_urls) {
-    if (!url.starts_with("nats://") && !url.starts_with("tls://")) {
-      // Not shown: it may hold a password.
-      return Invalid("--nats-url: every URL must start with nats:// or tls://");
-    }
-  }
+  if (absl::Status wrong = CheckNatsUrls("--nats-url", source.nats_urls); !wrong.ok()) return wrong;
   const std::string bucket = OrVariable(bucket_, "JETD_BUCKET");
   if (!bucket.empty()) source.bucket = bucket;
   if (!jetstream::IsBucketName(source.bucket)) {

@@ -3,6 +3,7 @@
 #define JETD_CLI_SOURCE_FLAGS_H_
 
 #include <string>
+#include <vector>
 
 #include "CLI/App.hpp"
 #include "absl/status/statusor.h"
@@ -12,6 +13,11 @@ namespace jetd::cli {
 
 // What was typed, or the variable's value; "" if it is not set.
 [[nodiscard]] std::string OrVariable(const std::string& given, const char* variable);
+
+// The parts of a list that has commas between them, without empty ones.
+[[nodiscard]] std::vector<std::string> SplitCommas(const std::string& text);
+// InvalidArgument with the name of `flag` if one of its URLs is none of NATS.
+[[nodiscard]] absl::Status CheckNatsUrls(const char* flag, const std::vector<std::string>& urls);
 
 // The flags that say where a bucket is, spelt as jetd's own, for every command that reads one.
 class SourceFlags {

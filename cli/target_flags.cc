@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/target_flags.h"
 
-#include <algorithm>
-#include <cstdlib>
 #include <utility>
-#include <vector>
 
 #include "base/strings.h"
+#include "cli/source_flags.h"
 #include "jetstream/nats_files.h"
 #include "jetstream/nats_program.h"
 #include "jetstream/stream_setup.h"
@@ -19,22 +17,6 @@ using replication::StreamSource;
 template <typename... Pieces>
 absl::Status Invalid(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
-}
-
-absl::StatusOr<std::vector<std::string>> UrlsOf(const std::string& text) {
-  std::vector<std::string> urls;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    const std::string url = text.substr(begin, end - begin);
-    begin = end + 1;
-    if (url.empty()) continue;
-    if (!url.starts_with("nats://") && !url.starts_with("tls://")) {
-      // Not shown: it may hold a password.
-      return Invalid("--to-nats-url: every URL must start with nats:// or tls://");
-    }
-    urls.push_back(url);
-  }
-  return urls;
 }
 
 }  // namespace
@@ -75,9 +57,7 @@ absl::StatusOr<StreamSource> TargetFlags::Read(const StreamSource* beside) const
     if (replicas_ != 1) return Invalid("--to-replicas is for --to-nats-url");
     target.data_dir = data_dir_;
     target.connect_patience = std::chrono::seconds(300);
-    const char* variable = std::getenv("JETD_NATS_SERVER");
-    auto program = jetstream::FindNatsServer(
-        nats_server_.empty() && variable != nullptr ? std::string(variable) : nats_server_);
+    auto program = jetstream::FindNatsServer(OrVariable(nats_server_, "JETD_NATS_SERVER"));
     if (!program.ok()) return program.status();
     target.nats_server = *std::move(program);
     return target;
@@ -101,9 +81,10 @@ absl::StatusOr<StreamSource> TargetFlags::Read(const StreamSource* beside) const
     target.credentials = beside->credentials;
     target.domain = beside->domain;
   } else {
-    auto urls = UrlsOf(nats_url_);
-    if (!urls.ok()) return urls.status();
-    target.nats_urls = *std::move(urls);
+    target.nats_urls = SplitCommas(nats_url_);
+    if (absl::Status wrong = CheckNatsUrls("--to-nats-url", target.nats_urls); !wrong.ok()) {
+      return wrong;
+    }
   }
   const auto take = [](const std::string& given, std::string* value) {
     if (!given.empty()) *value = given;

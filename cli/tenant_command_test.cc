@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -21,7 +20,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "cli/jetctl.h"
+#include "cli/command_harness.h"
 #include "etcdclient/client.h"
 #include "etcdclient/testing/server_process.h"
 #include "gmock/gmock.h"
@@ -44,37 +43,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr std::chrono::seconds kFarTooLong{60};
-
-struct Ran {
-  int exit_code = 0;
-  std::string results, messages;
-};
-
-std::string ReadAll(std::FILE* file) {
-  std::rewind(file);
-  std::string text;
-  char buffer[4096];
-  for (size_t got = 0; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
-    text.append(buffer, got);
-  }
-  return text;
-}
-
-Ran Jetctl(const std::vector<std::string>& arguments) {
-  std::FILE* const results = std::tmpfile();
-  std::FILE* const messages = std::tmpfile();
-  JETD_CHECK(results != nullptr && messages != nullptr) << "no temporary file";
-  Ran ran;
-  {
-    Output output(results, messages);
-    ran.exit_code = RunJetctl(arguments, &output);
-  }
-  ran.results = ReadAll(results);
-  ran.messages = ReadAll(messages);
-  std::fclose(results);
-  std::fclose(messages);
-  return ran;
-}
 
 TEST(TenantCommandTest, Mistakes) {
   for (const char* variable : {"JETD_STATE_DIR", "JETD_NATS_URL"}) unsetenv(variable);

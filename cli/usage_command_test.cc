@@ -18,7 +18,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "cli/jetctl.h"
+#include "cli/command_harness.h"
 #include "etcdclient/client.h"
 #include "etcdclient/testing/server_process.h"
 #include "gmock/gmock.h"
@@ -35,36 +35,9 @@ using etcdclient::ServerProcess;
 using nlohmann::json;
 using ::testing::HasSubstr;
 
-struct Ran {
-  int exit_code = 0;
-  std::string results, messages;
-};
-
-std::string ReadAll(std::FILE* file) {
-  std::rewind(file);
-  std::string text;
-  char buffer[4096];
-  for (size_t got = 0; (got = std::fread(buffer, 1, sizeof(buffer), file)) > 0;) {
-    text.append(buffer, got);
-  }
-  return text;
-}
-
 Ran Usage(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "usage");
-  std::FILE* const results = std::tmpfile();
-  std::FILE* const messages = std::tmpfile();
-  JETD_CHECK(results != nullptr && messages != nullptr) << "no temporary file";
-  Ran ran;
-  {
-    Output output(results, messages);
-    ran.exit_code = RunJetctl(arguments, &output);
-  }
-  ran.results = ReadAll(results);
-  ran.messages = ReadAll(messages);
-  std::fclose(results);
-  std::fclose(messages);
-  return ran;
+  return Jetctl(arguments);
 }
 
 TEST(UsageCommandTest, Mistakes) {
