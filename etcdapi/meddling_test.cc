@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/etcdpb/rpc.grpc.pb.h"
-#include "base/loop.h"
 #include "base/strings.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/testing/jetd_process.h"
@@ -19,16 +18,13 @@
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_api.h"
-#include "jetstream/nats_connection.h"
+#include "jetstream/nats_ask.h"
 #include "jetstream/nats_test_server.h"
 
 namespace jetd::etcdapi {
 namespace {
 
 using jetstream::FreePort;
-using jetstream::NatsApi;
-using jetstream::NatsConnection;
-using jetstream::NatsMessage;
 using jetstream::NatsTestServer;
 using ::testing::HasSubstr;
 
@@ -70,23 +66,10 @@ class MeddlingTest : public ::testing::Test {
   }
   // Publishes or asks as somebody else.
   nlohmann::json Ask(const std::string& subject, const std::string& payload) {
-    Loop loop;
-    auto other = NatsConnection::Connect(&loop, {.url = nats_->url(), .credentials = {}}, "other",
-                                         std::chrono::seconds(10))
-                     .value();
-    other->Start([](const absl::Status&) {});
-    nlohmann::json answer;
-    {
-      NatsApi api(&loop, other.get(), "$JS.API.", kFarTooLong);
-      api.Request(subject, payload, [&](absl::StatusOr<NatsMessage*> reply) {
-        answer = jetstream::ParseAnswer(reply.value()->payload());
-        loop.Stop();
-      });
-      other->Flush();
-      loop.Run();
-      other->Stop();
-    }
-    return answer;
+    return jetstream::ParseAnswer(jetstream::AskNats({.url = nats_->url(), .credentials = {}},
+                                                     {.subject = subject, .payload = payload},
+                                                     kFarTooLong)
+                                      .value());
   }
 
   std::unique_ptr<NatsTestServer> nats_;

@@ -14,7 +14,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_api.h"
@@ -26,7 +26,7 @@ namespace {
 constexpr std::chrono::seconds kFarTooLong{30};
 using Numbers = std::vector<uint64_t>;
 
-class AppendChainTest : public testing::Test {
+class AppendChainTest : public testing::Test, protected LoopRunner {
  protected:
   struct Seen {
     std::string reply;  // empty: no answer was asked for
@@ -37,10 +37,7 @@ class AppendChainTest : public testing::Test {
   void SetUp() override {
     server_ = NatsTestServer::StartFrom("JETD_NATS_SERVER");
     if (server_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
-    loop_.AddRoundHook([this] {
-      if (done_ && done_()) loop_.Stop();
-      Flush();
-    });
+    loop_.AddRoundHook([this] { Flush(); });
     ours_ = Connect();
     other_ = Connect();
     our_api_ = std::make_unique<NatsApi>(&loop_, ours_.get(), "$JS.API.", kFarTooLong);
@@ -68,15 +65,8 @@ class AppendChainTest : public testing::Test {
   }
 
   void RunUntil(const std::function<bool()>& done) {
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [this] {
-      ADD_FAILURE() << "it never came about";
-      loop_.Stop();
-    });
-    done_ = done;
     Flush();
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
+    EXPECT_TRUE(LoopRunner::RunUntil(done)) << "it never came about";
   }
 
   void Flush() {
@@ -95,10 +85,9 @@ class AppendChainTest : public testing::Test {
   }
 
   void MakeStream(const std::string& more = "") {
-    NatsApi api(&loop_, ours_.get(), "$JS.API.", kFarTooLong);
     bool made = false;
-    api.Request(
-        api.Subject("STREAM.CREATE.KV_b"),
+    our_api_->Request(
+        our_api_->Subject("STREAM.CREATE.KV_b"),
         Cat(R"({"name":"KV_b","subjects":["$KV.b.>"],"storage":"file","discard":"new")", more, "}"),
         [&](const absl::StatusOr<NatsMessage*>& reply) {
           const ApiError error = ApiErrorOf(ParseAnswer(reply.value()->payload()));
@@ -152,7 +141,6 @@ class AppendChainTest : public testing::Test {
     other_->Publish(reply, "", json);
   }
 
-  Loop loop_;
   std::unique_ptr<NatsTestServer> server_;
   std::unique_ptr<NatsConnection> ours_, other_;
   std::unique_ptr<NatsApi> our_api_, other_api_;
@@ -160,9 +148,6 @@ class AppendChainTest : public testing::Test {
   std::vector<Seen> seen_;
   Numbers appended_, refused_;
   absl::Status why_, broken_, closed_;
-
- private:
-  std::function<bool()> done_;
 };
 
 TEST_F(AppendChainTest, OnlyTheLastOfAGroupAsks) {

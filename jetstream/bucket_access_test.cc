@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -15,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -56,31 +55,16 @@ std::string UserConfig(const Permissions& permissions) {
              ", {user: root, password: secret}] } }\n");
 }
 
-class BucketAccessTest : public testing::Test {
+class BucketAccessTest : public testing::Test, protected LoopRunner {
  protected:
   void SetUp() override {
     log::Init({.level = log::Level::kError});
     server_ = NatsTestServer::StartFrom("JETD_NATS_SERVER", UserConfig(PermissionsOf("b")));
     if (server_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
-    loop_.AddRoundHook([this] {
-      if (done_ && done_()) loop_.Stop();
-    });
   }
 
   [[nodiscard]] NatsEndpoint As(const std::string& user) const {
     return {.url = server_->url(), .credentials = {.user = user, .password = "secret"}};
-  }
-  bool RunUntil(const std::function<bool()>& done) {
-    bool in_time = true;
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
-      in_time = false;
-      loop_.Stop();
-    });
-    done_ = done;
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
-    return in_time;
   }
   [[nodiscard]] std::string ServerLog() const {
     std::ifstream file(server_->log_path());
@@ -88,8 +72,6 @@ class BucketAccessTest : public testing::Test {
   }
 
   std::unique_ptr<NatsTestServer> server_;
-  Loop loop_;
-  std::function<bool()> done_;
 };
 
 TEST_F(BucketAccessTest, IsEnoughForALogAndAMessenger) {

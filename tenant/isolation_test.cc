@@ -7,7 +7,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -17,7 +16,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -36,8 +35,6 @@ using jetstream::NatsConnection;
 using jetstream::NatsMessage;
 using jetstream::NatsTestServer;
 using nlohmann::json;
-
-constexpr std::chrono::seconds kFarTooLong{60};
 
 struct Call {
   const char* subject;  // behind "$JS.API."; S is the stream, K a subject of its bucket
@@ -149,7 +146,7 @@ class Client {
   std::vector<std::string> overheard_;
 };
 
-class IsolationTest : public testing::TestWithParam<ServerKind> {
+class IsolationTest : public testing::TestWithParam<ServerKind>, protected LoopRunner {
  protected:
   void SetUp() override {
     log::Init({.level = log::Level::kError});
@@ -172,7 +169,6 @@ class IsolationTest : public testing::TestWithParam<ServerKind> {
     for (auto& [bucket, endpoint] : endpoints_) endpoint.url = server_->url();
     loop_.AddRoundHook([this] {
       for (Client* client : clients_) client->Flush();
-      if (done_ && done_()) loop_.Stop();
     });
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
@@ -195,18 +191,6 @@ class IsolationTest : public testing::TestWithParam<ServerKind> {
     auto client = std::make_unique<Client>(&loop_, endpoints_.at(bucket), bucket);
     clients_.push_back(client.get());
     return client;
-  }
-  bool RunUntil(const std::function<bool()>& done) {
-    bool in_time = true;
-    const TimerId timer = loop_.RunAfter(kFarTooLong, [&] {
-      in_time = false;
-      loop_.Stop();
-    });
-    done_ = done;
-    loop_.Run();
-    done_ = nullptr;
-    loop_.Cancel(timer);
-    return in_time;
   }
   json AskAndWait(Client* client, const std::string& subject, const std::string& payload = "") {
     const std::string number = client->Ask(subject, payload);
@@ -247,9 +231,7 @@ class IsolationTest : public testing::TestWithParam<ServerKind> {
   std::string folder_;
   std::unique_ptr<NatsTestServer> server_;
   std::map<std::string, jetstream::NatsEndpoint> endpoints_;
-  Loop loop_;
   std::vector<Client*> clients_;
-  std::function<bool()> done_;
 };
 
 std::string Subject(const Call& call, const std::string& bucket) {
