@@ -359,6 +359,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   uint64_t reading = 0;  // number of the reading under way
   bool tail_wanted = false;
   bool term_unproven = false;  // the connection was another one
+  bool term_doubted = false;   // the last reading of term records had another one as the newest
   StreamSeq led_seq;           // of the term record in which this member leads
   bool no_space = false;       // why the chain broke
   bool busy = false;

@@ -65,11 +65,19 @@ void Committer::Impl::ProveTerm(StreamSeq last) {
           ReadTail();
           return;
         }
+        const bool doubted = std::exchange(term_doubted, false);
         const bool ours = newest->has_value() && (*newest)->incarnation == options.incarnation;
         const bool lost = last < led_seq && (!newest->has_value() || (*newest)->term < term);
         if (ours || lost || FoundTerm()) {
           term_unproven = false;
           JudgeTail(last);
+          return;
+        }
+        // Or he did so while it was read, behind the end that this reading had, and his removal
+        // came first. By now his record is in the tail.
+        if (!doubted) {
+          term_doubted = term_unproven = true;
+          ReadTail();
           return;
         }
         Fatal(

@@ -351,5 +351,36 @@ TEST_F(CommitterLossTest, NothingIsMissingThatCompactionTook) {
   }
 }
 
+// b takes over and removes a's term record while a reads what there was before: a reading that has
+// neither record.
+TEST_F(CommitterLossTest, ATermRecordRemovedWhileItIsLookedForIsNoOtherPast) {
+  {
+    Member first(&exec_, &stream_, "first");
+    Put(&first, "k", "0");
+  }
+  Member a(&exec_, &stream_, "a", {.read_batch = 1});
+  Settle();
+  Put(&a, "k", "1");
+  const StreamSeq own = stream_.last().Prev();
+  ASSERT_EQ(stream_.records().at(own)->subject, "$KV.B._jetd.term");
+  a.log.Disconnect();
+  exec_.RunDeferred();
+  a.log.Hold(MemoryLog::Leg::kApi);
+  a.log.Pass(MemoryLog::Leg::kApi, 2);  // the tail, and the first record of all
+  a.log.Reconnect();
+  Settle();
+  ASSERT_EQ(a.log.waiting(MemoryLog::Leg::kApi), 1U);
+  Member b(&exec_, &stream_, "b");
+  Settle();
+  Put(&b, "k", "2");
+  b.committer->Compact(b.store.committed(), Committer::Wait::kPhysical, [](const auto&) {});
+  exec_.Advance(seconds(2));
+  ASSERT_FALSE(stream_.records().contains(own));
+  a.log.Release(MemoryLog::Leg::kApi);
+  Settle();
+  EXPECT_FALSE(a.fatal.has_value()) << *a.fatal;
+  EXPECT_EQ(a.committer->phase(), Committer::Phase::kSuperseded);
+}
+
 }  // namespace
 }  // namespace jetd::revision
