@@ -343,6 +343,10 @@ TEST_P(LogContractTest, DeleteIsPhysicalAndTwiceIsOnce) {
   EXPECT_EQ(client.Barrier(), 3U);  // its sequence is not given out again
   ASSERT_TRUE(client.AppendMany(4, 1));
   EXPECT_THAT(Seqs(client.Read().records), ElementsAre(1, 2, 4));
+  client.Delete(1);
+  client.Delete(2);
+  client.Delete(1);  // below the first that is there by now
+  EXPECT_THAT(Seqs(client.Read().records), ElementsAre(4));
   std::optional<absl::Status> synced;
   client.Call([&] {
     client.log()->SyncDeletes([&](absl::Status status) {

@@ -25,12 +25,15 @@ std::string SeqRequest(StreamSeq seq, std::string_view more = "") {
   return Cat("{\"seq\":", seq.value(), more, "}");
 }
 
-// A sequence that is deleted already, or not given out yet (the store's end).
+// A sequence that is deleted already, also one below the stream's first (no message found), or not
+// given out yet (the store's end).
 bool WasGone(const ApiError& error) {
+  const auto says = [&error](const char* text) {
+    return error.description.find(text) != std::string::npos;
+  };
   return error.err_code == js_error::kNoMessageFound ||
          error.err_code == js_error::kSequenceNotFound ||
-         (error.err_code == js_error::kDeleteFailed &&
-          error.description.find("EOF") != std::string::npos);
+         (error.err_code == js_error::kDeleteFailed && (says("EOF") || says("no message found")));
 }
 
 }  // namespace
