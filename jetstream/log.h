@@ -76,6 +76,25 @@ struct Meddling {
   std::string what;  // for people
 };
 
+// A mirror of the stream in another failure domain that the stream declares, and how it is
+// (docs/adr/0090-mirrors.md).
+struct MirrorState {
+  enum class Fit {
+    kFits,      // it copies this stream
+    kUnheard,   // it did not answer
+    kOther,     // what is there is no copy of this stream: what is new here is not copied
+    kPromoted,  // it became a primary: this stream is none any more
+  };
+  std::string name{};
+  std::string domain{};
+  uint64_t cap_records = 0;  // removal waits for it while it is behind by no more
+  Fit fit = Fit::kUnheard;
+  std::string what{};   // why it does not fit, for people
+  StreamSeq reached{};  // kFits: all up to here was copied
+  StreamSeq last{};     // the stream's own then
+  int64_t lag_ns = 0;   // kFits: from its newest record to the stream's newest
+};
+
 // Log is the seam between jetd and its storage: one stream of one tenant, appended to by a chain of
 // conditional appends. `NatsLog` is the real one, `MemoryLog` the one in memory; both pass
 // log_contract_test.
@@ -132,6 +151,7 @@ class Log {
   using StateFn = std::function<void(absl::StatusOr<StreamState>)>;
   using RoomFn = std::function<void(absl::StatusOr<RoomInfo>)>;
   using DoneFn = std::function<void(absl::Status)>;
+  using MirrorsFn = std::function<void(absl::StatusOr<std::vector<MirrorState>>)>;
 
   struct ReadOptions {
     StreamSeq from{1};
@@ -187,6 +207,18 @@ class Log {
       RoomInfo room;
       room.state = *state;
       done(std::move(room));
+    });
+  }
+
+  // False: the stream has no mirrors, now and later.
+  [[nodiscard]] virtual bool MayHaveMirrors() const { return false; }
+  // Asks for the mirrors that are declared, and each of them how far it is. One that is cut off is
+  // told as kUnheard; an error: nothing is known. For rare use: some requests each, to servers that
+  // may be far away, and a second or two for each that does not answer.
+  virtual void Mirrors(MirrorsFn done) {
+    State([done = std::move(done)](const absl::StatusOr<StreamState>& state) {
+      if (!state.ok()) return done(state.status());
+      done(std::vector<MirrorState>());
     });
   }
 

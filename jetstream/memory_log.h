@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -74,6 +75,9 @@ class MemoryLog : public Log {
     bool puts_off_deletions = false;
     // Tells the limits that the stream has been given; an outside server's account may hide them.
     bool tells_room = false;
+    // It may have mirrors: these, at first.
+    bool mirrored = false;
+    std::vector<MirrorState> mirrors{};
     MemoryLogFaults faults;
   };
   enum class Leg {
@@ -101,6 +105,8 @@ class MemoryLog : public Log {
   void Release(Leg leg);
   // Lets the next `count` pass a held leg.
   void Pass(Leg leg, size_t count);
+  // What Mirrors answers from now on.
+  void set_mirrors(std::vector<MirrorState> mirrors) { mirrors_ = std::move(mirrors); }
   [[nodiscard]] size_t waiting(Leg leg) const;
   [[nodiscard]] bool connected() const { return link_ == Link::kUp; }
 
@@ -117,6 +123,8 @@ class MemoryLog : public Log {
   void SyncDeletes(DoneFn done) override;
   void State(StateFn done) override;
   void Room(RoomFn done) override;
+  [[nodiscard]] bool MayHaveMirrors() const override { return options_.mirrored; }
+  void Mirrors(MirrorsFn done) override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }
 
  private:
@@ -167,6 +175,7 @@ class MemoryLog : public Log {
   std::map<uint64_t, FailFn> expected_;
   std::vector<std::shared_ptr<ReadJob>> followers_;  // that are at the end
   std::set<StreamSeq> put_off_;
+  std::vector<MirrorState> mirrors_ = options_.mirrors;
   std::optional<StreamSeq> cut_off_at_;    // the stream's last sequence when it was
   MemoryStream::Records cut_off_records_;  // and what the stream held
   StreamSeq acked_{0};                     // to be synced: newest answered append or RequestDurable

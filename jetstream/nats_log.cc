@@ -24,6 +24,8 @@ namespace {
 // are: nobody waits for them.
 constexpr size_t kPutOffBatch = 32;
 constexpr std::chrono::milliseconds kPutOffPause{1};
+// For the answer of another domain, which may be cut off.
+constexpr std::chrono::seconds kDomainPatience{2};
 // Of max_payload, for a record's header block: ours is below 300 bytes, but for a long subject.
 constexpr size_t kHeaderReserveBytes = limits::kMaxSubjectBytes + 1024;
 // A server that ends a connection for a long line says why, but that may get lost. Servers that are
@@ -222,6 +224,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   session_->records =
       std::make_unique<NatsRecords>(loop_, session_->api.get(), options_.stream, facts.replicas);
   session_->room = std::make_unique<NatsRoom>(session_->api.get(), options_.stream);
+  session_->domains = std::make_unique<DomainApi>(loop_, nats, kDomainPatience);
   phase_ = Phase::kConnected;
   backoff_ = options_.min_backoff;
   durable_ = StreamSeq();
@@ -304,6 +307,7 @@ void NatsLog::RetireSession(const absl::Status& why) {
     if (!open.expired()) reader->Fail(told);
   }
   if (ended->records != nullptr && !open.expired()) ended->records->Fail(told);
+  if (ended->domains != nullptr && !open.expired()) ended->domains->Fail(told);
   if (!open.expired()) ended->api->Fail(told);
   if (ended->chain != nullptr && !open.expired()) ended->chain->Fail(told);
   ended->Drop();

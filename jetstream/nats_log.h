@@ -87,6 +87,11 @@ class NatsLog : public Log {
   void SyncDeletes(DoneFn done) override;
   void State(StateFn done) override;
   void Room(RoomFn done) override;
+  // An embedded server is in no domain.
+  [[nodiscard]] bool MayHaveMirrors() const override {
+    return !options_.exclusive && !options_.read_only;
+  }
+  void Mirrors(MirrorsFn done) override;
   void StartGuard() override;
   void StopGuard() override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }

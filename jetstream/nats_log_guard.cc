@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is around the log: how much room there is, and what others do to the stream.
+// What is around the log: how much room there is, its mirrors, and what others do to the stream.
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
+#include "jetstream/mirror_probe.h"
 #include "jetstream/nats_session.h"
 
 namespace jetd::jetstream {
 
 void NatsLog::OnStreamChanged(const absl::StatusOr<StreamFacts>& facts) {
-  if (!connected()) return;
+  // Who reads a mirror has it change under its hands.
+  if (!connected() || options_.stream.unserved) return;
   // A guard tells of what a configuration does to the stream, and whoever leads goes on reading.
   const bool unusable = session_->guard == nullptr && absl::IsFailedPrecondition(facts.status());
   if (!unusable && (!facts.ok() || facts->replicas == info_.replicas)) return;
@@ -39,6 +42,21 @@ void NatsLog::MakeGuard() {
   callbacks.deletes = [records = session_->records.get()] { return records->deletes(); };
   session_->guard = std::make_unique<StreamGuard>(loop_, session_->connection.get(),
                                                   session_->api.get(), info_, std::move(callbacks));
+}
+
+void NatsLog::Mirrors(MirrorsFn done) {
+  if (!connected()) {
+    return Later(
+        [done = std::move(done)] { done(MakeError(Errc::kUnavailable, "not connected to NATS")); });
+  }
+  DomainApi* const api = session_->domains.get();
+  AskMirrors(api, api, {.bucket = options_.stream.bucket, .domain = options_.domain},
+             [done = std::move(done)](absl::StatusOr<std::vector<MirrorReport>> reports) {
+               if (!reports.ok()) return done(reports.status());
+               std::vector<MirrorState> states;
+               for (MirrorReport& report : *reports) states.push_back(std::move(report.state));
+               done(std::move(states));
+             });
 }
 
 void NatsLog::Room(RoomFn done) {

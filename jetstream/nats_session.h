@@ -11,6 +11,7 @@
 
 #include "jetstream/append_chain.h"
 #include "jetstream/append_gather.h"
+#include "jetstream/domain_api.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_log.h"
 #include "jetstream/nats_reader.h"
@@ -31,6 +32,7 @@ struct NatsLog::Session {
   std::unique_ptr<AppendChain> chain;
   std::unique_ptr<NatsRecords> records;
   std::unique_ptr<NatsRoom> room;
+  std::unique_ptr<DomainApi> domains;
   std::unique_ptr<StreamGuard> guard;
   std::vector<std::unique_ptr<NatsReader>> readers;
   uint64_t next_reader = 1;
@@ -41,6 +43,7 @@ struct NatsLog::Session {
   void Drop() {
     connection->Stop();
     guard.reset();
+    domains.reset();
     gather.reset();
     turn.reset();
     for (const auto& reader : readers) reader->Drop();

@@ -81,6 +81,8 @@ absl::Status StreamGuard::Another(const StreamFacts& facts, StreamSeq last) cons
     return MakeError(Errc::kUnavailable, Cat(stream, " went back to sequence ",
                                              facts.state.last.value(), " from ", last.value()));
   }
+  // For the next connection to refuse it.
+  if (facts.sealed) return MakeError(Errc::kUnavailable, Cat(stream, " was sealed"));
   if (facts.replicas != info_.replicas) {
     return MakeError(Errc::kUnavailable, Cat(stream, " has ", facts.replicas, " replicas now"));
   }

@@ -43,7 +43,7 @@ class StreamGuard {
   struct Callbacks {
     std::function<void()> published;
     std::function<void(const Meddling&)> meddling;
-    // The stream is gone, made anew, shorter, or with another number of replicas: the connection is
+    // The stream is gone, made anew, shorter, sealed, or with other replicas: the connection is
     // to be made anew. Nothing comes after it.
     std::function<void(const absl::Status& why)> another;
     std::function<NatsRecords::Deletes()> deletes;

@@ -14,6 +14,8 @@ namespace jetd::jetstream {
 namespace {
 
 constexpr const char* kFormatMember = "jetd.format";
+// Holds the format until a promotion is done (mirror_config.h).
+constexpr const char* kPromotingMember = "jetd.promoting";
 // Unlimited history. NATS's KV clients refuse a bucket where it is below 1; 2^53-1 is exact in
 // every JSON library.
 constexpr int64_t kMaxHistory = (int64_t{1} << 53) - 1;
@@ -44,13 +46,13 @@ absl::Status RefuseKines(const std::string& bucket) {
           "kine's"));
 }
 
-absl::Status CheckFormat(const std::string& bucket, const nlohmann::json& config) {
+std::string MetadataText(const nlohmann::json& config, const char* member) {
   const auto metadata = config.find("metadata");
-  const std::string text =
-      metadata != config.end() && metadata->is_object() ? TextOf(*metadata, kFormatMember) : "";
-  if (text.empty() && TextOf(config, "description") == kKinesDescription) {
-    return RefuseKines(bucket);
-  }
+  if (metadata == config.end() || !metadata->is_object()) return "";
+  return TextOf(*metadata, member);
+}
+
+absl::Status CheckFormat(const std::string& bucket, const std::string& text) {
   if (text.empty()) return Refuse(bucket, "it was not made by jetd");
   int format = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), format);
@@ -103,14 +105,25 @@ nlohmann::json NewStreamConfig(const StreamOptions& options) {
 }
 
 absl::Status CheckStreamConfig(const std::string& bucket, const nlohmann::json& config) {
-  absl::Status format = CheckFormat(bucket, config);
-  if (!format.ok()) return format;
+  if (!MetadataText(config, kPromotingMember).empty()) {
+    return Refuse(bucket, "its promotion was begun and not ended: run `jetctl promote` again");
+  }
+  const std::string format = MetadataText(config, kFormatMember);
+  if (format.empty() && TextOf(config, "description") == kKinesDescription) {
+    return RefuseKines(bucket);
+  }
+  if (absl::Status known = CheckFormat(bucket, format); !known.ok()) return known;
   const nlohmann::json wanted = NewStreamConfig({.bucket = bucket});
   if (config.contains("mirror") && config["mirror"].is_object()) {
     return Refuse(bucket, "it is a mirror, which nobody but its origin writes to");
   }
   if (config.contains("sources") && !config["sources"].empty()) {
     return Refuse(bucket, "other streams write into it (sources)");
+  }
+  if (const std::string by = MetadataText(config, "jetd.superseded"); !by.empty()) {
+    return Refuse(bucket, Cat("its mirror in the JetStream domain ", by,
+                              " was promoted, and is the primary now: it comes back as a mirror of "
+                              "that one only"));
   }
   if (BoolOf(config, "sealed")) return Refuse(bucket, "it is sealed");
   if (SubjectsOf(config) != wanted["subjects"].dump()) {
@@ -138,12 +151,17 @@ absl::Status CheckStreamConfig(const std::string& bucket, const nlohmann::json& 
 }
 
 absl::Status CheckUnserved(const std::string& bucket, const nlohmann::json& config) {
+  const std::string promoting = MetadataText(config, kPromotingMember);
+  if (!promoting.empty()) return CheckFormat(bucket, promoting);
+  const std::string format = MetadataText(config, kFormatMember);
   const auto mirror = config.find("mirror");
-  if (mirror == config.end() || !mirror->is_object()) return CheckStreamConfig(bucket, config);
+  if (mirror == config.end() || !mirror->is_object()) {
+    if (BoolOf(config, "sealed")) return CheckFormat(bucket, format);
+    return CheckStreamConfig(bucket, config);
+  }
   // Whoever made it by hand may have left the format out; what is in it says enough.
-  const auto metadata = config.find("metadata");
-  if (metadata != config.end() && metadata->contains(kFormatMember)) {
-    if (absl::Status format = CheckFormat(bucket, config); !format.ok()) return format;
+  if (!format.empty()) {
+    if (absl::Status known = CheckFormat(bucket, format); !known.ok()) return known;
   }
   const auto transforms = mirror->find("subject_transforms");
   const bool transformed = transforms != mirror->end() && !transforms->empty();
@@ -170,6 +188,7 @@ absl::StatusOr<StreamFacts> FactsOf(const nlohmann::json& answer) {
   facts.max_bytes = IntegerOf(*config, "max_bytes", -1);
   facts.replicas = static_cast<int>(IntegerOf(*config, "num_replicas", 1));
   facts.created_ns = absl::ToUnixNanos(created);
+  facts.sealed = BoolOf(*config, "sealed");
   facts.state.last = StreamSeq(number("last_seq"));
   facts.state.messages = number("messages");
   facts.state.bytes = number("bytes");

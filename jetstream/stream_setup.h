@@ -33,6 +33,7 @@ struct StreamFacts {
   absl::Status usable;     // by its configuration; asked by AskStream only
   int replicas = 1;
   int64_t created_ns = 0;
+  bool sealed = false;  // nobody writes into it any more
 };
 
 [[nodiscard]] std::string StreamName(const std::string& bucket);  // "KV_<bucket>"
@@ -48,8 +49,8 @@ struct StreamFacts {
 // FailedPrecondition with what is wrong and what to do about it, for people.
 [[nodiscard]] absl::Status CheckStreamConfig(const std::string& bucket,
                                              const nlohmann::json& config);
-
-// The same for who only reads it: a mirror of the whole of such a bucket will do too.
+// The same for who reads it or brings it into shape: a mirror of the whole of such a bucket will do
+// too, a stream that is sealed, or one that is being promoted.
 [[nodiscard]] absl::Status CheckUnserved(const std::string& bucket, const nlohmann::json& config);
 
 // Unavailable if the answer is not of the expected shape.

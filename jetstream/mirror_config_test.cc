@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jetstream/mirror_config.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "base/strings.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "jetstream/record.h"
+
+namespace jetd::jetstream {
+namespace {
+
+using ::testing::HasSubstr;
+using Fit = MirrorState::Fit;
+
+nlohmann::json Bucket() { return NewStreamConfig({.bucket = "b"}); }
+
+TEST(MirrorConfigTest, ADeclarationIsReadAsItWasWritten) {
+  nlohmann::json config = Bucket();
+  EXPECT_TRUE(DeclaredMirrors(config).empty());
+  DeclareMirror({.name = "b", .domain = "x", .cap_records = 7}, &config);
+  DeclareMirror({.name = "a", .domain = "dr"}, &config);
+  DeclareMirror({.name = "b", .domain = "x", .cap_records = 8}, &config);
+  const auto declared = DeclaredMirrors(config);
+  ASSERT_EQ(declared.size(), 2U);
+  EXPECT_EQ(declared[0].name, "a");
+  EXPECT_EQ(declared[0].domain, "dr");
+  EXPECT_EQ(declared[0].cap_records, MirrorDeclaration::kDefaultCap);
+  EXPECT_EQ(declared[1].cap_records, 8U);
+  EXPECT_TRUE(TakeBackMirror("a", &config));
+  EXPECT_FALSE(TakeBackMirror("a", &config));
+  EXPECT_EQ(DeclaredMirrors(config).size(), 1U);
+}
+
+TEST(MirrorConfigTest, WhatCannotBeReadIsLeftOut) {
+  nlohmann::json config = Bucket();
+  for (const char* text : {"", "x", "[]", "{}", R"({"cap":-1,"domain":"d"})", R"({"cap":1})"}) {
+    config["metadata"]["jetd.mirror.a"] = text;
+    EXPECT_TRUE(DeclaredMirrors(config).empty()) << text;
+  }
+  config["metadata"]["jetd.mirror.a"] = 7;
+  EXPECT_TRUE(DeclaredMirrors(config).empty());
+  config["metadata"] = 7;
+  EXPECT_TRUE(DeclaredMirrors(config).empty());
+  EXPECT_TRUE(DeclaredMirrors(nlohmann::json::object()).empty());
+}
+
+// From a mirror to a bucket, and what may be served on the way.
+TEST(MirrorConfigTest, APromotionEndsWithABucket) {
+  EXPECT_TRUE(CheckStreamConfig("b", Bucket()).ok());
+  nlohmann::json config =
+      MirrorStreamConfig("b", 3, {.domain = "hub", .created_ns = 1'700'000'000'000'000'001});
+  EXPECT_EQ(config["num_replicas"], 3);
+  EXPECT_FALSE(config.contains("subjects"));
+  EXPECT_EQ(config["mirror"]["external"]["api"], "$JS.hub.API");
+  EXPECT_THAT(std::string(CheckStreamConfig("b", config).message()), HasSubstr("it is a mirror"));
+  EXPECT_TRUE(CheckUnserved("b", config).ok());
+  config = PromotingConfig("b", config);
+  EXPECT_THAT(std::string(CheckStreamConfig("b", config).message()),
+              HasSubstr("its promotion was begun and not ended"));
+  EXPECT_TRUE(CheckUnserved("b", config).ok());
+  config = PromotedConfig(config, "2026-11-20T15:10:00Z");
+  EXPECT_TRUE(CheckStreamConfig("b", config).ok()) << CheckStreamConfig("b", config);
+  EXPECT_EQ(config["metadata"]["jetd.promoted"], "2026-11-20T15:10:00Z");
+}
+
+TEST(MirrorConfigTest, TheOldPrimaryIsRefused) {
+  const nlohmann::json config = SealedConfig(Bucket(), "dr");
+  EXPECT_THAT(std::string(CheckStreamConfig("b", config).message()),
+              HasSubstr("the JetStream domain dr was promoted"));
+  EXPECT_TRUE(CheckUnserved("b", config).ok());
+}
+
+// Who only reads refuses what jetd could never have served too.
+TEST(MirrorConfigTest, ABucketThatLosesRecordsIsNotRead) {
+  nlohmann::json config = Bucket();
+  config["max_age"] = 1;
+  EXPECT_FALSE(CheckUnserved("b", config).ok());
+  EXPECT_FALSE(CheckUnserved("b", nlohmann::json::object()).ok());
+}
+
+TEST(MirrorConfigTest, ReadsWhatTheServerSays) {
+  nlohmann::json answer = {
+      {"config", MirrorStreamConfig("b", 1, {.domain = "hub", .created_ns = 17})},
+      {"created", "2026-11-20T15:10:00.5Z"},
+      {"state",
+       {{"messages", 2}, {"first_seq", 3}, {"last_seq", 9}, {"last_ts", "1970-01-01T00:00:01Z"}}},
+      {"mirror", {{"name", "KV_b"}, {"active", 5}, {"error", {{"description", "gone"}}}}}};
+  const auto facts = MirrorFactsOf(answer);
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  EXPECT_TRUE(facts->mirrors);
+  EXPECT_EQ(facts->origin.domain, "hub");
+  EXPECT_EQ(facts->origin.created_ns, 17);
+  EXPECT_EQ(facts->stream.state.last, StreamSeq(9));
+  EXPECT_EQ(facts->newest_ns, 1'000'000'000);
+  EXPECT_EQ(facts->silent_ns, 5);
+  EXPECT_EQ(facts->error, "gone");
+  answer.erase("created");
+  EXPECT_FALSE(MirrorFactsOf(answer).ok());
+}
+
+TEST(MirrorConfigTest, ReadsATermRecord) {
+  TermRecord term;
+  term.term = Term(3);
+  term.incarnation = "00112233445566778899aabbccddeeff";
+  std::string data;
+  absl::Base64Escape(EncodeTerm(term), &data);
+  nlohmann::json answer = {{"message", {{"seq", 7}, {"data", data}}}};
+  const auto mark = TermMarkOf(answer);
+  ASSERT_TRUE(mark.ok()) << mark.status();
+  EXPECT_EQ(mark->seq, StreamSeq(7));
+  EXPECT_EQ(mark->incarnation, term.incarnation);
+  answer["message"]["data"] = "!";
+  EXPECT_FALSE(TermMarkOf(answer).ok());
+  EXPECT_FALSE(TermMarkOf(nlohmann::json::object()).ok());
+}
+
+// --- identity -----------------------------------------------------------------------------------
+
+MirrorEvidence Evidence() {
+  MirrorEvidence evidence;
+  evidence.origin.created_ns = 17;
+  evidence.origin.state.last = StreamSeq(100);
+  evidence.origin_term = TermMark{.seq = StreamSeq(40), .incarnation = "i"};
+  evidence.mirror.mirrors = true;
+  evidence.mirror.origin = {.domain = "hub", .created_ns = 17};
+  evidence.mirror.stream.state.last = StreamSeq(90);
+  evidence.mirror_term = evidence.origin_term;
+  return evidence;
+}
+
+TEST(MirrorIdentityTest, OneThatIsBehindFits) {
+  EXPECT_EQ(JudgeMirror(Evidence()).fit, Fit::kFits);
+  // The newest leader is not there yet.
+  MirrorEvidence evidence = Evidence();
+  evidence.origin_term = TermMark{.seq = StreamSeq(95), .incarnation = "j"};
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kFits);
+  // A new bucket, and a mirror of it that has nothing yet.
+  evidence.origin_term.reset();
+  evidence.mirror_term.reset();
+  evidence.mirror.stream.state.last = StreamSeq(0);
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kFits);
+}
+
+TEST(MirrorIdentityTest, AnotherStreamIsAnAlarm) {
+  MirrorEvidence evidence = Evidence();
+  evidence.origin.created_ns = 18;
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kOther);
+  EXPECT_THAT(JudgeMirror(evidence).what, HasSubstr("made anew"));
+}
+
+TEST(MirrorIdentityTest, SequencesThatAreGivenOutTwiceAreAnAlarm) {
+  // Shorter than the mirror.
+  MirrorEvidence evidence = Evidence();
+  evidence.origin.state.last = StreamSeq(89);
+  EXPECT_THAT(JudgeMirror(evidence).what, HasSubstr("went back to 89"));
+  // Longer again: the leader that found it so wrote a term record where the mirror has another.
+  evidence = Evidence();
+  evidence.origin_term = TermMark{.seq = StreamSeq(80), .incarnation = "j"};
+  EXPECT_THAT(JudgeMirror(evidence).what, HasSubstr("gave out again"));
+  evidence.mirror_term = TermMark{.seq = StreamSeq(80), .incarnation = "i"};
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kOther);
+  evidence.mirror_term.reset();
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kOther);
+}
+
+TEST(MirrorIdentityTest, WhatIsNoMirrorAnyMore) {
+  MirrorEvidence evidence = Evidence();
+  evidence.mirror.mirrors = false;
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kOther);
+  evidence.mirror.promoting = true;
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kPromoted);
+  evidence.mirror.promoting = false;
+  evidence.mirror.promoted = "2026-11-20T15:10:00Z";
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kPromoted);
+}
+
+}  // namespace
+}  // namespace jetd::jetstream
