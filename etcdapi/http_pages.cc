@@ -182,6 +182,11 @@ Figures HttpPages::Collect(std::optional<jetstream::StreamState> stream) const {
   f.quota_bytes = sources_.quota_bytes;
   f.alarms = sources_.alarms();
   f.committer = committer.counters();
+  if (committer.leading()) {
+    f.mirrors = committer.mirrors();
+    // For the next page: asking them takes a while.
+    engine_->committer->LookAtMirrors();
+  }
   f.timings = committer.timings();
   if (sources_.syncs) f.syncs = sources_.syncs();
   f.store = engine_->store->stats();

@@ -242,6 +242,8 @@ void AddLog(const Figures& f, Page* page) {
   page->Gauge("jetd_waiting_reads", "Reads that wait for a barrier.", c.waiting_reads);
   page->Gauge("jetd_garbage_waiting_records", "Records that are to be removed from the stream.",
               c.garbage_waiting);
+  page->Gauge("jetd_garbage_held_records", "Of these, held back since a mirror has not got them.",
+              c.garbage_held);
   page->Gauge("jetd_survey_running", "1 while a list of what lives is being made.",
               c.survey_running ? 1 : 0);
   page->Gauge("jetd_term", "The leadership term.", f.term);
@@ -255,6 +257,36 @@ void AddLog(const Figures& f, Page* page) {
               "Hosts whose power must fail at once for an answered write to be lost; 0: an answer "
               "waits for the sync.",
               PowerCutsToLose(f));
+}
+
+// As the member that leads has found them last; a lag of one that was not heard is not known.
+void AddMirrors(const Figures& f, Page* page) {
+  using Fit = jetstream::MirrorState::Fit;
+  const auto labels = [](const jetstream::MirrorState& mirror) -> Labels {
+    return {{"domain", mirror.domain}, {"mirror", mirror.name}};
+  };
+  for (const jetstream::MirrorState& mirror : f.mirrors) {
+    page->Gauge("jetd_mirror_up", "1 if the mirror answered when it was asked last.",
+                mirror.fit == Fit::kUnheard ? 0 : 1, labels(mirror));
+  }
+  for (const jetstream::MirrorState& mirror : f.mirrors) {
+    if (mirror.fit == Fit::kUnheard) continue;
+    page->Gauge("jetd_mirror_fits", "1 if it copies this stream, 0 if what is there is no copy.",
+                mirror.fit == Fit::kFits ? 1 : 0, labels(mirror));
+  }
+  for (const jetstream::MirrorState& mirror : f.mirrors) {
+    if (mirror.fit != Fit::kFits) continue;
+    page->Gauge("jetd_mirror_lag_records", "Sequences that the mirror is behind.",
+                mirror.last.value() - mirror.reached.value(), labels(mirror));
+  }
+  for (const jetstream::MirrorState& mirror : f.mirrors) {
+    if (mirror.fit != Fit::kFits) continue;
+    page->Gauge("jetd_mirror_lag_seconds", "From its newest record to the stream's newest.",
+                static_cast<double>(mirror.lag_ns) / 1e9, labels(mirror));
+  }
+  page->Counter("jetd_mirror_overtaken_records_total",
+                "Records removed before all mirrors had them, which were past their cap.",
+                f.committer.mirrors_overtaken);
 }
 
 Labels LabelsOf(const RpcFigures& rpc) {
@@ -334,7 +366,8 @@ RpcFigures FiguresOf(const RpcTally& tally) {
 
 std::string MetricsPage(const Figures& figures) {
   Page page;
-  for (auto* add : {&AddServer, &AddStore, &AddWatches, &AddLog, &AddRpcs, &AddProcess}) {
+  for (auto* add :
+       {&AddServer, &AddStore, &AddWatches, &AddLog, &AddMirrors, &AddRpcs, &AddProcess}) {
     add(figures, &page);
   }
   return page.Text();

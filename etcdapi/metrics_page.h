@@ -42,6 +42,7 @@ struct Figures {
   int64_t quota_bytes = 0;  // 0: none
   std::vector<std::string> alarms;
   revision::Committer::Counters committer;
+  std::vector<jetstream::MirrorState> mirrors;  // as they were looked at last
   revision::Committer::Timings timings;
   std::optional<DurationHistogram> syncs;  // jetd's own, of an embedded server's files
   revision::Store::Stats store;

@@ -143,6 +143,33 @@ TEST(MetricsPageTest, SaysHowManyPowerCutsAreTooMany) {
   EXPECT_EQ(line(false, 5), "3");
 }
 
+TEST(MetricsPageTest, TellsOfMirrors) {
+  Figures f;
+  EXPECT_THAT(MetricsPage(f), Not(HasSubstr("jetd_mirror_lag_records")));
+  f.mirrors.resize(3);
+  f.mirrors[0] = {.name = "a",
+                  .domain = "dr",
+                  .fit = jetstream::MirrorState::Fit::kFits,
+                  .reached = StreamSeq(90),
+                  .last = StreamSeq(100),
+                  .lag_ns = 2'500'000'000};
+  f.mirrors[1] = {.name = "b", .domain = "x", .fit = jetstream::MirrorState::Fit::kOther};
+  f.mirrors[2] = {.name = "c", .domain = "y"};
+  f.committer.mirrors_overtaken = 7;
+  const std::string page = MetricsPage(f);
+  EXPECT_THAT(page, HasSubstr("\njetd_mirror_lag_records{domain=\"dr\",mirror=\"a\"} 10\n"));
+  EXPECT_THAT(page, HasSubstr("\njetd_mirror_lag_seconds{domain=\"dr\",mirror=\"a\"} 2.5\n"));
+  EXPECT_THAT(page, HasSubstr("\njetd_mirror_fits{domain=\"x\",mirror=\"b\"} 0\n"));
+  EXPECT_THAT(page, HasSubstr("\njetd_mirror_up{domain=\"y\",mirror=\"c\"} 0\n"));
+  // What is not known, or means nothing, is not said: never lag 0.
+  for (const char* name : {"lag_records", "lag_seconds"}) {
+    for (const char* mirror : {"{domain=\"x\"", "{domain=\"y\""}) {
+      EXPECT_THAT(page, Not(HasSubstr(Cat("jetd_mirror_", name, mirror))));
+    }
+  }
+  EXPECT_THAT(page, HasSubstr("\njetd_mirror_overtaken_records_total 7\n"));
+}
+
 TEST(MetricsPageTest, NoQuotaIsNeverReached) {
   Figures f;
   EXPECT_THAT(MetricsPage(f), HasSubstr("\netcd_server_quota_backend_bytes +Inf\n"));

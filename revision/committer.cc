@@ -43,6 +43,8 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
             Break(MakeError(Errc::kUnavailable, Cat("the stream went back to ", last.value())));
           }),
       collector(executor_in, log_in, {}),
+      gate(executor_in, log_in, &collector, {},
+           [this](const jetstream::MirrorState& mirror) { OnPromoted(mirror); }),
       lease_ids(SeedOf(options.incarnation)) {
   if (peers != nullptr) peers->set_owner(this);
   if (!options.quota.has_value()) return;
@@ -389,7 +391,7 @@ void Committer::Stop() {
   impl_->tail.reset();
   if (impl_->peers != nullptr) impl_->peers->Rest();
   impl_->EndSurvey();
-  impl_->collector.Suspend();
+  impl_->SuspendRemoval();
   impl_->log->Close();
   impl_->FailAll(MakeError(Errc::kStopped), MakeError(Errc::kStopped));
 }
@@ -457,9 +459,17 @@ Committer::Counters Committer::counters() const {
   counters.in_flight_records = impl_->chain.unanswered();
   counters.waiting_reads = impl_->reads.size() + impl_->settled.size();
   counters.garbage_removed = impl_->collector.deleted();
-  counters.garbage_waiting = impl_->collector.waiting() + impl_->last_markers.size();
+  counters.garbage_waiting =
+      impl_->collector.waiting() + impl_->last_markers.size() + impl_->gate.held();
+  counters.garbage_held = impl_->gate.held();
+  counters.mirrors_overtaken = impl_->gate.overtaken();
   counters.survey_running = impl_->survey != nullptr;
   return counters;
+}
+
+void Committer::LookAtMirrors() { impl_->gate.Look(); }
+const std::vector<jetstream::MirrorState>& Committer::mirrors() const {
+  return impl_->gate.mirrors();
 }
 
 void Committer::OnConnected(const LogInfo& info) { impl_->OnConnected(info); }

@@ -195,9 +195,16 @@ class Committer : public jetstream::Log::Observer {
     uint64_t garbage_removed = 0;
     // Records that may go, and those that wait for a list of what lives.
     size_t garbage_waiting = 0;
+    size_t garbage_held = 0;         // of those, that a mirror has not copied
+    uint64_t mirrors_overtaken = 0;  // records removed before every mirror had them
     bool survey_running = false;
   };
   [[nodiscard]] Counters counters() const;
+
+  // The mirrors of the stream as they were found last, when this member leads: it looks when there
+  // is something to remove, and when asked to, unless that was within 10 s.
+  void LookAtMirrors();
+  [[nodiscard]] const std::vector<jetstream::MirrorState>& mirrors() const;
 
   // How long things take. One append at a time is watched, the newest of what was sent together, so
   // that many cost no more than one.

@@ -41,6 +41,7 @@ absl::Status Committer::Impl::SaveCheckpoint() {
   head.last_markers.insert(head.last_markers.end(), garbage.last_tombstones.begin(),
                            garbage.last_tombstones.end());
   collector.AppendWaiting(&head.hidden, &head.markers);
+  gate.AppendHeld(&head.hidden, &head.markers);
   // In order, as the log would have removed them: what hides something is above it.
   log->AppendPutOff(&head.hidden);
   return WriteCheckpoint(options.checkpoint_path, head, *store);

@@ -1,11 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a compaction leaves: the store drops it in steps, and then the stream.
+// What a compaction leaves: the store drops it in steps, and then the stream, unless a mirror has
+// not copied it yet.
 #include <utility>
+#include <vector>
 
+#include "base/strings.h"
 #include "revision/committer_impl.h"
 
 namespace jetd::revision {
+
+void Committer::Impl::SuspendRemoval() {
+  gate.Suspend();
+  collector.Suspend();
+}
+
+void Committer::Impl::ResumeRemoval() {
+  collector.Resume();
+  gate.Resume();
+}
+
+void Committer::Impl::AskMirrors() {
+  if (!log->MayHaveMirrors()) return AskLeader();
+  log->Mirrors(
+      [this, number = reading](const absl::StatusOr<std::vector<jetstream::MirrorState>>& mirrors) {
+        if (number != reading || stopped) return;
+        if (!mirrors.ok()) {
+          waiting_for = Cat("the stream's mirrors: ", MessageOf(mirrors.status()));
+          RetryAfter(std::chrono::milliseconds(100), &Impl::AskMirrors);
+          return;
+        }
+        gate.Note(*mirrors);
+        for (const jetstream::MirrorState& mirror : *mirrors) {
+          if (mirror.fit == jetstream::MirrorState::Fit::kPromoted) return OnPromoted(mirror);
+        }
+        AskLeader();
+      });
+}
+
+void Committer::Impl::OnPromoted(const jetstream::MirrorState& mirror) {
+  Fatal(absl::FailedPreconditionError(
+      Cat("the mirror of this bucket in the JetStream domain ", mirror.domain,
+          " is the primary now (", mirror.what,
+          "). Serve that one; this stream comes back as a mirror of it only: docs/OPERATIONS.md, "
+          "\"When a domain is lost\"")));
+}
 
 void Committer::Impl::TakeGoneLeases(Collector::Batch* batch) {
   std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
@@ -42,7 +81,7 @@ void Committer::Impl::CompactMore() {
     };
   }
   if (Elsewhere()) return KeepGarbage(std::move(batch));
-  collector.Add(std::move(batch));
+  gate.Add(std::move(batch), RemovalGate::Kind::kSuperseded);
   SurveyIfWorthwhile();
 }
 

@@ -426,7 +426,7 @@ void Committer::Impl::BeginToLead() {
   led_before = true;
   CollectAtStart();
   for (Collector::Batch& batch : std::exchange(followed_garbage, {})) {
-    collector.Add(std::move(batch));
+    gate.Add(std::move(batch), RemovalGate::Kind::kSuperseded);
   }
   replay.reset();
   followed.reset();

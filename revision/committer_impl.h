@@ -32,6 +32,7 @@
 #include "revision/follower.h"
 #include "revision/live_list.h"
 #include "revision/read_queue.h"
+#include "revision/removal_gate.h"
 #include "revision/repeated_warning.h"
 #include "revision/replay.h"
 
@@ -96,6 +97,12 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void CommitCompaction(std::unique_ptr<Entry> entry);
   // Lets the store drop what is compacted, a step at a time, and then the stream.
   void CompactMore();
+  // What is removed, and what mirrors hold back of it.
+  void SuspendRemoval();
+  void ResumeRemoval();
+  // Before this member leads: a mirror may have become the primary meanwhile.
+  void AskMirrors();
+  void OnPromoted(const jetstream::MirrorState& mirror);
   // Moves the records of leases that are gone, as far as compacted, into `batch`.
   void TakeGoneLeases(Collector::Batch* batch);
   // Lists what lives, a step at a time, when enough markers wait for it (committer_survey.cc).
@@ -291,6 +298,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   RepeatedWarning breaks;  // of the chain
   ReadQueue reads;
   Collector collector;
+  RemovalGate gate;
   std::unique_ptr<Replay> replay;  // until this member leads
   Replay::Result replayed;
   StreamSeq replayed_last;  // what was told of the replay goes up to here

@@ -142,7 +142,7 @@ void Committer::Impl::SayLastWords(StreamSeq last, const std::string& why) {
   waiting_for = why;
   ++reading;
   reads.Restart();
-  collector.Suspend();
+  SuspendRemoval();
   after_drain = nullptr;
   last_words = std::make_unique<LastWords>();
   last_words->why = why;

@@ -102,7 +102,7 @@ void Committer::Impl::OnDisconnected(const absl::Status& why) {
   chain.OnDisconnected();
   watched = {};
   reads.Restart();
-  collector.Suspend();
+  SuspendRemoval();
   after_drain = nullptr;
   ++reading;
   if (last_words != nullptr) return;  // to be said on the next connection
@@ -226,7 +226,7 @@ void Committer::Impl::Resume() {
   executor->Cancel(patience);
   patience = 0;
   reads.Restart();
-  collector.Resume();
+  ResumeRemoval();
   if (audit_wanted) WantAudit();
   if (holds && std::exchange(corrupt_owed, false)) RaiseCorrupt();
   SchedulePump();
@@ -247,7 +247,7 @@ void Committer::Impl::Break(const absl::Status& why) {
   waiting_for = "the tail of the stream";
   ++reading;
   reads.Restart();
-  collector.Suspend();
+  SuspendRemoval();
   StartPatience();
   ReadTail();
 }
@@ -415,7 +415,7 @@ void Committer::Impl::OnNoSpace() {
   waiting_for = "room in the stream";
   if (term_record != nullptr) {
     RaiseWithoutRoom();
-    collector.Resume();  // as in ContendAgain
+    ResumeRemoval();  // as in ContendAgain
     RetryAfter(std::chrono::seconds(1), &Impl::Continue);
     return;
   }
@@ -488,7 +488,7 @@ void Committer::Impl::Fatal(const absl::Status& why) {
   if (phase == Phase::kStopped) return;
   phase = Phase::kStopped;
   waiting_for = std::string(MessageOf(why));
-  collector.Suspend();
+  SuspendRemoval();
   if (peers != nullptr) peers->Rest();
   // Whether what is in flight happened will be seen after the restart.
   FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));

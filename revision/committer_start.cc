@@ -63,20 +63,24 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   committed_seq = result->last;
   chain.Reset(result->last);
   replayed = *std::move(result);
-  AskLeader();
+  AskMirrors();
 }
 
 // What earlier leaders left behind; removed once this one leads.
 void Committer::Impl::CollectAtStart() {
   Replay::Result result = std::exchange(replayed, {});
+  // What never counted, or was removed before and came back, no mirror is waited for.
+  if (!result.dead.empty()) {
+    collector.Add({.hidden = std::move(result.dead), .markers = {}, .done = nullptr});
+  }
   Collector::Batch batch;
   batch.hidden = std::move(result.garbage.superseded);
-  batch.hidden.insert(batch.hidden.end(), result.dead.begin(), result.dead.end());
   batch.markers = std::move(result.garbage.tombstones);
   std::move(result.garbage.last_tombstones.begin(), result.garbage.last_tombstones.end(),
             std::back_inserter(last_markers));
   TakeGoneLeases(&batch);
-  if (!batch.hidden.empty() || !batch.markers.empty()) collector.Add(std::move(batch));
+  if (batch.hidden.empty() && batch.markers.empty()) return;
+  gate.Add(std::move(batch), RemovalGate::Kind::kSuperseded);
 }
 
 // Somebody else's record took the place of the term record. Until ours is in the stream another
@@ -91,8 +95,8 @@ void Committer::Impl::ContendAgain() {
   if (no_space) {
     // What committed compactions and term records made superfluous may be removed by anybody,
     // leader or not; it may be all the room there is. Once: each replay names it again.
-    if (collector.waiting() == 0) CollectAtStart();
-    collector.Resume();
+    if (collector.waiting() + gate.held() == 0) CollectAtStart();
+    ResumeRemoval();
   }
   const auto delay = std::exchange(no_space, false) ? std::chrono::seconds(1)
                      : std::exchange(busy, false)   ? std::chrono::milliseconds(20)

@@ -60,13 +60,14 @@ void Committer::Impl::WriteLive() {
   const size_t fits = std::max<size_t>(1, info.max_payload_bytes / kBytesPerLive);
   auto record = survey->list.NextRecord(std::min(options.max_live_per_record, fits));
   if (!record.has_value()) {
-    Collector::Batch batch;
-    batch.hidden = std::move(survey->markers);
+    Collector::Batch markers, lists;
+    markers.hidden = std::move(survey->markers);
     const auto replaced = system.live.begin() + static_cast<std::ptrdiff_t>(survey->lists_before);
-    batch.hidden.insert(batch.hidden.end(), system.live.begin(), replaced);
+    lists.hidden.assign(system.live.begin(), replaced);
     system.live.erase(system.live.begin(), replaced);
     survey.reset();
-    collector.Add(std::move(batch));
+    gate.Add(std::move(markers), RemovalGate::Kind::kLastMarkers);
+    if (!lists.hidden.empty()) gate.Add(std::move(lists), RemovalGate::Kind::kSuperseded);
     return;
   }
   auto entry = std::make_unique<Entry>();
