@@ -6,7 +6,9 @@
 #include "cli/get_command.h"
 #include "cli/history_command.h"
 #include "cli/import_command.h"
+#include "cli/mirror_command.h"
 #include "cli/points_command.h"
+#include "cli/promote_command.h"
 #include "cli/restore_command.h"
 #include "cli/tenant_command.h"
 #include "cli/transactions_command.h"
@@ -19,6 +21,8 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(std::make_unique<CheckCommand>());
   commands.push_back(std::make_unique<ImportCommand>());
   commands.push_back(std::make_unique<RestoreCommand>());
+  commands.push_back(std::make_unique<MirrorCommand>());
+  commands.push_back(std::make_unique<PromoteCommand>());
   commands.push_back(std::make_unique<TransactionsCommand>());
   commands.push_back(std::make_unique<PointsCommand>());
   commands.push_back(std::make_unique<GetCommand>());

@@ -88,6 +88,21 @@ TEST(JetctlTest, Mistakes) {
       {{"points"},
        "jetctl points: where is the bucket? Give --data-dir, the folder of a jetd with a "
        "nats-server of its own, or --nats-url\n"},
+      {{"mirror"}, "jetctl mirror: name an action: add, list, status, verify, trim or remove\n"},
+      {{"mirror", "ad"},
+       "jetctl mirror: unknown action \"ad\"; there are add, list, status, verify, trim and "
+       "remove\n"},
+      {{"mirror", "add", "--nats-url=nats://b"}, "jetctl mirror: which domain? Give --domain\n"},
+      {{"mirror", "list", "--data-dir=/a"},
+       "jetctl mirror: mirrors are of buckets on a nats-server of others; give --nats-url\n"},
+      {{"mirror", "remove", "--nats-url=nats://b"},
+       "jetctl mirror: this deletes records of the mirror for good; give --yes\n"},
+      {{"mirror", "trim", "--nats-url=nats://b", "--horizon=5"},
+       "jetctl mirror: this deletes records of the mirror for good; give --yes, or --dry-run to "
+       "see what it would\n"},
+      {{"promote", "--data-dir=/a"},
+       "jetctl promote: mirrors are on a nats-server of others; give --nats-url, of a server in "
+       "the mirror's domain or one that reaches it\n"},
   };
   for (const auto& [arguments, line] : cases) {
     const Ran ran = Jetctl(arguments);
@@ -126,8 +141,8 @@ TEST(JetctlTest, ResultsThatCannotBeWritten) {
 TEST(JetctlTest, Help) {
   const Ran help = Jetctl({"--help"});
   EXPECT_EQ(help.exit_code, kExitOk);
-  for (const char* word : {"check", "transactions", "points", "get", "history", "diff",
-                           "Exit codes", "JETD_DATA_DIR"}) {
+  for (const char* word : {"check", "mirror", "promote", "transactions", "points", "get", "history",
+                           "diff", "Exit codes", "JETD_DATA_DIR"}) {
     EXPECT_NE(help.results.find(word), std::string::npos) << word;
   }
   const Ran check = Jetctl({"check", "--help"});

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/mirror_command.h"
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/strings.h"
+#include "nlohmann/json.hpp"
+#include "replication/mirror_tools.h"
+
+namespace jetd::cli {
+namespace {
+
+using jetstream::MirrorReport;
+using jetstream::MirrorState;
+using replication::Mirrors;
+using replication::StreamSource;
+
+// A mirror hears from its origin every second or so; from here on it is said to be cut off.
+constexpr int64_t kSilentNs = 10'000'000'000;
+
+constexpr char kExamples[] =
+    "ACTION is one of\n"
+    "  add      makes a mirror in the JetStream domain --domain; removal then waits for it\n"
+    "  list     the mirrors that the bucket declares\n"
+    "  status   how far each one is behind, and whether it still copies this bucket\n"
+    "  verify   compares the state at the mirror's newest sequence on both sides\n"
+    "  trim     cuts a mirror's history off at --horizon; each key's newest version there stays\n"
+    "  remove   takes the declaration back, and deletes the mirror's stream\n"
+    "\n"
+    "--nats-url is a server of the bucket's domain, or one that reaches it as --nats-domain.\n"
+    "\n"
+    "Exit codes: 3 when status has an ALARM (what is there is no copy of this bucket), or verify\n"
+    "found a difference; 1 when a mirror did not answer or is cut off.\n"
+    "\n"
+    "Examples:\n"
+    "  jetctl mirror add --nats-url nats://n1:4222 --bucket tenant --domain dr\n"
+    "  jetctl mirror status --nats-url nats://n1:4222 --bucket tenant\n"
+    "  jetctl mirror trim --nats-url nats://n1:4222 --bucket tenant --horizon 2026-10-01T00:00:00Z "
+    "--yes";
+
+template <typename... Pieces>
+absl::Status Invalid(const Pieces&... pieces) {
+  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
+}
+
+std::string Seconds(int64_t ns) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f s", static_cast<double>(ns) / 1e9);
+  return text;
+}
+
+std::string Time(int64_t ns) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixNanos(ns), absl::UTCTimeZone());
+}
+
+// Whether it hears of its origin, for people; "" if it does.
+std::string Silence(const jetstream::MirrorFacts& facts) {
+  std::string text;
+  if (facts.silent_ns < 0) {
+    text = "has never heard of its origin";
+  } else if (facts.silent_ns > kSilentNs) {
+    text = Cat("has not heard of its origin for ", Seconds(facts.silent_ns));
+  }
+  if (!facts.error.empty()) CatTo(text, text.empty() ? "" : ", ", facts.error);
+  return text;
+}
+
+const char* NameOf(MirrorState::Fit fit) {
+  switch (fit) {
+    case MirrorState::Fit::kFits:
+      return "fits";
+    case MirrorState::Fit::kUnheard:
+      return "unheard";
+    case MirrorState::Fit::kOther:
+      return "other";
+    case MirrorState::Fit::kPromoted:
+      break;
+  }
+  return "promoted";
+}
+
+std::string TextOf(const MirrorReport& report) {
+  const MirrorState& state = report.state;
+  const std::string mirror = Cat("mirror ", state.name, " in domain ", state.domain, ": ");
+  if (state.fit == MirrorState::Fit::kUnheard) return Cat(mirror, "UNHEARD: ", state.what, "\n");
+  if (state.fit != MirrorState::Fit::kFits) return Cat("ALARM: ", mirror, state.what, "\n");
+  const std::string silence = Silence(*report.facts);
+  return Cat(mirror, silence.empty() ? "attached" : Cat("CUT OFF: ", silence), ", at sequence ",
+             state.reached.value(), " of ", state.last.value(), ", ",
+             state.last.value() - state.reached.value(), " records and ", Seconds(state.lag_ns),
+             " behind, its newest of ", Time(report.facts->newest_ns), "\n");
+}
+
+nlohmann::json JsonOf(const MirrorReport& report) {
+  const MirrorState& state = report.state;
+  nlohmann::json json = {{"name", state.name},
+                         {"domain", state.domain},
+                         {"cap", state.cap_records},
+                         {"state", NameOf(state.fit)},
+                         {"last", state.last.value()}};
+  if (!state.what.empty()) json["what"] = state.what;
+  if (state.fit != MirrorState::Fit::kFits) return json;
+  json["reached"] = state.reached.value();
+  json["lag_records"] = state.last.value() - state.reached.value();
+  json["lag_seconds"] = static_cast<double>(state.lag_ns) / 1e9;
+  json["silent_seconds"] =
+      report.facts->silent_ns < 0 ? -1 : static_cast<double>(report.facts->silent_ns) / 1e9;
+  return json;
+}
+
+// The worst of them counts.
+int ExitCodeOf(const std::vector<MirrorReport>& reports) {
+  bool away = false;
+  for (const MirrorReport& report : reports) {
+    if (report.state.fit == MirrorState::Fit::kUnheard) {
+      away = true;
+    } else if (report.state.fit != MirrorState::Fit::kFits) {
+      return kExitDamaged;
+    } else if (!Silence(*report.facts).empty()) {
+      away = true;
+    }
+  }
+  return away ? kExitFailed : kExitOk;
+}
+
+}  // namespace
+
+absl::StatusOr<replication::TrimRule::Horizon> ReadHorizon(const std::string& text) {
+  replication::TrimRule::Horizon horizon;
+  int64_t revision = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), revision);
+  if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size() && revision > 0) {
+    horizon.revision = Revision(revision);
+    return horizon;
+  }
+  absl::Time time;
+  std::string error;
+  if (!absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
+    return Invalid("--horizon takes a revision or a time like 2026-11-20T15:10:00Z, not \"", text,
+                   "\"");
+  }
+  horizon.time_ns = absl::ToUnixNanos(time);
+  return horizon;
+}
+
+void MirrorCommand::AddFlags(CLI::App* app) {
+  app->footer(kExamples);
+  app->add_option("ACTION", action_, "What to do");
+  source_.AddTo(app);
+  app->add_option("--name", name_, "Which mirror [the domain; with one mirror, that one]")
+      ->take_last();
+  app->add_option("--domain", domain_,
+                  "The mirror's JetStream domain (add; status: only that one, declared or not)")
+      ->take_last();
+  app->add_option("--cap", cap_, "Records that removal waits for it at most [1000000] (add)")
+      ->take_last();
+  app->add_option("--replicas", replicas_, "Replicas of its stream [1] (add)")->take_last();
+  app->add_flag("--replace-old-primary", replace_,
+                "Delete the stream there if this one was promoted in its place (add)");
+  app->add_option("--horizon", horizon_, "A revision or an RFC 3339 time (trim)")->take_last();
+  app->add_flag("--keep-data", keep_data_, "Leave the mirror's stream where it is (remove)");
+  app->add_flag("--dry-run", dry_run_, "Only say what would be removed (trim)");
+  app->add_flag("--yes", yes_, "Really (trim, remove)");
+  app->add_flag("--json", json_, "Print JSON (list, status)");
+}
+
+absl::Status MirrorCommand::CheckFlags() const {
+  const auto is = [this](const char* action) { return action_ == action; };
+  if (action_.empty()) {
+    return Invalid("name an action: add, list, status, verify, trim or remove");
+  }
+  if (!is("add") && !is("list") && !is("status") && !is("verify") && !is("trim") && !is("remove")) {
+    return Invalid("unknown action \"", action_,
+                   "\"; there are add, list, status, verify, trim and remove");
+  }
+  if (is("add") && domain_.empty()) return Invalid("which domain? Give --domain");
+  if (is("trim") && horizon_.empty()) return Invalid("up to where? Give --horizon");
+  if ((is("remove") && !yes_) || (is("trim") && !yes_ && !dry_run_)) {
+    return Invalid("this deletes records of the mirror for good; give --yes",
+                   is("trim") ? ", or --dry-run to see what it would" : "");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> MirrorCommand::Run(Output* output) {
+  if (absl::Status status = CheckFlags(); !status.ok()) return status;
+  auto source = source_.Read();
+  if (!source.ok()) return source.status();
+  source->patience = std::chrono::seconds(0);  // as long as it takes
+  source->interrupted = output->interrupted();
+  const auto mirrors = Mirrors::Open(*source);
+  if (!mirrors.ok()) return mirrors.status();
+  if (action_ == "add") return Add(mirrors->get(), output);
+  if (action_ == "list") return List(mirrors->get(), output);
+  if (action_ == "status") return Status(mirrors->get(), output);
+  if (action_ == "verify") return Verify(mirrors->get(), *source, output);
+  if (action_ == "trim") return Trim(mirrors->get(), output);
+  return Remove(mirrors->get(), output);
+}
+
+absl::StatusOr<int> MirrorCommand::Add(Mirrors* mirrors, Output* output) const {
+  const absl::Status status =
+      mirrors->Add({.domain = domain_,
+                    .name = name_,
+                    .cap_records = cap_,
+                    .replicas = replicas_,
+                    .replace = replace_ ? Mirrors::Replace::kOldPrimary : Mirrors::Replace::kNo});
+  if (!status.ok()) return status;
+  output->Print(Cat("mirror ", name_.empty() ? domain_ : name_, " in domain ", domain_,
+                    ": removal waits for it while it is behind by no more than ", cap_,
+                    " records\n"));
+  return kExitOk;
+}
+
+absl::StatusOr<int> MirrorCommand::List(Mirrors* mirrors, Output* output) const {
+  const auto declared = mirrors->List();
+  if (!declared.ok()) return declared.status();
+  nlohmann::json json = nlohmann::json::array();
+  for (const jetstream::MirrorDeclaration& one : *declared) {
+    if (json_) {
+      json.push_back({{"name", one.name}, {"domain", one.domain}, {"cap", one.cap_records}});
+    } else {
+      output->Print(Cat(one.name, " domain ", one.domain, " cap ", one.cap_records, "\n"));
+    }
+  }
+  if (json_) output->Print(Cat(json.dump(), "\n"));
+  return kExitOk;
+}
+
+absl::StatusOr<int> MirrorCommand::Status(Mirrors* mirrors, Output* output) const {
+  const auto reports = mirrors->Look(domain_);
+  if (!reports.ok()) {
+    if (domain_.empty()) return reports.status();
+    const auto facts = mirrors->LookAlone(domain_);
+    if (!facts.ok()) return facts.status();
+    output->Say(name(), MessageOf(reports.status()));
+    output->Print(Cat("mirror in domain ", domain_, ": at sequence ",
+                      facts->stream.state.last.value(), ", its newest of ", Time(facts->newest_ns),
+                      "; how far it is behind is not known\n"));
+    return kExitFailed;
+  }
+  if (reports->empty()) output->Say(name(), "the bucket declares no mirror");
+  nlohmann::json json = nlohmann::json::array();
+  for (const MirrorReport& report : *reports) {
+    if (json_) {
+      json.push_back(JsonOf(report));
+    } else {
+      output->Print(TextOf(report));
+    }
+  }
+  if (json_) output->Print(Cat(json.dump(), "\n"));
+  return ExitCodeOf(*reports);
+}
+
+absl::StatusOr<StreamSource> MirrorCommand::Source(Mirrors* mirrors, Output* output) const {
+  const auto mirror = mirrors->Find(name_);
+  if (!mirror.ok()) return mirror.status();
+  output->Progress(Cat("reading the mirror ", mirror->name));
+  return mirrors->SourceOf(*mirror);
+}
+
+absl::StatusOr<int> MirrorCommand::Verify(Mirrors* mirrors, const StreamSource& origin,
+                                          Output* output) const {
+  const auto source = Source(mirrors, output);
+  if (!source.ok()) return source.status();
+  // Two that differ since they are of different streams are not compared key by key.
+  const auto reports = mirrors->Look(source->domain);
+  if (!reports.ok()) return reports.status();
+  for (const MirrorReport& report : *reports) {
+    if (report.state.fit == MirrorState::Fit::kFits) continue;
+    output->EndProgress();
+    output->Print(TextOf(report));
+    return ExitCodeOf({report});
+  }
+  const auto found = replication::VerifyMirror(origin, *source);
+  if (!found.ok()) return found.status();
+  output->EndProgress();
+  output->Print(Cat("at sequence ", found->seq.value(), ", revision ", found->revision.value(),
+                    ", ", found->keys, " keys: hash ", found->origin_hash, " at the origin, ",
+                    found->mirror_hash, " in the mirror\n"));
+  if (found->difference.count == 0 && found->origin_hash == found->mirror_hash) {
+    output->Print("no difference\n");
+    return kExitOk;
+  }
+  for (const std::string& difference : found->difference.named) {
+    output->Print(Cat(difference, "\n"));
+  }
+  output->Print(Cat(found->difference.count, " differences\n"));
+  return kExitDamaged;
+}
+
+absl::StatusOr<int> MirrorCommand::Trim(Mirrors* mirrors, Output* output) const {
+  replication::TrimOptions options;
+  const auto horizon = ReadHorizon(horizon_);
+  if (!horizon.ok()) return horizon.status();
+  options.horizon = *horizon;
+  if (dry_run_) options.dry_run = replication::TrimOptions::DryRun::kYes;
+  options.progress = [output](uint64_t done, uint64_t of) {
+    output->Progress(Cat("removed ", done, " of ", of, " records"));
+  };
+  const auto source = Source(mirrors, output);
+  if (!source.ok()) return source.status();
+  const auto plan = replication::TrimMirror(*source, options);
+  if (!plan.ok()) return plan.status();
+  output->EndProgress();
+  output->Print(Cat(dry_run_ ? "would remove " : "removed ", plan->removed.size(), " of ",
+                    plan->records, " records; what can be restored begins at revision ",
+                    plan->horizon.value(), "\n"));
+  return kExitOk;
+}
+
+absl::StatusOr<int> MirrorCommand::Remove(Mirrors* mirrors, Output* output) const {
+  const auto mirror = mirrors->Find(name_);
+  if (!mirror.ok()) return mirror.status();
+  const absl::Status status =
+      mirrors->Remove(mirror->name, keep_data_ ? Mirrors::Data::kKeep : Mirrors::Data::kDelete);
+  if (!status.ok()) return status;
+  output->Print(Cat("mirror ", mirror->name, " in domain ", mirror->domain, ": removed",
+                    keep_data_ ? ", its stream is kept" : "", "\n"));
+  return kExitOk;
+}
+
+}  // namespace jetd::cli

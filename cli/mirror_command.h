@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_CLI_MIRROR_COMMAND_H_
+#define JETD_CLI_MIRROR_COMMAND_H_
+
+#include <cstdint>
+#include <string>
+
+#include "cli/command.h"
+#include "cli/source_flags.h"
+#include "replication/mirrors.h"
+#include "replication/trim_rule.h"
+
+namespace jetd::cli {
+
+// `jetctl mirror ACTION`: replication/mirrors.h and replication/mirror_tools.h.
+class MirrorCommand final : public Command {
+ public:
+  [[nodiscard]] std::string name() const override { return "mirror"; }
+  [[nodiscard]] std::string summary() const override {
+    return "Copies of a bucket in other JetStream domains";
+  }
+  void AddFlags(CLI::App* app) override;
+  [[nodiscard]] absl::StatusOr<int> Run(Output* output) override;
+
+ private:
+  [[nodiscard]] absl::StatusOr<int> Add(replication::Mirrors* mirrors, Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> List(replication::Mirrors* mirrors, Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> Status(replication::Mirrors* mirrors, Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> Verify(replication::Mirrors* mirrors,
+                                           const replication::StreamSource& origin,
+                                           Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> Trim(replication::Mirrors* mirrors, Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> Remove(replication::Mirrors* mirrors, Output* output) const;
+  // The mirror that is named, where its records are read.
+  [[nodiscard]] absl::StatusOr<replication::StreamSource> Source(replication::Mirrors* mirrors,
+                                                                 Output* output) const;
+  [[nodiscard]] absl::Status CheckFlags() const;
+
+  SourceFlags source_;
+  std::string action_, name_, domain_, horizon_;
+  uint64_t cap_ = jetstream::MirrorDeclaration::kDefaultCap;
+  int replicas_ = 1;
+  bool replace_ = false, keep_data_ = false, yes_ = false, dry_run_ = false, json_ = false;
+};
+
+// "17", a revision; or "2026-11-20T15:10:00Z". InvalidArgument with one line for people.
+[[nodiscard]] absl::StatusOr<replication::TrimRule::Horizon> ReadHorizon(const std::string& text);
+
+}  // namespace jetd::cli
+
+#endif  // JETD_CLI_MIRROR_COMMAND_H_

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replication/mirrors.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/strings.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/stream_setup.h"
+
+namespace jetd::replication {
+namespace {
+
+using jetstream::MirrorDeclaration;
+using jetstream::MirrorFacts;
+using jetstream::OriginMark;
+
+template <typename... Pieces>
+absl::Status Unusable(const Pieces&... pieces) {
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, pieces...);
+}
+
+absl::Status With(const absl::Status& status, const std::string& what) {
+  return status.ok() ? status : MakeStatus(status.code(), what, ": ", MessageOf(status));
+}
+
+std::string MetadataText(const nlohmann::json& config, const char* member) {
+  const auto metadata = config.find("metadata");
+  if (metadata == config.end() || !metadata->is_object()) return "";
+  return jetstream::TextOf(*metadata, member);
+}
+
+// That the stream in `there` was the primary before the one in `domain` was promoted.
+bool WasPrimaryBefore(const nlohmann::json& there, const std::string& domain,
+                      const nlohmann::json& promoted) {
+  if (MetadataText(promoted, "jetd.promoted").empty()) return false;
+  if (MetadataText(there, "jetd.superseded") == domain) return true;
+  const auto declared = jetstream::DeclaredMirrors(there);
+  return std::any_of(declared.begin(), declared.end(),
+                     [&domain](const MirrorDeclaration& one) { return one.domain == domain; });
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Mirrors>> Mirrors::Open(const StreamSource& origin) {
+  if (origin.nats_urls.empty()) {
+    return absl::InvalidArgumentError(
+        "mirrors are of buckets on a nats-server of others; give --nats-url");
+  }
+  auto session =
+      jetstream::ApiSession::Open({.urls = origin.nats_urls, .credentials = origin.credentials});
+  if (!session.ok()) return session.status();
+  return std::unique_ptr<Mirrors>(new Mirrors(origin, *std::move(session)));
+}
+
+absl::StatusOr<nlohmann::json> Mirrors::Info(const std::string& domain) {
+  return session_->Ask(domain, Cat("STREAM.INFO.", jetstream::StreamName(origin_.bucket)));
+}
+
+absl::Status Mirrors::Update(const std::string& domain, const nlohmann::json& config) {
+  return session_->Ask(domain, Cat("STREAM.UPDATE.", jetstream::StreamName(origin_.bucket)), config)
+      .status();
+}
+
+absl::StatusOr<std::string> Mirrors::OwnDomain() {
+  if (!origin_.domain.empty()) return origin_.domain;
+  const auto account = session_->Ask("", "INFO");
+  if (!account.ok()) return account.status();
+  std::string domain = jetstream::TextOf(*account, "domain");
+  if (domain.empty()) {
+    return Unusable("the JetStream of ", session_->url(),
+                    " is in no domain, so that no other can copy from it: give it one (`domain` "
+                    "in the jetstream block of nats-server's configuration)");
+  }
+  return domain;
+}
+
+absl::StatusOr<bool> Mirrors::MakeRoom(const AddOptions& options, const OriginMark& origin,
+                                       const nlohmann::json& origin_config) {
+  const auto there = Info(options.domain);
+  if (absl::IsNotFound(there.status())) return true;
+  if (!there.ok()) return With(there.status(), Cat("the domain ", options.domain));
+  const auto facts = jetstream::MirrorFactsOf(*there);
+  if (!facts.ok()) return facts.status();
+  if (facts->mirrors && facts->origin.created_ns == origin.created_ns &&
+      facts->origin.domain == origin.domain) {
+    return false;
+  }
+  const std::string stream =
+      Cat("the stream ", jetstream::StreamName(origin_.bucket), " of the domain ", options.domain);
+  const bool old = WasPrimaryBefore(there->at("config"), origin.domain, origin_config);
+  if (!old) {
+    return MakeStatus(absl::StatusCode::kAlreadyExists, stream,
+                      " is there already, and is no mirror of this one. Remove it yourself if "
+                      "nobody needs it");
+  }
+  if (options.replace == Replace::kNo) {
+    return MakeStatus(absl::StatusCode::kAlreadyExists, stream,
+                      " is the old primary; with --replace-old-primary it is deleted, and what it "
+                      "has that this one has not is lost");
+  }
+  const auto deleted =
+      session_->Ask(options.domain, Cat("STREAM.DELETE.", jetstream::StreamName(origin_.bucket)));
+  if (!deleted.ok()) return With(deleted.status(), stream);
+  return true;
+}
+
+absl::Status Mirrors::Add(const AddOptions& options) {
+  auto info = Info(origin_.domain);
+  if (!info.ok()) return With(info.status(), "the origin");
+  nlohmann::json config = info->at("config");
+  const absl::Status usable = jetstream::CheckStreamConfig(origin_.bucket, config);
+  if (!usable.ok()) return usable;
+  const auto facts = jetstream::FactsOf(*info);
+  if (!facts.ok()) return facts.status();
+  const auto own = OwnDomain();
+  if (!own.ok()) return own.status();
+  if (*own == options.domain) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "the bucket is in the domain ", *own,
+                      " itself: a mirror is for when that is lost");
+  }
+  const OriginMark origin{.domain = *own, .created_ns = facts->created_ns};
+  // Whether the domain answers, before anything is changed.
+  const auto missing = MakeRoom(options, origin, config);
+  if (!missing.ok()) return missing.status();
+  const MirrorDeclaration declared{.name = options.name.empty() ? options.domain : options.name,
+                                   .domain = options.domain,
+                                   .cap_records = options.cap_records};
+  if (!jetstream::IsBucketName(declared.name)) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "\"", declared.name,
+                      "\" is no name of a mirror; it takes letters, digits, - and _");
+  }
+  jetstream::DeclareMirror(declared, &config);
+  if (absl::Status said = Update(origin_.domain, config); !said.ok()) {
+    return With(said, "the declaration at the origin");
+  }
+  if (!*missing) return absl::OkStatus();
+  const auto made =
+      session_->Ask(options.domain, Cat("STREAM.CREATE.", jetstream::StreamName(origin_.bucket)),
+                    jetstream::MirrorStreamConfig(origin_.bucket, options.replicas, origin));
+  if (made.ok()) return absl::OkStatus();
+  (void)jetstream::TakeBackMirror(declared.name, &config);
+  const absl::Status back = Update(origin_.domain, config);
+  return With(made.status(), Cat("the stream in the domain ", options.domain, " was not made",
+                                 back.ok() ? "" : ", and its declaration stays"));
+}
+
+absl::StatusOr<std::vector<MirrorDeclaration>> Mirrors::List() {
+  const auto info = Info(origin_.domain);
+  if (!info.ok()) return With(info.status(), "the origin");
+  return jetstream::DeclaredMirrors(info->at("config"));
+}
+
+absl::StatusOr<std::vector<jetstream::MirrorReport>> Mirrors::Look(const std::string& domain) {
+  auto reports = session_->Mirrors(
+      {.bucket = origin_.bucket, .domain = origin_.domain, .only_domain = domain});
+  if (!reports.ok()) return With(reports.status(), "the origin");
+  return reports;
+}
+
+absl::StatusOr<MirrorFacts> Mirrors::LookAlone(const std::string& domain) {
+  const auto info = Info(domain);
+  if (!info.ok()) return With(info.status(), Cat("the domain ", domain));
+  return jetstream::MirrorFactsOf(*info);
+}
+
+absl::StatusOr<MirrorDeclaration> Mirrors::Find(const std::string& name) {
+  const auto declared = List();
+  if (!declared.ok()) return declared.status();
+  if (declared->empty()) return absl::NotFoundError("the bucket declares no mirror");
+  if (name.empty()) {
+    if (declared->size() == 1) return declared->front();
+    return absl::InvalidArgumentError("the bucket has several mirrors; give --name");
+  }
+  for (const MirrorDeclaration& one : *declared) {
+    if (one.name == name) return one;
+  }
+  return MakeStatus(absl::StatusCode::kNotFound, "the bucket declares no mirror ", name);
+}
+
+absl::Status Mirrors::Remove(const std::string& name, Data data) {
+  const auto mirror = Find(name);
+  if (!mirror.ok()) return mirror.status();
+  auto info = Info(origin_.domain);
+  if (!info.ok()) return With(info.status(), "the origin");
+  nlohmann::json config = info->at("config");
+  const auto origin = jetstream::FactsOf(*info);
+  if (!origin.ok()) return origin.status();
+  (void)jetstream::TakeBackMirror(mirror->name, &config);
+  if (absl::Status said = Update(origin_.domain, config); !said.ok()) {
+    return With(said, "the declaration at the origin");
+  }
+  if (data == Data::kKeep) return absl::OkStatus();
+  const std::string stays =
+      Cat("the declaration is taken back; the stream in the domain ", mirror->domain, " stays");
+  const auto facts = LookAlone(mirror->domain);
+  if (absl::IsNotFound(facts.status())) return absl::OkStatus();
+  if (!facts.ok()) return With(facts.status(), stays);
+  if (!facts->mirrors || facts->origin.created_ns != origin->created_ns) {
+    return Unusable(stays, ", since it is no mirror of this one");
+  }
+  const auto deleted =
+      session_->Ask(mirror->domain, Cat("STREAM.DELETE.", jetstream::StreamName(origin_.bucket)));
+  return With(deleted.status(), stays);
+}
+
+StreamSource Mirrors::SourceOf(const MirrorDeclaration& mirror) const {
+  StreamSource source = origin_;
+  source.domain = mirror.domain;
+  return source;
+}
+
+}  // namespace jetd::replication

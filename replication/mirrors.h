@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef JETD_REPLICATION_MIRRORS_H_
+#define JETD_REPLICATION_MIRRORS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "jetstream/api_session.h"
+#include "jetstream/mirror_config.h"
+#include "jetstream/mirror_probe.h"
+#include "replication/stream_source.h"
+
+namespace jetd::replication {
+
+// The mirrors of a bucket on a nats-server: made, listed, looked at, removed
+// (docs/adr/0090-mirrors.md). One connection; from the server on it both JetStream domains must be
+// reached. Every call blocks; any one thread.
+class Mirrors {
+ public:
+  // InvalidArgument: a source with a server of its own, which is in no domain.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Mirrors>> Open(const StreamSource& origin);
+
+  enum class Replace {
+    kNo,
+    kOldPrimary,  // a stream there that was the primary before this one was promoted is deleted
+  };
+  struct AddOptions {
+    std::string domain{};  // where to
+    std::string name{};    // empty: as the domain
+    uint64_t cap_records = jetstream::MirrorDeclaration::kDefaultCap;
+    int replicas = 1;
+    Replace replace = Replace::kNo;
+  };
+  // Declares it, then makes it, so that removal waits for it from its first record on. Again, with
+  // the same or another cap: the declaration is what was asked for. AlreadyExists: the domain has
+  // another stream of that name. FailedPrecondition: the origin is no bucket that can be served, or
+  // in no domain.
+  [[nodiscard]] absl::Status Add(const AddOptions& options);
+
+  [[nodiscard]] absl::StatusOr<std::vector<jetstream::MirrorDeclaration>> List();
+  // How each of them is. One that is cut off is in the answer. With a domain only the one there,
+  // declared or not: a bucket that was made anew has lost its declarations.
+  [[nodiscard]] absl::StatusOr<std::vector<jetstream::MirrorReport>> Look(
+      const std::string& domain = {});
+  // When the origin does not answer: what the mirror in a domain says of itself.
+  [[nodiscard]] absl::StatusOr<jetstream::MirrorFacts> LookAlone(const std::string& domain);
+  // By name, or with none the only one. NotFound, or InvalidArgument if there are several.
+  [[nodiscard]] absl::StatusOr<jetstream::MirrorDeclaration> Find(const std::string& name);
+
+  enum class Data { kKeep, kDelete };
+  // Takes the declaration back, and deletes the mirror's stream, if it is a mirror of this one.
+  [[nodiscard]] absl::Status Remove(const std::string& name, Data data);
+
+  // Where the mirror's records are read.
+  [[nodiscard]] StreamSource SourceOf(const jetstream::MirrorDeclaration& mirror) const;
+
+ private:
+  Mirrors(StreamSource origin, std::unique_ptr<jetstream::ApiSession> session)
+      : origin_(std::move(origin)), session_(std::move(session)) {}
+  // The answer to STREAM.INFO.
+  [[nodiscard]] absl::StatusOr<nlohmann::json> Info(const std::string& domain);
+  [[nodiscard]] absl::Status Update(const std::string& domain, const nlohmann::json& config);
+  [[nodiscard]] absl::StatusOr<std::string> OwnDomain();
+  // OK once nothing, or the mirror that is wanted, is there.
+  [[nodiscard]] absl::StatusOr<bool> MakeRoom(const AddOptions& options,
+                                              const jetstream::OriginMark& origin,
+                                              const nlohmann::json& origin_config);
+
+  const StreamSource origin_;
+  const std::unique_ptr<jetstream::ApiSession> session_;
+};
+
+}  // namespace jetd::replication
+
+#endif  // JETD_REPLICATION_MIRRORS_H_

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Mirrors and promotions on two real nats-servers, each a JetStream domain, with a bucket that is
+// written by hand.
+#include "replication/mirrors.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/strings.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "jetstream/nats_test_domains.h"
+#include "replication/mirror_fixture.h"
+#include "replication/mirror_tools.h"
+#include "replication/promotion.h"
+#include "replication/stream_dump.h"
+#include "revision/committer.h"
+#include "revision/store.h"
+
+namespace jetd::replication {
+namespace {
+
+namespace fs = std::filesystem;
+using jetstream::MirrorReport;
+using jetstream::MirrorState;
+using jetstream::NatsTestDomains;
+using ::testing::HasSubstr;
+using Fit = MirrorState::Fit;
+
+constexpr char kLeader[] = "00112233445566778899aabbccddeeff";
+constexpr char kOther[] = "ffeeddccbbaa99887766554433221100";
+
+class MirrorsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    log::Init({.level = log::Level::kError});
+    domains_ = NatsTestDomains::Start();
+    if (domains_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+    writer_ = std::make_unique<HandWriter>(domains_->hub().url());
+    writer_->Lead(kLeader);
+    for (int i = 0; i < 20; ++i) writer_->Put(Cat("/k", i % 7), Cat("value ", i));
+    writer_->Delete("/k3");
+    writer_->Flush();
+  }
+  [[nodiscard]] StreamSource Hub() const {
+    return {.bucket = kMirrorBucket, .nats_urls = {domains_->hub().url()}};
+  }
+  [[nodiscard]] StreamSource Leaf() const {
+    return {.bucket = kMirrorBucket, .nats_urls = {domains_->leaf().url()}};
+  }
+  static std::unique_ptr<Mirrors> Open(const StreamSource& source) {
+    auto mirrors = Mirrors::Open(source);
+    EXPECT_TRUE(mirrors.ok()) << mirrors.status();
+    return mirrors.ok() ? *std::move(mirrors) : nullptr;
+  }
+  void AddMirror() {
+    const absl::Status added = Open(Hub())->Add({.domain = NatsTestDomains::kLeaf});
+    ASSERT_TRUE(added.ok()) << added;
+    ASSERT_TRUE(WaitForAll());
+  }
+  // The only mirror, as its origin finds it.
+  static MirrorState State(Mirrors* mirrors, const std::string& domain = {}) {
+    const auto reports = mirrors->Look(domain);
+    EXPECT_TRUE(reports.ok()) << reports.status();
+    if (!reports.ok() || reports->size() != 1) return {};
+    return reports->front().state;
+  }
+  // The mirror has all that was written.
+  bool WaitForAll() {
+    const auto mirrors = Open(Hub());
+    return WaitUntil([&] { return State(mirrors.get()).reached.value() == writer_->last(); });
+  }
+  jetstream::ApiSession& Api() {
+    if (api_ == nullptr) {
+      api_ = jetstream::ApiSession::Open({.urls = {domains_->hub().url()}}).value();
+    }
+    return *api_;
+  }
+  // The text that a jetd would end with, or "".
+  static std::string WhyNotServed(const StreamSource& source) {
+    jetstream::NatsLogOptions options;
+    options.endpoint = jetstream::RotateEndpoints(source.nats_urls, {});
+    options.stream.bucket = source.bucket;
+    const absl::Status status = RunOnLog(
+        options, {},
+        [](jetstream::Log*, const jetstream::LogInfo&, auto done) { done(absl::OkStatus()); });
+    return std::string(MessageOf(status));
+  }
+
+  // The heart of a jetd, until it leads: "", or the text that it ends with.
+  static std::string Lead(const StreamSource& source) {
+    struct Listener : revision::Committer::Listener {
+      explicit Listener(Loop* l) : loop(l) {}
+      void OnLeading(Term /*term*/) override { loop->Stop(); }
+      Loop* const loop;
+    };
+    Loop loop;
+    jetstream::NatsLogOptions options;
+    options.endpoint = jetstream::RotateEndpoints(source.nats_urls, {});
+    options.stream.bucket = source.bucket;
+    jetstream::NatsLog log(&loop, options);
+    revision::Store store;
+    revision::Committer::Options committing;
+    committing.member_id = 1;
+    committing.member_name = "m";
+    committing.incarnation = "0123456789abcdef0123456789abcdef";
+    revision::Committer committer(&loop, &log, &store, committing);
+    Listener listener(&loop);
+    committer.AddListener(&listener);
+    std::string fatal;
+    loop.Post([&] {
+      committer.Start([&](const absl::Status& why) {
+        fatal = std::string(MessageOf(why));
+        loop.Stop();
+      });
+    });
+    loop.Run();
+    loop.Post([&] {
+      committer.Stop();
+      loop.Stop();
+    });
+    loop.Run();
+    return fatal;
+  }
+
+  std::unique_ptr<NatsTestDomains> domains_;
+  std::unique_ptr<HandWriter> writer_;
+  std::unique_ptr<jetstream::ApiSession> api_;
+};
+
+TEST_F(MirrorsTest, CopiesAndTellsHowFarItIs) {
+  AddMirror();
+  const auto mirrors = Open(Hub());
+  const auto reports = mirrors->Look();
+  ASSERT_TRUE(reports.ok()) << reports.status();
+  ASSERT_EQ(reports->size(), 1U);
+  const MirrorReport& report = reports->front();
+  EXPECT_EQ(report.state.name, "dr");
+  EXPECT_EQ(report.state.fit, Fit::kFits) << report.state.what;
+  EXPECT_EQ(report.state.lag_ns, 0);
+  EXPECT_GE(report.facts->silent_ns, 0);
+  EXPECT_EQ(report.facts->origin.domain, "hub");
+  // Deletes at the origin do not reach it.
+  const nlohmann::json second = {{"seq", 2}};
+  ASSERT_TRUE(Api().Ask("hub", "STREAM.MSG.DELETE.KV_b", second).ok());
+  EXPECT_TRUE(Api().Ask("dr", "STREAM.MSG.GET.KV_b", second).ok());
+  EXPECT_TRUE(absl::IsNotFound(Api().Ask("hub", "STREAM.MSG.GET.KV_b", second).status()));
+}
+
+TEST_F(MirrorsTest, AMirroredBucketIsServed) {
+  AddMirror();
+  EXPECT_EQ(Lead(Hub()), "");
+  EXPECT_THAT(WhyNotServed(Leaf()), HasSubstr("it is a mirror"));
+  // Also when the mirror is away.
+  domains_->leaf().Kill();
+  EXPECT_EQ(Lead(Hub()), "");
+}
+
+TEST_F(MirrorsTest, AddMayBeRepeatedAndChangesItsMind) {
+  AddMirror();
+  const auto mirrors = Open(Hub());
+  EXPECT_TRUE(mirrors->Add({.domain = "dr", .cap_records = 5}).ok());
+  const auto declared = mirrors->List();
+  ASSERT_TRUE(declared.ok()) << declared.status();
+  ASSERT_EQ(declared->size(), 1U);
+  EXPECT_EQ(declared->front().cap_records, 5U);
+}
+
+TEST_F(MirrorsTest, WhatCannotBeAMirrorIsNotDeclared) {
+  const auto mirrors = Open(Hub());
+  EXPECT_TRUE(absl::IsInvalidArgument(mirrors->Add({.domain = "hub"})));
+  EXPECT_FALSE(mirrors->Add({.domain = "nowhere"}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(mirrors->Add({.domain = "dr", .name = "a.b"})));
+  // A stream of somebody else's has the name.
+  HandWriter elsewhere(domains_->leaf().url());
+  elsewhere.Lead(kOther);
+  elsewhere.Flush();
+  EXPECT_TRUE(absl::IsAlreadyExists(mirrors->Add({.domain = "dr"})));
+  EXPECT_TRUE(absl::IsAlreadyExists(
+      mirrors->Add({.domain = "dr", .replace = Mirrors::Replace::kOldPrimary})));
+  EXPECT_TRUE(mirrors->List().value().empty());
+}
+
+TEST_F(MirrorsTest, RemoveTakesItBackAndDeletesIt) {
+  AddMirror();
+  const auto mirrors = Open(Hub());
+  EXPECT_TRUE(absl::IsNotFound(mirrors->Remove("other", Mirrors::Data::kDelete)));
+  EXPECT_TRUE(mirrors->Remove("", Mirrors::Data::kKeep).ok());
+  EXPECT_TRUE(mirrors->List().value().empty());
+  EXPECT_TRUE(mirrors->LookAlone("dr").ok());
+  AddMirror();
+  EXPECT_TRUE(mirrors->Remove("dr", Mirrors::Data::kDelete).ok());
+  EXPECT_TRUE(absl::IsNotFound(mirrors->LookAlone("dr").status()));
+}
+
+TEST_F(MirrorsTest, OneThatIsAwayIsSaidToBe) {
+  AddMirror();
+  domains_->leaf().Kill();
+  const auto mirrors = Open(Hub());
+  MirrorState state;
+  ASSERT_TRUE(WaitUntil([&] {
+    state = State(mirrors.get());
+    return state.fit == Fit::kUnheard;
+  }));
+  EXPECT_FALSE(state.what.empty());
+  EXPECT_EQ(state.last.value(), writer_->last());
+}
+
+TEST_F(MirrorsTest, AnOriginThatWasMadeAnewIsAnAlarm) {
+  AddMirror();
+  ASSERT_TRUE(Api().Ask("hub", "STREAM.DELETE.KV_b").ok());
+  HandWriter again(domains_->hub().url());
+  again.Lead(kOther);
+  for (int i = 0; i < 50; ++i) again.Put("/k", "v");
+  again.Flush();
+  // It has lost its declarations too.
+  const auto mirrors = Open(Hub());
+  EXPECT_TRUE(mirrors->List().value().empty());
+  const MirrorState state = State(mirrors.get(), "dr");
+  EXPECT_EQ(state.fit, Fit::kOther);
+  EXPECT_THAT(state.what, HasSubstr("made anew"));
+}
+
+TEST_F(MirrorsTest, SequencesThatAreGivenOutTwiceAreAnAlarm) {
+  AddMirror();
+  const uint64_t last = writer_->last();
+  const int64_t revision = writer_->revision();
+  const std::string store = domains_->hub().folder() + "/js";
+  const std::string saved = domains_->hub().folder() + "/saved";
+  api_.reset();
+  domains_->hub().Kill();
+  fs::copy(store, saved, fs::copy_options::recursive);
+  domains_->hub().Restart();
+  for (int i = 0; i < 10; ++i) writer_->Put("/lost", Cat(i));
+  writer_->Flush();
+  ASSERT_TRUE(WaitForAll());
+  domains_->hub().Kill();
+  fs::remove_all(store);
+  fs::rename(saved, store);
+  domains_->hub().Restart();
+  const auto mirrors = Open(Hub());
+  MirrorState state;
+  ASSERT_TRUE(WaitUntil([&] {
+    state = State(mirrors.get());
+    return state.fit != Fit::kUnheard;
+  }));
+  EXPECT_EQ(state.fit, Fit::kOther);
+  EXPECT_THAT(state.what, HasSubstr("went back"));
+  // And when it is longer than the mirror again, which looks like lag 0 to the server.
+  writer_->GoBack(last, revision);
+  writer_->Lead(kOther);
+  for (int i = 0; i < 30; ++i) writer_->Put("/new", Cat(i));
+  writer_->Flush();
+  state = State(mirrors.get());
+  EXPECT_EQ(state.fit, Fit::kOther);
+  EXPECT_THAT(state.what, HasSubstr("gave out again"));
+}
+
+TEST_F(MirrorsTest, VerifyFindsAPlantedDifference) {
+  AddMirror();
+  const auto mirrors = Open(Hub());
+  const StreamSource mirror = mirrors->SourceOf(mirrors->Find("").value());
+  auto found = VerifyMirror(Hub(), mirror);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->difference.count, 0U);
+  EXPECT_EQ(found->origin_hash, found->mirror_hash);
+  EXPECT_EQ(found->keys, 6U);
+  EXPECT_EQ(found->revision.value(), writer_->revision());
+  // The newest of /k5. Above a compaction a hole would be damage; below one nothing shows it.
+  const nlohmann::json last = {{"last_by_subj", "$KV.b./k5"}};
+  const auto message = Api().Ask("dr", "STREAM.MSG.GET.KV_b", last);
+  ASSERT_TRUE(message.ok()) << message.status();
+  ASSERT_TRUE(
+      Api().Ask("dr", "STREAM.MSG.DELETE.KV_b", {{"seq", message->at("message").at("seq")}}).ok());
+  writer_->Compact(writer_->revision());
+  writer_->Flush();
+  ASSERT_TRUE(WaitForAll());
+  found = VerifyMirror(Hub(), mirror);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->difference.count, 1U);
+  ASSERT_EQ(found->difference.named.size(), 1U);
+  EXPECT_THAT(found->difference.named[0], HasSubstr("key /k5: "));
+}
+
+TEST_F(MirrorsTest, TrimLeavesWhatCanBeAskedForAfterTheHorizon) {
+  AddMirror();
+  const auto mirrors = Open(Hub());
+  const StreamSource mirror = mirrors->SourceOf(mirrors->Find("").value());
+  EXPECT_FALSE(TrimMirror(mirror, {}).ok()) << "never compacted";
+  writer_->Compact(15);
+  writer_->Flush();
+  ASSERT_TRUE(WaitForAll());
+  EXPECT_TRUE(absl::IsFailedPrecondition(TrimMirror(Hub(), {}).status()));
+  auto plan = TrimMirror(mirror, {.dry_run = TrimOptions::DryRun::kYes});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  // 14 puts up to revision 15, of 7 keys.
+  EXPECT_EQ(plan->removed.size(), 7U);
+  EXPECT_EQ(plan->horizon, Revision(15));
+  const auto messages = [&] { return mirrors->LookAlone("dr").value().stream.state.messages; };
+  EXPECT_EQ(messages(), writer_->last());
+  plan = TrimMirror(mirror, {});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(messages(), writer_->last() - 7);
+  EXPECT_EQ(TrimMirror(mirror, {}).value().removed.size(), 0U);
+  const auto found = VerifyMirror(Hub(), mirror);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->difference.count, 0U) << found->difference.named.front();
+}
+
+TEST_F(MirrorsTest, APromotionSealsAnOriginThatAnswers) {
+  AddMirror();
+  auto promoted = Promote({.mirror = Leaf()});
+  ASSERT_TRUE(promoted.ok()) << promoted.status();
+  EXPECT_EQ(promoted->origin, Promotion::Origin::kSealed);
+  EXPECT_EQ(promoted->missing, 0U);
+  EXPECT_EQ(promoted->newest.value(), writer_->revision());
+  EXPECT_EQ(promoted->bumped.value(), writer_->revision() + PromotionOptions::kDefaultBump);
+  EXPECT_EQ(promoted->last.value(), writer_->last() + 2);
+  EXPECT_EQ(WhyNotServed(Leaf()), "");
+  EXPECT_THAT(WhyNotServed(Hub()), HasSubstr("the JetStream domain dr was promoted"));
+  const auto read = DumpStream(Leaf(), [](const StreamTransaction&) {});
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->revision, promoted->bumped);
+  EXPECT_EQ(read->compacted, promoted->bumped);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Promote({.mirror = Leaf()}).status())) << "twice";
+  // The way back: the old primary becomes a mirror of the new one, and is promoted in its turn.
+  const auto mirrors = Open(Leaf());
+  EXPECT_TRUE(absl::IsAlreadyExists(mirrors->Add({.domain = "hub"})));
+  const absl::Status added =
+      mirrors->Add({.domain = "hub", .replace = Mirrors::Replace::kOldPrimary});
+  ASSERT_TRUE(added.ok()) << added;
+  ASSERT_TRUE(WaitUntil([&] { return State(mirrors.get()).reached == promoted->last; }));
+  const auto back = Promote({.mirror = Hub()});
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->newest, promoted->bumped);
+  EXPECT_EQ(WhyNotServed(Hub()), "");
+}
+
+TEST_F(MirrorsTest, AnOriginThatComesBackIsRefused) {
+  AddMirror();
+  domains_->hub().Kill();
+  const auto look = LookAtPromotion({.mirror = Leaf()});
+  ASSERT_TRUE(look.ok()) << look.status();
+  EXPECT_EQ(look->origin, Promotion::Origin::kUnreachable);
+  const auto promoted = Promote({.mirror = Leaf(), .bump = 5'000});
+  ASSERT_TRUE(promoted.ok()) << promoted.status();
+  EXPECT_EQ(promoted->origin, Promotion::Origin::kUnreachable);
+  EXPECT_EQ(promoted->bumped.value(), writer_->revision() + 5'000);
+  EXPECT_EQ(WhyNotServed(Leaf()), "");
+  domains_->hub().Restart();
+  const auto mirrors = Open(Hub());
+  MirrorState state;
+  ASSERT_TRUE(WaitUntil([&] {
+    state = State(mirrors.get());
+    return state.fit != Fit::kUnheard;
+  }));
+  EXPECT_EQ(state.fit, Fit::kPromoted);
+  EXPECT_THAT(Lead(Hub()), HasSubstr("dr is the primary now"));
+  EXPECT_EQ(Lead(Leaf()), "");
+}
+
+// Killed in the middle: nobody serves it, and it goes on from there.
+TEST_F(MirrorsTest, APromotionThatWasInterruptedIsEndedByTheNext) {
+  AddMirror();
+  api_.reset();
+  auto api = jetstream::ApiSession::Open({.urls = {domains_->leaf().url()}}).value();
+  const auto info = api->Ask("", "STREAM.INFO.KV_b");
+  ASSERT_TRUE(info.ok()) << info.status();
+  const absl::Status begun =
+      api->Ask("", "STREAM.UPDATE.KV_b", jetstream::PromotingConfig("b", info->at("config")))
+          .status();
+  ASSERT_TRUE(begun.ok()) << begun;
+  EXPECT_THAT(WhyNotServed(Leaf()), HasSubstr("was begun and not ended"));
+  const auto promoted = Promote({.mirror = Leaf()});
+  ASSERT_TRUE(promoted.ok()) << promoted.status();
+  EXPECT_EQ(WhyNotServed(Leaf()), "");
+}
+
+}  // namespace
+}  // namespace jetd::replication

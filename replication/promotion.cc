@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replication/promotion.h"
+
+#include <memory>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/error.h"
+#include "base/loop.h"
+#include "base/strings.h"
+#include "jetstream/api_session.h"
+#include "jetstream/mirror_config.h"
+#include "jetstream/nats_api.h"
+#include "jetstream/nats_log.h"
+#include "jetstream/record.h"
+#include "jetstream/silent_observer.h"
+#include "jetstream/stream_setup.h"
+#include "jetstream/subject.h"
+#include "replication/stream_dump.h"
+#include "revision/replay.h"
+#include "revision/store.h"
+
+namespace jetd::replication {
+namespace {
+
+using jetstream::ApiSession;
+using jetstream::MirrorFacts;
+
+template <typename... Pieces>
+absl::Status Unusable(const Pieces&... pieces) {
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, pieces...);
+}
+
+std::string NewIncarnation() {
+  std::random_device random;
+  std::string bytes;
+  for (int i = 0; i < 16; ++i) bytes.push_back(static_cast<char>(random()));
+  return HexOf(bytes);
+}
+
+// Appends the term record and the compaction behind all that is there, and waits for both.
+class Appender : public jetstream::SilentObserver {
+ public:
+  Appender(const StreamSource& source, int64_t bump, Promotion* result)
+      : codec_(source.bucket), bump_(bump), result_(result), log_(&loop_, OptionsOf(source)) {}
+
+  absl::Status Run(std::chrono::seconds connect_patience) {
+    loop_.Post([this, connect_patience] {
+      log_.Open(this, [this](const absl::Status& why) { End(why); });
+      loop_.RunAfter(connect_patience, [this] {
+        if (!connected_) End(MakeError(Errc::kTimeout, "no connection to NATS"));
+      });
+    });
+    loop_.Run();
+    return status_;
+  }
+
+  void OnConnected(const jetstream::LogInfo& /*info*/) override {
+    if (std::exchange(connected_, true)) return;
+    replay_.Run([this](absl::StatusOr<revision::Replay::Result> read) {
+      if (!read.ok()) return End(read.status());
+      Append(*read);
+    });
+  }
+  void OnDisconnected(const absl::Status& why) override { End(why); }
+  void OnAppended(StreamSeq seq) override {
+    if (seq == result_->last) End(absl::OkStatus());
+  }
+  void OnRefused(StreamSeq /*seq*/, const absl::Status& why) override { End(why); }
+
+ private:
+  static jetstream::NatsLogOptions OptionsOf(const StreamSource& source) {
+    jetstream::NatsLogOptions options;
+    options.endpoint = jetstream::RotateEndpoints(source.nats_urls, source.credentials);
+    options.stream.bucket = source.bucket;
+    options.stream.unserved = true;
+    options.domain = source.domain;
+    options.client_name = "jetctl";
+    return options;
+  }
+
+  void Append(const revision::Replay::Result& read) {
+    result_->newest = store_.committed();
+    result_->bumped = Revision(result_->newest.value() + bump_);
+    jetstream::TermRecord taken;
+    taken.term = read.term.Next();
+    taken.incarnation = NewIncarnation();
+    taken.member_name = "jetctl promote";
+    taken.voids = read.voids;
+    jetstream::RecordHeader header;
+    header.revision = result_->newest;
+    header.term = taken.term;
+    const std::string line = jetstream::EncodeHeader(header);
+    const StreamSeq at = read.last.Next();
+    result_->last = at.Next();
+    const std::string term = codec_.TermSubject();
+    const std::string term_payload = jetstream::EncodeTerm(taken);
+    log_.Append(at, {.subject = term, .header = line, .payload = term_payload});
+    const std::string compact = codec_.CompactSubject();
+    const std::string compact_payload =
+        jetstream::EncodeCompact({.revision = result_->bumped, .bound = at});
+    log_.Append(at.Next(), {.subject = compact, .header = line, .payload = compact_payload});
+  }
+
+  void End(const absl::Status& status) {
+    if (std::exchange(ended_, true)) return;
+    status_ = status;
+    loop_.Defer([this] {
+      log_.Close();
+      loop_.Stop();
+    });
+  }
+
+  Loop loop_;
+  const jetstream::SubjectCodec codec_;
+  const int64_t bump_;
+  Promotion* const result_;
+  jetstream::NatsLog log_;
+  revision::Store store_;
+  revision::Replay replay_{&log_, &codec_, &store_};
+  bool connected_ = false, ended_ = false;
+  absl::Status status_;
+};
+
+class Promoter {
+ public:
+  Promoter(const PromotionOptions& options, std::unique_ptr<ApiSession> session)
+      : options_(options),
+        session_(std::move(session)),
+        stream_(jetstream::StreamName(options_.mirror.bucket)) {}
+
+  // What is there, and of what.
+  absl::Status Look() {
+    auto facts = Mirror();
+    if (!facts.ok()) return facts.status();
+    mirror_ = *std::move(facts);
+    result_.last = mirror_.stream.state.last;
+    result_.origin_domain = mirror_.origin.domain;
+    if (!mirror_.promoted.empty()) {
+      return Unusable("stream ", stream_, " was promoted at ", mirror_.promoted, " already");
+    }
+    if (!mirror_.mirrors && !mirror_.promoting) {
+      return Unusable("stream ", stream_, " is no mirror of another one");
+    }
+    if (mirror_.origin.created_ns == 0) {
+      return Unusable("stream ", stream_, " was not made by `jetctl mirror add`");
+    }
+    return LookAtOrigin();
+  }
+
+  absl::Status Run() {
+    if (!mirror_.promoting) {
+      Say("reading the mirror");
+      auto read = DumpStream(options_.mirror, [](const StreamTransaction&) {});
+      if (!read.ok()) {
+        return MakeStatus(read.status().code(), "the mirror cannot be read to its end, so that it ",
+                          "can be no primary: ", MessageOf(read.status()));
+      }
+      if (absl::Status status = SealOrigin(); !status.ok()) return status;
+      Say("making it take records");
+      const absl::Status changed = Change([this](nlohmann::json config) {
+        return jetstream::PromotingConfig(options_.mirror.bucket, std::move(config));
+      });
+      if (!changed.ok()) return changed;
+    }
+    Say("appending a term record and a compaction");
+    Appender appender(options_.mirror, options_.bump, &result_);
+    if (absl::Status status = appender.Run(options_.mirror.connect_patience); !status.ok()) {
+      return MakeStatus(status.code(), MessageOf(status),
+                        "; nobody can serve it yet: run this again");
+    }
+    return Change([](nlohmann::json config) {
+      return jetstream::PromotedConfig(
+          std::move(config), absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone()));
+    });
+  }
+
+  [[nodiscard]] const Promotion& result() const { return result_; }
+
+ private:
+  void Say(std::string_view line) const {
+    if (options_.say) options_.say(line);
+  }
+
+  absl::StatusOr<nlohmann::json> Info(const std::string& domain) {
+    return session_->Ask(domain, Cat("STREAM.INFO.", stream_));
+  }
+
+  absl::StatusOr<MirrorFacts> Mirror() {
+    const auto info = Info(options_.mirror.domain);
+    if (!info.ok()) {
+      return MakeStatus(info.status().code(), "the mirror: ", MessageOf(info.status()));
+    }
+    return jetstream::MirrorFactsOf(*info);
+  }
+
+  absl::Status LookAtOrigin() {
+    auto info = Info(mirror_.origin.domain);
+    if (absl::IsNotFound(info.status())) {
+      result_.origin = Promotion::Origin::kGone;
+      return absl::OkStatus();
+    }
+    if (!info.ok()) {
+      result_.origin = Promotion::Origin::kUnreachable;
+      return absl::OkStatus();
+    }
+    const auto facts = jetstream::FactsOf(*info);
+    if (!facts.ok()) return facts.status();
+    if (facts->created_ns != mirror_.origin.created_ns) {
+      return Unusable("the stream in the domain ", mirror_.origin.domain,
+                      " was made anew, and is not the one that this one mirrors. Stop its jetd and "
+                      "remove it, or keep it and remove the mirror");
+    }
+    result_.origin = Promotion::Origin::kSealed;
+    origin_config_ = info->at("config");
+    return absl::OkStatus();
+  }
+
+  absl::Status SealOrigin() {
+    if (result_.origin != Promotion::Origin::kSealed) return absl::OkStatus();
+    Say("sealing the origin");
+    const auto own = session_->Ask(options_.mirror.domain, "INFO");
+    if (!own.ok()) return own.status();
+    const auto sealed =
+        session_->Ask(mirror_.origin.domain, Cat("STREAM.UPDATE.", stream_),
+                      jetstream::SealedConfig(origin_config_, jetstream::TextOf(*own, "domain")));
+    if (!sealed.ok()) {
+      return MakeStatus(sealed.status().code(),
+                        "the origin answers and cannot be sealed: ", MessageOf(sealed.status()));
+    }
+    const auto facts = jetstream::FactsOf(*sealed);
+    if (!facts.ok()) return facts.status();
+    return CatchUp(facts->state.last);
+  }
+
+  absl::Status CatchUp(StreamSeq last) {
+    constexpr std::chrono::milliseconds kPause{100};
+    const auto end = std::chrono::steady_clock::now() + options_.catch_up;
+    Say(Cat("waiting until the mirror has all up to sequence ", last.value()));
+    for (;;) {
+      const auto facts = Mirror();
+      if (!facts.ok()) return facts.status();
+      const StreamSeq reached = facts->stream.state.last;
+      result_.missing = reached < last ? last.value() - reached.value() : 0;
+      if (result_.missing == 0 || std::chrono::steady_clock::now() > end) return absl::OkStatus();
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+
+  template <typename Fn>
+  absl::Status Change(const Fn& change) {
+    const auto info = Info(options_.mirror.domain);
+    if (!info.ok()) return info.status();
+    return session_
+        ->Ask(options_.mirror.domain, Cat("STREAM.UPDATE.", stream_), change(info->at("config")))
+        .status();
+  }
+
+  const PromotionOptions& options_;
+  const std::unique_ptr<ApiSession> session_;
+  const std::string stream_;
+  MirrorFacts mirror_;
+  nlohmann::json origin_config_;
+  Promotion result_;
+};
+
+enum class Mode { kLook, kPromote };
+
+absl::StatusOr<Promotion> Work(const PromotionOptions& options, Mode mode) {
+  if (options.mirror.nats_urls.empty()) {
+    return absl::InvalidArgumentError(
+        "mirrors are on a nats-server of others; give --nats-url, of a server in the mirror's "
+        "domain or one that reaches it");
+  }
+  if (options.bump < 1) return absl::InvalidArgumentError("--bump takes a number above 0");
+  auto session = ApiSession::Open(
+      {.urls = options.mirror.nats_urls, .credentials = options.mirror.credentials});
+  if (!session.ok()) return session.status();
+  Promoter promoter(options, *std::move(session));
+  if (absl::Status status = promoter.Look(); !status.ok()) return status;
+  if (mode == Mode::kPromote) {
+    if (absl::Status status = promoter.Run(); !status.ok()) return status;
+  }
+  return promoter.result();
+}
+
+}  // namespace
+
+absl::StatusOr<Promotion> LookAtPromotion(const PromotionOptions& options) {
+  return Work(options, Mode::kLook);
+}
+
+absl::StatusOr<Promotion> Promote(const PromotionOptions& options) {
+  return Work(options, Mode::kPromote);
+}
+
+}  // namespace jetd::replication
