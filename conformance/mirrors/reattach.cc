@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How long a mirror takes to be whole again after its link was cut, by the length of the cut: what
+// nats-server does by itself, or with its configuration touched once a second meanwhile.
+//
+//   mirror_reattach --cut-s 1 --cut-s 30 [--touch]
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "CLI/App.hpp"
+#include "CLI/Config.hpp"
+#include "CLI/Formatter.hpp"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "conformance/relay/relay.h"
+#include "jetstream/api_session.h"
+#include "jetstream/nats_test_domains.h"
+#include "replication/mirror_fixture.h"
+#include "replication/mirrors.h"
+
+namespace jetd::conformance {
+namespace {
+
+using replication::HandWriter;
+using replication::Mirrors;
+using replication::WaitUntil;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr int kRecords = 10'000;
+
+// Touches the mirror's configuration: another word in its metadata.
+void Touch(jetstream::ApiSession* api, int count) {
+  const auto info = api->Ask("", "STREAM.INFO.KV_b");
+  if (!info.ok()) return;
+  nlohmann::json config = info->at("config");
+  config["metadata"]["jetd.touched"] = Cat(count);
+  const auto touched = api->Ask("", "STREAM.UPDATE.KV_b", config);
+  JETD_CHECK(touched.ok()) << touched.status();
+}
+
+void Measure(int cut_s, bool touch) {
+  std::unique_ptr<Relay> link;
+  const auto domains = jetstream::NatsTestDomains::Start([&link](int port) {
+    link = Relay::Start(port).value();
+    return link->port();
+  });
+  JETD_CHECK(domains != nullptr) << "JETD_NATS_SERVER names no nats-server";
+  HandWriter writer(domains->hub().url());
+  writer.Lead("00112233445566778899aabbccddeeff");
+  writer.Put("/first", "value");
+  writer.Flush();
+  const auto mirrors =
+      Mirrors::Open({.bucket = replication::kMirrorBucket, .nats_urls = {domains->hub().url()}})
+          .value();
+  const absl::Status added = mirrors->Add({.domain = jetstream::NatsTestDomains::kLeaf});
+  JETD_CHECK(added.ok()) << added;
+  // Asked on its own server, which answers whatever the link does.
+  const auto api = jetstream::ApiSession::Open({.urls = {domains->leaf().url()}}).value();
+  const auto has_all = [&] {
+    const auto info = api->Ask("", "STREAM.INFO.KV_b");
+    return info.ok() && info->at("state").at("last_seq") == writer.last();
+  };
+  JETD_CHECK(WaitUntil(has_all)) << "the mirror does not begin";
+  link->Refuse();
+  for (int i = 0; i < kRecords; ++i) {
+    writer.Put(Cat("/key/", i % 100), std::string(200, 'v'));
+    if (i % 100 == 99) writer.Flush();
+  }
+  std::this_thread::sleep_for(seconds(cut_s));
+  link->Release();
+  const auto healed = steady_clock::now();
+  auto next_touch = healed;
+  int touches = 0;
+  while (!has_all()) {
+    std::this_thread::sleep_for(milliseconds(20));
+    if (!touch || steady_clock::now() < next_touch) continue;
+    Touch(api.get(), ++touches);
+    next_touch += seconds(1);
+  }
+  const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - healed);
+  std::printf("cut %d s, %s: whole again after %.1f s\n", cut_s, touch ? "touched" : "left alone",
+              static_cast<double>(took.count()) / 1e3);
+  std::fflush(stdout);
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("How long a mirror takes to be whole again after a cut", "mirror_reattach");
+  std::vector<int> cuts = {1};
+  bool touch = false;
+  app.add_option("--cut-s", cuts, "Length of the cut, in seconds; may be repeated");
+  app.add_flag("--touch", touch, "Touch the mirror's configuration once a second after it");
+  CLI11_PARSE(app, argc, argv);
+  log::Init({.level = log::Level::kError});
+  for (const int cut : cuts) Measure(cut, touch);
+  return 0;
+}
+
+}  // namespace
+}  // namespace jetd::conformance
+
+int main(int argc, char** argv) { return jetd::conformance::Main(argc, argv); }
