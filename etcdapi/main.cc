@@ -268,6 +268,7 @@ jetstream::NatsLogOptions Program::LogOptions() const {
     options.endpoint = [this] { return embedded_->endpoint(); };
     options.exclusive = true;
     options.durability = group_sync_.get();
+    options.stream_folder = embedded_->StreamFolder(nats.bucket);
     options.disk_room = [this](uint64_t bytes) { return embedded_->RoomFor(bytes); };
     options.min_minor_version = jetstream::EmbeddedServer::kMinMinorVersion;
     return options;

@@ -23,23 +23,6 @@ namespace {
 
 constexpr std::string_view kSuffix = ".blk";
 
-// Numbers of the blocks from `from` on, ascending.
-std::vector<uint64_t> BlocksFrom(const std::string& folder, uint64_t from) {
-  DIR* const dir = opendir(folder.c_str());
-  JETD_CHECK(dir != nullptr) << "cannot list " << folder << ": " << std::strerror(errno);
-  std::vector<uint64_t> blocks;
-  while (const dirent* const entry = readdir(dir)) {
-    const std::string_view name = entry->d_name;
-    uint64_t block = 0;
-    const auto parsed = std::from_chars(name.data(), name.data() + name.size(), block);
-    if (parsed.ec != std::errc() || block < from) continue;
-    if (std::string_view(parsed.ptr) == kSuffix) blocks.push_back(block);
-  }
-  closedir(dir);
-  std::sort(blocks.begin(), blocks.end());
-  return blocks;
-}
-
 int OpenFolder(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   JETD_CHECK(fd >= 0) << "cannot open " << path << ": " << std::strerror(errno);
@@ -96,10 +79,26 @@ bool Same(const timespec& a, const timespec& b) {
 
 }  // namespace
 
+std::vector<uint64_t> BlockNumbers(const std::string& folder, uint64_t from) {
+  DIR* const dir = opendir(folder.c_str());
+  JETD_CHECK(dir != nullptr) << "cannot list " << folder << ": " << std::strerror(errno);
+  std::vector<uint64_t> blocks;
+  while (const dirent* const entry = readdir(dir)) {
+    const std::string_view name = entry->d_name;
+    uint64_t block = 0;
+    const auto parsed = std::from_chars(name.data(), name.data() + name.size(), block);
+    if (parsed.ec != std::errc() || block < from) continue;
+    if (std::string_view(parsed.ptr) == kSuffix) blocks.push_back(block);
+  }
+  closedir(dir);
+  std::sort(blocks.begin(), blocks.end());
+  return blocks;
+}
+
 bool HasRecords(const std::string& stream_folder) {
   const std::string blocks = stream_folder + "/msgs";
   if (access(blocks.c_str(), F_OK) != 0) return false;
-  for (const uint64_t block : BlocksFrom(blocks, 0)) {
+  for (const uint64_t block : BlockNumbers(blocks, 0)) {
     struct stat info {};
     if (stat(Cat(blocks, "/", block, kSuffix).c_str(), &info) == 0 && info.st_size > 0) return true;
   }
@@ -126,7 +125,7 @@ void BlockFiles::SyncAll() {
     SyncTree(folder_);
     SyncAbove(folder_);
   }
-  const std::vector<uint64_t> blocks = BlocksFrom(blocks_, 0);
+  const std::vector<uint64_t> blocks = BlockNumbers(blocks_, 0);
   newest_ = blocks.empty() ? 0 : blocks.back();
   SyncFrom(newest_);
 }
@@ -156,7 +155,7 @@ void BlockFiles::SyncFrom(uint64_t from) {
   struct stat folder {};
   JETD_CHECK(fstat(blocks_fd_, &folder) == 0) << blocks_ << ": " << std::strerror(errno);
   blocks_time_ = folder.st_mtim;
-  for (const uint64_t block : BlocksFrom(blocks_, from)) {
+  for (const uint64_t block : BlockNumbers(blocks_, from)) {
     const int fd = open(PathOf(block).c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) continue;  // emptied since the look
     JETD_CHECK(fd >= 0) << "cannot open " << PathOf(block) << ": " << std::strerror(errno);

@@ -6,11 +6,16 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace jetd::jetstream {
 
 // Whether a stream's folder holds a block with anything in it.
 [[nodiscard]] bool HasRecords(const std::string& stream_folder);
+
+// The numbers of the blocks in a folder from `from` on, ascending. A folder that cannot be listed
+// is a JETD_CHECK.
+[[nodiscard]] std::vector<uint64_t> BlockNumbers(const std::string& folder, uint64_t from = 0);
 
 // The files that nats-server keeps a stream in, and syncing them from outside:
 //

@@ -13,6 +13,12 @@ namespace {
 
 constexpr std::string_view kLongToken = "=long.";
 
+// Whether `stored` is a short subject in a long one's place.
+bool IsShort(std::string_view prefix, std::string_view stored) {
+  return stored.size() > prefix.size() &&
+         stored.compare(prefix.size(), kLongToken.size(), kLongToken) == 0;
+}
+
 }  // namespace
 
 std::string ShortSubjectOf(std::string_view prefix, std::string_view subject) {
@@ -26,12 +32,13 @@ std::string ShortSubjectOf(std::string_view prefix, std::string_view subject) {
 
 std::string_view TrueSubjectOf(std::string_view prefix, std::string_view stored,
                                const NatsMessage& message) {
-  if (stored.size() <= prefix.size() ||
-      stored.compare(prefix.size(), kLongToken.size(), kLongToken) != 0) {
-    return stored;
-  }
-  const std::string_view subject = message.Header(kSubjectHeader);
-  return subject.empty() ? stored : subject;
+  if (!IsShort(prefix, stored)) return stored;
+  return TrueSubjectOf(prefix, stored, message.Header(kSubjectHeader));
+}
+
+std::string_view TrueSubjectOf(std::string_view prefix, std::string_view stored,
+                               std::string_view header) {
+  return header.empty() || !IsShort(prefix, stored) ? stored : header;
 }
 
 }  // namespace jetd::jetstream

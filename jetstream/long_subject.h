@@ -32,6 +32,9 @@ inline constexpr size_t kMaxPlainSubjectBytes = 3'500;
 // The true subject of a message that is stored under `stored`.
 [[nodiscard]] std::string_view TrueSubjectOf(std::string_view prefix, std::string_view stored,
                                              const NatsMessage& message);
+// The same where its headers were read: `header` is the value of kSubjectHeader, empty if none.
+[[nodiscard]] std::string_view TrueSubjectOf(std::string_view prefix, std::string_view stored,
+                                             std::string_view header);
 
 }  // namespace jetd::jetstream
 

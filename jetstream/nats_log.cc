@@ -225,6 +225,9 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
       std::make_unique<NatsRecords>(loop_, session_->api.get(), options_.stream, facts.replicas);
   session_->room = std::make_unique<NatsRoom>(session_->api.get(), options_.stream);
   session_->domains = std::make_unique<DomainApi>(loop_, nats, kDomainPatience);
+  files_.survey.reset();
+  session_->state = facts.state;
+  session_->few_deletes = facts.num_deleted <= FileReader::kMaxNamedDeletes;
   phase_ = Phase::kConnected;
   backoff_ = options_.min_backoff;
   durable_ = StreamSeq();
@@ -306,6 +309,9 @@ void NatsLog::RetireSession(const absl::Status& why) {
   for (const auto& reader : ended->readers) {
     if (!open.expired()) reader->Fail(told);
   }
+  for (const auto& reader : ended->file_readers) {
+    if (!open.expired()) reader->Fail(told);
+  }
   if (ended->records != nullptr && !open.expired()) ended->records->Fail(told);
   if (ended->domains != nullptr && !open.expired()) ended->domains->Fail(told);
   if (!open.expired()) ended->api->Fail(told);
@@ -338,6 +344,7 @@ void NatsLog::OnRound() {
     if (session_->reader_finished) {
       session_->reader_finished = false;
       std::erase_if(session_->readers, [](const auto& reader) { return reader->finished(); });
+      std::erase_if(session_->file_readers, [](const auto& reader) { return reader->finished(); });
     }
     const size_t held = session_->chain == nullptr ? 0 : session_->chain->held();
     session_->gather->EndRound(session_->connection->published() + held);
@@ -402,25 +409,6 @@ void NatsLog::SyncMore() {
 void NatsLog::Barrier(SeqFn done) {
   if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
   session_->chain->Barrier(std::move(done));
-}
-
-void NatsLog::Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) {
-  if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
-  Session* const session = session_.get();
-  auto finished = [session, done = std::move(done)](absl::StatusOr<StreamSeq> last) {
-    session->reader_finished = true;
-    done(std::move(last));
-  };
-  session->readers.push_back(std::make_unique<NatsReader>(
-      loop_, session->connection.get(), session->api.get(), options_.stream, session->next_reader++,
-      options, std::move(on_record), std::move(finished)));
-  session->readers.back()->Start();
-}
-
-void NatsLog::Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn done) {
-  if (!connected()) return Later([done = std::move(done)] { done(NotConnected()); });
-  if (seqs.empty()) return Later([done = std::move(done)] { done(absl::OkStatus()); });
-  session_->records->Get(seqs, std::move(on_record), std::move(done));
 }
 
 // All up to `upto` was written before the newest block was looked for.

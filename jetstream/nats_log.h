@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "jetstream/durability.h"
+#include "jetstream/file_reader.h"
 #include "jetstream/helper_thread.h"
 #include "jetstream/log.h"
 #include "jetstream/nats_connection.h"
@@ -39,6 +40,11 @@ struct NatsLogOptions {
   // How many more bytes fit on the disk below a stream that takes so many; unset: nobody knows.
   // Called on the engine thread, must not wait.
   std::function<uint64_t(uint64_t stream_bytes)> disk_room;
+  // The folder of the stream's files, where jetd alone runs the server and may look into them: long
+  // readings are made there. Empty: none.
+  std::string stream_folder = {};
+  // Readings of fewer records go through the server.
+  uint64_t min_records_from_files = 100;
   // Only to be read: the stream is never made, and a mirror is as good.
   bool read_only = false;
   // Null: what the server promises is all there is. Outlives the log.
@@ -76,6 +82,10 @@ class NatsLog : public Log {
   void Barrier(SeqFn done) override;
   void Read(const ReadOptions& options, RecordFn on_record, ReadDoneFn done) override;
   void Get(const std::vector<StreamSeq>& seqs, RecordFn on_record, DoneFn done) override;
+  // Readings that were made out of the server's files, and whether those turned out not to be what
+  // was expected, so that no more are.
+  [[nodiscard]] uint64_t file_passes() const { return files_.passes; }
+  [[nodiscard]] bool files_doubted() const { return files_.doubted; }
   // On files that are synced from outside, a record is deleted only when a newer file has begun;
   // until then the answer is OK and nothing is sent. nats-server writes a tombstone into its newest
   // file. When it has to read its files after an unclean end, it may rewrite one while it is still
@@ -128,6 +138,8 @@ class NatsLog : public Log {
   void OnRound();
   void RetireSession(const absl::Status& why);
   [[nodiscard]] LogInfo InfoOf(const StreamFacts& facts) const;
+  [[nodiscard]] bool WorthFiles(const ReadOptions& options) const;
+  void ReadByConsumer(const ReadOptions& options, RecordFn on_record, ReadDoneFn done);
   // Runs `fn` soon, unless the log is closed by then.
   void Later(std::function<void()> fn);
   [[nodiscard]] bool connected() const { return phase_ == Phase::kConnected; }
@@ -161,6 +173,8 @@ class NatsLog : public Log {
   // Deletions that wait for that, and whether some of them are being sent.
   std::set<StreamSeq> put_off_;
   bool deleting_put_off_ = false;
+
+  FileReader::Shared files_;
 
   HelperThread helper_;
 };

@@ -12,6 +12,7 @@
 #include "jetstream/append_chain.h"
 #include "jetstream/append_gather.h"
 #include "jetstream/domain_api.h"
+#include "jetstream/file_reader.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_log.h"
 #include "jetstream/nats_reader.h"
@@ -35,6 +36,9 @@ struct NatsLog::Session {
   std::unique_ptr<DomainApi> domains;
   std::unique_ptr<StreamGuard> guard;
   std::vector<std::unique_ptr<NatsReader>> readers;
+  std::vector<std::unique_ptr<FileReader>> file_readers;
+  StreamState state;         // when it was connected
+  bool few_deletes = false;  // then: they may be asked for by name
   uint64_t next_reader = 1;
   bool reader_finished = false;
   bool probing = false;  // the control line
@@ -47,6 +51,7 @@ struct NatsLog::Session {
     gather.reset();
     turn.reset();
     for (const auto& reader : readers) reader->Drop();
+    for (const auto& reader : file_readers) reader->Drop();
     if (records != nullptr) records->Drop();
     if (chain != nullptr) chain->Drop();
     api->Drop();

@@ -194,6 +194,13 @@ absl::StatusOr<StreamFacts> FactsOf(const nlohmann::json& answer) {
   facts.state.bytes = number("bytes");
   facts.state.first =
       facts.state.messages == 0 ? facts.state.last.Next() : StreamSeq(number("first_seq"));
+  facts.num_deleted = number("num_deleted");
+  if (const auto deleted = state->find("deleted"); deleted != state->end()) {
+    for (const nlohmann::json& seq : *deleted) {
+      if (seq.is_number_unsigned()) facts.deleted.emplace_back(seq.get<uint64_t>());
+    }
+    std::sort(facts.deleted.begin(), facts.deleted.end());
+  }
   return facts;
 }
 
@@ -280,9 +287,10 @@ void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bu
 }
 
 void AskStream(NatsApi* api, const StreamOptions& options,
-               std::function<void(absl::StatusOr<StreamFacts>)> done) {
+               std::function<void(absl::StatusOr<StreamFacts>)> done, Deleted deleted) {
   api->Request(
-      api->Subject(Cat("STREAM.INFO.", StreamName(options))), "",
+      api->Subject(Cat("STREAM.INFO.", StreamName(options))),
+      deleted == Deleted::kNamed ? R"({"deleted_details":true})" : "",
       [done = std::move(done), bucket = options.bucket](const absl::StatusOr<NatsMessage*>& reply) {
         const absl::StatusOr<nlohmann::json> answer = JsonOf(reply);
         if (absl::IsNotFound(answer.status())) return done(answer.status());

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,7 +34,9 @@ struct StreamFacts {
   absl::Status usable;     // by its configuration; asked by AskStream only
   int replicas = 1;
   int64_t created_ns = 0;
-  bool sealed = false;  // nobody writes into it any more
+  bool sealed = false;             // nobody writes into it any more
+  uint64_t num_deleted = 0;        // between first and last
+  std::vector<StreamSeq> deleted;  // those, ascending, if they were asked for
 };
 
 [[nodiscard]] std::string StreamName(const std::string& bucket);  // "KV_<bucket>"
@@ -69,9 +72,13 @@ void SetUpStream(NatsApi* api, const StreamOptions& options,
 void WatchStream(NatsConnection* connection, NatsApi* api, const std::string& bucket,
                  std::function<void(const absl::StatusOr<StreamFacts>&)> changed);
 
+// Whether an answer names all sequences that are deleted: 8 bytes or so for each.
+enum class Deleted { kCounted, kNamed };
+
 // Asks for the stream's facts as they are now. NotFound: there is none.
 void AskStream(NatsApi* api, const StreamOptions& options,
-               std::function<void(absl::StatusOr<StreamFacts>)> done);
+               std::function<void(absl::StatusOr<StreamFacts>)> done,
+               Deleted deleted = Deleted::kCounted);
 
 }  // namespace jetd::jetstream
 
