@@ -189,6 +189,7 @@ Figures HttpPages::Collect(std::optional<jetstream::StreamState> stream) const {
   }
   f.timings = committer.timings();
   if (sources_.syncs) f.syncs = sources_.syncs();
+  if (sources_.files_doubted) f.files_doubted = sources_.files_doubted();
   f.store = engine_->store->stats();
   f.watches = engine_->hub->stats();
   f.leases = engine_->lessor->stats();

@@ -34,6 +34,8 @@ class HttpPages {
     std::function<std::vector<std::string>()> alarms;
     // jetd's own syncs, of an embedded nats-server's files; null: it makes none.
     std::function<DurationHistogram()> syncs;
+    // Whether those files were not what was expected; null: nobody looks into them.
+    std::function<bool()> files_doubted;
     int64_t quota_bytes = 0;  // 0: none
   };
 

@@ -232,6 +232,7 @@ void Program::MakePages() {
     sources.quota_bytes = static_cast<int64_t>(config_.quota_backend_bytes);
   }
   if (group_sync_ != nullptr) sources.syncs = [this] { return group_sync_->syncs(); };
+  if (embedded_ != nullptr) sources.files_doubted = [this] { return log_.files_doubted(); };
   pages_.emplace(&engine_, std::move(sources));
 }
 

@@ -236,6 +236,11 @@ void AddLog(const Figures& f, Page* page) {
                 c.missing_records);
   page->Gauge("jetd_replayed_records", "Records read at the start; few: from a checkpoint.",
               c.replayed_records);
+  if (f.files_doubted.has_value()) {
+    page->Gauge("jetd_stream_files_doubted",
+                "1 once nats-server's files were not what was expected, and it was asked instead.",
+                *f.files_doubted ? 1 : 0);
+  }
   page->Gauge("jetd_queued_requests", "Requests that wait to be evaluated.", c.queued);
   page->Gauge("jetd_pending_transactions", "Evaluated and not committed.", c.pending);
   page->Gauge("jetd_in_flight_records", "Sent and not acked.", c.in_flight_records);

@@ -45,6 +45,7 @@ struct Figures {
   std::vector<jetstream::MirrorState> mirrors;  // as they were looked at last
   revision::Committer::Timings timings;
   std::optional<DurationHistogram> syncs;  // jetd's own, of an embedded server's files
+  std::optional<bool> files_doubted;       // those were not what was expected
   revision::Store::Stats store;
   watch::WatchHub::Stats watches;
   lease::Lessor::Stats leases;

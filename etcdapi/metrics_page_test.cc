@@ -50,6 +50,7 @@ TEST(MetricsPageTest, NamesEachMetricOnce) {
   f.rpcs[0].seconds.emplace();
   f.rpcs[1].seconds.emplace();
   f.syncs.emplace();
+  f.files_doubted = true;
   f.stream.emplace();
   f.health.checks[{"livez", "a"}].succeeded = 1;
   f.health.checks[{"readyz", "a"}].failed = 1;
@@ -63,6 +64,15 @@ TEST(MetricsPageTest, NamesEachMetricOnce) {
     }
   }
   EXPECT_GT(names.size(), 60U);
+}
+
+TEST(MetricsPageTest, SaysWhetherTheServersFilesWereDoubted) {
+  Figures f;
+  EXPECT_THAT(MetricsPage(f), Not(HasSubstr("jetd_stream_files_doubted")));
+  f.files_doubted = false;
+  EXPECT_THAT(MetricsPage(f), HasSubstr("\njetd_stream_files_doubted 0\n"));
+  f.files_doubted = true;
+  EXPECT_THAT(MetricsPage(f), HasSubstr("\njetd_stream_files_doubted 1\n"));
 }
 
 TEST(MetricsPageTest, AddsUpHistograms) {
