@@ -22,7 +22,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::system_clock;
 
-void SetUp(grpc::ClientContext& context, const CallOptions& options) {
+void SetUp(grpc::ClientContext& context, const CallOptions& options, const std::string& token) {
+  if (!token.empty()) context.AddMetadata(kTokenMetadata, token);
   context.set_deadline(system_clock::now() + options.timeout);
   context.set_wait_for_ready(options.unreachable == CallOptions::Unreachable::kWait);
 }
@@ -69,8 +70,11 @@ class PendingCall;
 
 class GrpcClient final : public Client {
  public:
-  explicit GrpcClient(std::shared_ptr<grpc::Channel> channel)
-      : channel_(std::move(channel)), bytes_stub_(channel_), thread_([this] { RunQueue(); }) {}
+  GrpcClient(std::shared_ptr<grpc::Channel> channel, std::string token)
+      : channel_(std::move(channel)),
+        token_(std::move(token)),
+        bytes_stub_(channel_),
+        thread_([this] { RunQueue(); }) {}
 
   ~GrpcClient() override {
     {
@@ -118,15 +122,16 @@ class GrpcClient final : public Client {
   }
 
   [[nodiscard]] const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  [[nodiscard]] const std::string& token() const { return token_; }
   [[nodiscard]] grpc::CompletionQueue* queue() { return &queue_; }
 
  private:
   // Blocks on a queue of the call's own, so that no other thread is involved.
   template <typename Stub, typename Request, typename Response>
-  static absl::Status Run(Stub& stub, const std::string& path, const Request& request,
-                          Response& response, const CallOptions& options) {
+  absl::Status Run(Stub& stub, const std::string& path, const Request& request, Response& response,
+                   const CallOptions& options) const {
     grpc::ClientContext context;
-    SetUp(context, options);
+    SetUp(context, options, token_);
     grpc::CompletionQueue queue;
     const auto call = stub.PrepareUnaryCall(&context, path, request, &queue);
     call->StartCall();
@@ -148,6 +153,7 @@ class GrpcClient final : public Client {
   }
 
   const std::shared_ptr<grpc::Channel> channel_;
+  const std::string token_;
   grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> bytes_stub_;
   grpc::CompletionQueue queue_;
   Mutex mutex_;
@@ -163,7 +169,7 @@ class PendingCall final : public QueueTag {
   static void Start(GrpcClient* client, const Request& request, const CallOptions& options,
                     Done done) {
     auto* call = new PendingCall(client, std::move(done));
-    SetUp(call->context_, options);
+    SetUp(call->context_, options, client->token());
     client->Track(&call->context_);
     grpc::TemplatedGenericStub<Request, ResponseOf<Request>> stub(client->channel());
     call->reader_ =
@@ -213,7 +219,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Options& options) 
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   return std::make_unique<GrpcClient>(
-      grpc::CreateCustomChannel(target->address, credentials, arguments));
+      grpc::CreateCustomChannel(target->address, credentials, arguments), options.token);
 }
 
 template <typename Request>
@@ -232,8 +238,9 @@ void Client::CallAsync(const Request& request,
 template <typename Request, typename Response>
 std::unique_ptr<Stream<Request, Response>> Client::Open(StreamHandler<Response> handler) {
   auto* self = static_cast<GrpcClient*>(this);
-  return GrpcStream<Request, Response>::Start(
-      self->channel(), self->queue(), StreamCall<Request, Response>::kPath, std::move(handler));
+  return GrpcStream<Request, Response>::Start(self->channel(), self->queue(),
+                                              StreamCall<Request, Response>::kPath, self->token(),
+                                              std::move(handler));
 }
 
 absl::StatusOr<pb::RangeResponse> Client::CallRangeStream(const pb::RangeRequest& request,

@@ -50,6 +50,8 @@ class Client {
     std::string ca_file{};
     std::string cert_file{};
     std::string key_file{};
+    // What the server gave for a name and password (AuthenticateRequest); shown with every call.
+    std::string token{};
   };
 
   // Does not wait for the server: its first call does. InvalidArgument for an endpoint of another

@@ -28,6 +28,9 @@ class QueueTag {
   virtual void Run(bool ok) = 0;
 };
 
+// Where etcd looks for the token of a user.
+inline constexpr char kTokenMetadata[] = "token";
+
 [[nodiscard]] inline absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
@@ -43,7 +46,8 @@ class GrpcCall : public std::enable_shared_from_this<GrpcCall<Request, Response>
   explicit GrpcCall(StreamHandler<Response> handler) : handler_(std::move(handler)) {}
 
   void Start(const std::shared_ptr<grpc::Channel>& channel, grpc::CompletionQueue* queue,
-             const std::string& path) {
+             const std::string& path, const std::string& token) {
+    if (!token.empty()) context_.AddMetadata(kTokenMetadata, token);
     grpc::TemplatedGenericStub<Request, Response> stub(channel);
     MutexLock lock(mutex_);
     call_ = stub.PrepareCall(&context_, path, queue);
@@ -215,9 +219,9 @@ class GrpcStream final : public Stream<Request, Response> {
  public:
   static std::unique_ptr<Stream<Request, Response>> Start(
       const std::shared_ptr<grpc::Channel>& channel, grpc::CompletionQueue* queue,
-      const std::string& path, StreamHandler<Response> handler) {
+      const std::string& path, const std::string& token, StreamHandler<Response> handler) {
     auto call = std::make_shared<GrpcCall<Request, Response>>(std::move(handler));
-    call->Start(channel, queue, path);
+    call->Start(channel, queue, path, token);
     return std::make_unique<GrpcStream>(std::move(call));
   }
 

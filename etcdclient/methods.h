@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which answer and which path belong to a request, so that `client.Call(request)` needs no name of
-// its own. Covers the calls of etcd 3.5 outside Auth.
+// its own. Covers the calls of etcd 3.5; of Auth the one that gives a token.
 #ifndef JETD_ETCDCLIENT_METHODS_H_
 #define JETD_ETCDCLIENT_METHODS_H_
 
+#include "base/etcdpb/auth_rpc.pb.h"
 #include "base/etcdpb/rpc.pb.h"
 
 namespace jetd::etcdclient {
@@ -33,7 +34,8 @@ namespace pb = ::etcdserverpb;
   CALL(HashRequest, HashResponse, "/etcdserverpb.Maintenance/Hash")                            \
   CALL(HashKVRequest, HashKVResponse, "/etcdserverpb.Maintenance/HashKV")                      \
   CALL(MoveLeaderRequest, MoveLeaderResponse, "/etcdserverpb.Maintenance/MoveLeader")          \
-  CALL(DowngradeRequest, DowngradeResponse, "/etcdserverpb.Maintenance/Downgrade")
+  CALL(DowngradeRequest, DowngradeResponse, "/etcdserverpb.Maintenance/Downgrade")             \
+  CALL(AuthenticateRequest, AuthenticateResponse, "/etcdserverpb.Auth/Authenticate")
 
 // Every call with a stream: request, response, path.
 #define JETD_ETCDCLIENT_STREAMS(STREAM)                                                       \
