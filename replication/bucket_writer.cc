@@ -143,8 +143,7 @@ void BucketWriter::ReadHead() {
         }
         auto term = jetstream::DecodeTerm(record.payload);
         if (subject->kind != Kind::kTerm || !term.ok() || term->voids.empty()) return;
-        const jetstream::SeqRange first{StreamSeq(1), StreamSeq(1)};
-        if (term->voids.front() == first) head_.whole = *std::move(term);
+        if (term->voids.front().first == StreamSeq(1)) head_.whole = *std::move(term);
       },
       &BucketWriter::ReadHead, [this](StreamSeq last) { JudgeHead(last); });
 }
@@ -215,6 +214,9 @@ void BucketWriter::Begin() {
   fed_ = 1;
   if (found_ > 0) {
     log_->RequestDurable(last());
+    // The first record alone says nothing that could be another by now.
+    anew_ = found_ > 1 && !feed_->compares();
+    if (anew_) fed_ = found_;
   } else {
     Push(System(jetstream::RestoreSubject(*codec_), EncodeRestore(result_.restore), Revision(1),
                 kDataTerm));
@@ -241,6 +243,7 @@ bool BucketWriter::Feed() {
   if (sent_.size() >= limits::kMaxInFlightRecords || sent_bytes_ >= limits::kMaxInFlightBytes) {
     return false;
   }
+  if (std::exchange(anew_, false)) BeginAnew();
   PlannedRecord record;
   const StreamSeq seq(fed_ + 1);
   const absl::StatusOr<BucketFeed::More> more = feed_->Next(seq, &record);
@@ -249,6 +252,10 @@ bool BucketWriter::Feed() {
     return false;
   }
   if (*more == BucketFeed::More::kLater) return false;
+  if (*more == BucketFeed::More::kAnew) {
+    BeginAnew();
+    return true;
+  }
   if (*more == BucketFeed::More::kEnd) {
     const Revision bumped = result_.restore.bumped;
     record = System(codec_->CompactSubject(),
@@ -271,6 +278,13 @@ bool BucketWriter::Feed() {
   }
   if (!there) Push(std::move(record));
   return true;
+}
+
+void BucketWriter::BeginAnew() {
+  JETD_CHECK(fed_ == prints_.size()) << "a feed that compares begins anew";
+  void_to_ = StreamSeq(++fed_);
+  Push(System(jetstream::RestoreSubject(*codec_), EncodeRestore(result_.restore), Revision(1),
+              kDataTerm));
 }
 
 absl::Status BucketWriter::CheckSize(const PlannedRecord& record) const {
@@ -357,7 +371,8 @@ void BucketWriter::CatchUp() {
 void BucketWriter::OnCaughtUp(StreamSeq last_there, bool foreign) {
   if (foreign) {
     return End(Refuse("somebody else writes to bucket ", info_.bucket,
-                      " while it is being filled; remove it and begin anew"));
+                      " while it is being filled; ",
+                      feed_->compares() ? "remove it and begin anew" : "run this again"));
   }
   if (last_there < confirmed()) {
     return End(Refuse("bucket ", info_.bucket, " went back from sequence ", confirmed().value(),
@@ -393,7 +408,7 @@ void BucketWriter::ReadBack() {
                            prints_[record.seq.value() - 1] == FingerprintOf(record);
         if (!right && *wrong == StreamSeq{}) *wrong = record.seq;
         *next = record.seq.Next();
-        feed_->OnReadBack(record);
+        if (record.seq > void_to_) feed_->OnReadBack(record);
       },
       &BucketWriter::ReadBack,
       [this, next, wrong](StreamSeq last_there) {
@@ -414,7 +429,7 @@ void BucketWriter::Seal() {
   whole.term = kWholeTerm;
   whole.incarnation = result_.restore.id;
   whole.member_name = WholeName();
-  whole.voids = {{StreamSeq(1), StreamSeq(1)}};
+  whole.voids = {{StreamSeq(1), void_to_}};
   stage_ = Stage::kSealing;
   Push(System(codec_->TermSubject(), EncodeTerm(whole), result_.restore.bumped, kWholeTerm));
 }

@@ -33,6 +33,9 @@ namespace jetd::replication {
 //                              no client takes a revision of its past for one of now
 //   n+2      `_jetd.term`      voids 1: the bucket is whole
 //
+// Where the feed begins anew (BucketFeed::More::kAnew, or one that does not compare what is found),
+// another `_jetd.restore` lies in front of what counts, and n+2 voids all from 1 to there.
+//
 // 1 is safe before anything else is sent, 2 to n+1 are safe and were read back, every byte
 // compared, before n+2 is. So at no moment can a half filled bucket be taken for a whole one, by no
 // version of jetd: those that do not know `_jetd.restore` refuse it as they do every kind that they
@@ -105,6 +108,7 @@ class BucketWriter final : public jetstream::Log::Observer {
   void Begin();
   void Pump();
   [[nodiscard]] bool Feed();
+  void BeginAnew();
   [[nodiscard]] absl::Status CheckSize(const revision::PlannedRecord& record) const;
   void Push(revision::PlannedRecord record);
   void CatchUp();
@@ -145,6 +149,8 @@ class BucketWriter final : public jetstream::Log::Observer {
   std::vector<uint64_t> prints_;              // of all records, number i lies at i+1
   uint64_t found_ = 0;                        // how many of them were there at first
   uint64_t fed_ = 0;                          // how many the feed (and we) have given
+  bool anew_ = false;                         // what was found is void
+  StreamSeq void_to_{1};                      // what counts lies behind it
   std::deque<revision::PlannedRecord> sent_;  // and not known to be there; the newest of prints_
   size_t sent_bytes_ = 0;
   size_t in_flight_ = 0;  // answers to come

@@ -72,6 +72,32 @@ BucketState SomeState(uint64_t seed, int keys) {
   return state;
 }
 
+// A store that lives on: what it gives first it takes back half way, and then gives a state.
+class ChangingFeed final : public BucketFeed {
+ public:
+  ChangingFeed(const jetstream::SubjectCodec* codec, const BucketState* before, size_t taken_back,
+               const BucketState* state)
+      : before_(codec, before), taken_back_(taken_back), state_(codec, state) {}
+  [[nodiscard]] bool compares() const override { return false; }
+  [[nodiscard]] absl::StatusOr<More> Next(StreamSeq seq, revision::PlannedRecord* record) override {
+    if (given_ < taken_back_) {
+      ++given_;
+      return before_.Next(seq, record);
+    }
+    if (given_++ == taken_back_) return More::kAnew;
+    return state_.Next(seq, record);
+  }
+  void BeginReadBack() override { state_.BeginReadBack(); }
+  void OnReadBack(const jetstream::Record& record) override { state_.OnReadBack(record); }
+  [[nodiscard]] absl::Status EndReadBack() override { return state_.EndReadBack(); }
+
+ private:
+  StateFeed before_;
+  const size_t taken_back_;
+  size_t given_ = 0;
+  StateFeed state_;
+};
+
 class BucketWriterTest : public testing::Test {
  protected:
   using Written = std::optional<absl::StatusOr<BucketWriter::Result>>;
@@ -89,13 +115,21 @@ class BucketWriterTest : public testing::Test {
   // called after the opening, and every millisecond.
   Written Write(const BucketState& state, const Disturb& disturb = {}, int milliseconds = 20'000,
                 const MemoryLog::Options& log_options = {}, uint64_t expected_bytes = 0) {
+    return WriteFeed(
+        state, [&] { return std::make_unique<StateFeed>(&codec_, &state); }, disturb, milliseconds,
+        log_options, expected_bytes);
+  }
+  Written WriteFeed(const BucketState& state,
+                    const std::function<std::unique_ptr<BucketFeed>()>& make_feed,
+                    const Disturb& disturb = {}, int milliseconds = 20'000,
+                    const MemoryLog::Options& log_options = {}, uint64_t expected_bytes = 0) {
     MemoryLog log(&exec_, &stream_, log_options);
-    std::unique_ptr<StateFeed> feed;
+    std::unique_ptr<BucketFeed> feed;
     Written result;
     BucketWriter writer(
         &exec_, &log, &codec_, {.restore = RestoreOf(state), .expected_bytes = expected_bytes},
         [&](const jetstream::RestoreRecord& /*restore*/) -> absl::StatusOr<BucketFeed*> {
-          feed = std::make_unique<StateFeed>(&codec_, &state);
+          feed = make_feed();
           return feed.get();
         },
         [&](absl::StatusOr<BucketWriter::Result> written) { result = std::move(written); });
@@ -228,6 +262,45 @@ TEST_F(BucketWriterTest, CutShortAnywhereItIsRefusedAndGoesOn) {
     ASSERT_EQ(LinesOf(stream_), whole) << there;
   }
   ExpectWhole(state);
+}
+
+// What counts lies behind what was taken back, and behind what was there when it was cut short.
+TEST_F(BucketWriterTest, AStoreThatLivesOnIsWrittenAnew) {
+  const BucketState before = SomeState(12, 25);
+  const BucketState state = SomeState(13, 20);
+  const auto make_feed = [&] {
+    return std::make_unique<ChangingFeed>(&codec_, &before, 17, &state);
+  };
+  const Written at_once = WriteFeed(state, make_feed);
+  ASSERT_TRUE(at_once.has_value() && at_once->ok()) << at_once->status();
+  const size_t records = stream_.last().value();
+  EXPECT_EQ(records, 1 + 17 + 1 + state.keys.size() + state.leases.size() + 2);
+  ExpectWhole(state);
+  for (size_t there = 0; there < records; ++there) {
+    stream_.Recreate(1'800'000'000'000'000'000 + static_cast<int64_t>(there));
+    const Written cut = WriteFeed(
+        state, make_feed,
+        [&, first = true](MemoryLog* log) mutable {
+          if (!std::exchange(first, false)) return;
+          log->Hold(Leg::kRequest);
+          log->Pass(Leg::kRequest, there);
+        },
+        200);
+    EXPECT_FALSE(cut.has_value());
+    ASSERT_EQ(stream_.last(), StreamSeq(there));
+    ExpectRefused();
+    const Written again = WriteFeed(state, make_feed);
+    ASSERT_TRUE(again.has_value() && again->ok()) << again->status();
+    EXPECT_EQ((*again)->found, there);
+    ExpectWhole(state);
+  }
+  // A jetd serves it, and removes what is void.
+  const revision::ScratchFolder folder;
+  FixtureMember member(&exec_, &stream_, "member", folder.path());
+  EXPECT_EQ(HashOf(state), member.store().HashKv(Revision())->hash);
+  member.Put("later", "value");
+  EXPECT_EQ(stream_.Find(StreamSeq(1)), nullptr);
+  EXPECT_EQ(stream_.Find(StreamSeq(5)), nullptr);
 }
 
 TEST_F(BucketWriterTest, AWholeBucketIsLeftAlone) {
