@@ -121,6 +121,23 @@ TEST(JetctlTest, WhatCannotBeDone) {
   const Ran creds = Jetctl({"check", "--nats-url=nats://127.0.0.1:1", "--nats-creds=/no/creds"});
   EXPECT_EQ(creds.exit_code, kExitFailed);
   EXPECT_NE(creds.messages.find("--nats-creds: "), std::string::npos) << creds.messages;
+  const Ran token =
+      Jetctl({"check", "--nats-url=nats://127.0.0.1:1", "--nats-token-file=/no/token"});
+  EXPECT_EQ(token.exit_code, kExitFailed);
+  EXPECT_NE(token.messages.find("--nats-token-file: "), std::string::npos) << token.messages;
+}
+
+TEST(JetctlTest, OneSecretForNats) {
+  const Ran two = Jetctl({"check", "--nats-url=nats://127.0.0.1:1", "--nats-creds=/no/creds",
+                          "--nats-token-file=/no/token"});
+  EXPECT_EQ(two.exit_code, kExitUsage);
+  EXPECT_EQ(two.messages, "jetctl check: --nats-token-file and --nats-creds exclude each other\n");
+  const Ran target =
+      Jetctl({"import", "--from-snapshot=a", "--to-bucket=b", "--to-nats-url=nats://127.0.0.1:1",
+              "--to-nats-nkey=/no/nkey", "--to-nats-token-file=/no/token"});
+  EXPECT_EQ(target.exit_code, kExitUsage);
+  EXPECT_EQ(target.messages,
+            "jetctl import: --to-nats-token-file and --to-nats-nkey exclude each other\n");
 }
 
 // A script that takes its results for whole must not get a 0.

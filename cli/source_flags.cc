@@ -50,6 +50,18 @@ absl::Status CheckNatsUrls(const char* flag, const std::vector<std::string>& url
   return absl::OkStatus();
 }
 
+absl::Status CheckOneSecret(std::string_view flags, const jetstream::NatsCredentials& credentials) {
+  const char* first = nullptr;
+  for (const auto& [flag, file] :
+       {std::pair("creds", &credentials.creds_file), std::pair("nkey", &credentials.nkey_seed_file),
+        std::pair("token-file", &credentials.token_file)}) {
+    if (file->empty()) continue;
+    if (first != nullptr) return Invalid(flags, flag, " and ", flags, first, " exclude each other");
+    first = flag;
+  }
+  return absl::OkStatus();
+}
+
 void SourceFlags::AddTo(CLI::App* app, const std::string& in_place) {
   in_place_flag_ = in_place;
   const std::string group = "Where the bucket is";
@@ -68,6 +80,7 @@ void SourceFlags::AddTo(CLI::App* app, const std::string& in_place) {
   add("--nats-server", &nats_server_, "Program for a stopped jetd [found in PATH]");
   add("--nats-creds", &creds_, "Credentials file (JWT and seed)");
   add("--nats-nkey", &nkey_, "File with a user's NKey seed");
+  add("--nats-token-file", &token_file_, "File with a token");
   add("--nats-ca-file", &ca_file_, "CA of the NATS servers, PEM");
   add("--nats-cert-file", &cert_file_, "Client certificate for NATS, PEM");
   add("--nats-key-file", &key_file_, "Its key, PEM");
@@ -92,6 +105,7 @@ std::string SourceFlags::Typed() const {
   add("--nats-server", nats_server_);
   add("--nats-creds", creds_);
   add("--nats-nkey", nkey_);
+  add("--nats-token-file", token_file_);
   add("--nats-ca-file", ca_file_);
   add("--nats-cert-file", cert_file_);
   add("--nats-key-file", key_file_);
@@ -150,9 +164,11 @@ absl::StatusOr<StreamSource> SourceFlags::Read() const {
   jetstream::NatsCredentials& credentials = source.credentials;
   credentials.creds_file = OrVariable(creds_, "JETD_NATS_CREDS");
   credentials.nkey_seed_file = OrVariable(nkey_, "JETD_NATS_NKEY");
+  credentials.token_file = OrVariable(token_file_, "JETD_NATS_TOKEN_FILE");
   credentials.tls_ca_file = OrVariable(ca_file_, "JETD_NATS_CA_FILE");
   credentials.tls_cert_file = OrVariable(cert_file_, "JETD_NATS_CERT_FILE");
   credentials.tls_key_file = OrVariable(key_file_, "JETD_NATS_KEY_FILE");
+  if (absl::Status ways = CheckOneSecret("--nats-", credentials); !ways.ok()) return ways;
   if (credentials.tls_cert_file.empty() != credentials.tls_key_file.empty()) {
     return Invalid("--nats-cert-file and --nats-key-file go together");
   }

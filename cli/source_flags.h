@@ -3,10 +3,12 @@
 #define JETD_CLI_SOURCE_FLAGS_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "CLI/App.hpp"
 #include "absl/status/statusor.h"
+#include "jetstream/nats_endpoint.h"
 #include "replication/stream_source.h"
 
 namespace jetd::cli {
@@ -18,6 +20,11 @@ namespace jetd::cli {
 [[nodiscard]] std::vector<std::string> SplitCommas(const std::string& text);
 // InvalidArgument with the name of `flag` if one of its URLs is none of NATS.
 [[nodiscard]] absl::Status CheckNatsUrls(const char* flag, const std::vector<std::string>& urls);
+
+// A nats-server takes one of creds, nkey and token, and nats.c would not say which it shows:
+// InvalidArgument for two of them. `flags` is what their flags begin with.
+[[nodiscard]] absl::Status CheckOneSecret(std::string_view flags,
+                                          const jetstream::NatsCredentials& credentials);
 
 // The flags that say where a bucket is, spelt as jetd's own, for every command that reads one.
 class SourceFlags {
@@ -31,7 +38,8 @@ class SourceFlags {
   [[nodiscard]] std::string Typed() const;
 
  private:
-  std::string data_dir_, nats_server_, nats_url_, creds_, nkey_, ca_file_, cert_file_, key_file_;
+  std::string data_dir_, nats_server_, nats_url_, creds_, nkey_, token_file_, ca_file_, cert_file_,
+      key_file_;
   std::string domain_, bucket_, stream_, api_prefix_;
   bool in_place_ = false;
   std::string in_place_flag_;

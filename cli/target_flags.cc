@@ -33,6 +33,7 @@ void TargetFlags::AddTo(CLI::App* app) {
   add("--to-nats-server", &nats_server_, "Program for --to-data-dir [found in PATH]");
   add("--to-nats-creds", &creds_, "Credentials file (JWT and seed)");
   add("--to-nats-nkey", &nkey_, "File with a user's NKey seed");
+  add("--to-nats-token-file", &token_file_, "File with a token");
   add("--to-nats-ca-file", &ca_file_, "CA of the NATS servers, PEM");
   add("--to-nats-cert-file", &cert_file_, "Client certificate for NATS, PEM");
   add("--to-nats-key-file", &key_file_, "Its key, PEM");
@@ -90,8 +91,15 @@ absl::StatusOr<StreamSource> TargetFlags::Read(const StreamSource* beside) const
     if (!given.empty()) *value = given;
   };
   take(domain_, &target.domain);
+  if (!creds_.empty() || !nkey_.empty() || !token_file_.empty()) {
+    target.credentials.creds_file.clear();
+    target.credentials.nkey_seed_file.clear();
+    target.credentials.token_file.clear();
+  }
   take(creds_, &target.credentials.creds_file);
   take(nkey_, &target.credentials.nkey_seed_file);
+  take(token_file_, &target.credentials.token_file);
+  if (absl::Status ways = CheckOneSecret("--to-nats-", target.credentials); !ways.ok()) return ways;
   take(ca_file_, &target.credentials.tls_ca_file);
   take(cert_file_, &target.credentials.tls_cert_file);
   take(key_file_, &target.credentials.tls_key_file);

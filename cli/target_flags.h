@@ -25,7 +25,8 @@ class TargetFlags {
   }
 
  private:
-  std::string bucket_, data_dir_, nats_server_, nats_url_, creds_, nkey_, ca_file_, cert_file_;
+  std::string bucket_, data_dir_, nats_server_, nats_url_, creds_, nkey_, token_file_, ca_file_,
+      cert_file_;
   std::string key_file_, domain_;
   int replicas_ = 1;
 };
