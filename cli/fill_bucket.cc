@@ -98,9 +98,12 @@ absl::StatusOr<int> FillBucket(Output* output, OutputForm form, bool dry_run,
 }
 
 void TellFilled(Output* output, OutputForm form, const std::string& moment,
-                const replication::RestoreReport& report) {
-  output->Print(form == OutputForm::kJson ? Cat(JsonOf(moment, report).dump(), "\n")
-                                          : TextOf(moment, report));
+                const replication::RestoreReport& report,
+                const std::map<std::string, int64_t>& more) {
+  if (form == OutputForm::kTable) return output->Print(TextOf(moment, report));
+  nlohmann::json json = JsonOf(moment, report);
+  for (const auto& [name, number] : more) json[name] = number;
+  output->Print(Cat(json.dump(), "\n"));
 }
 
 }  // namespace jetd::cli

@@ -2,6 +2,8 @@
 #ifndef JETD_CLI_FILL_BUCKET_H_
 #define JETD_CLI_FILL_BUCKET_H_
 
+#include <cstdint>
+#include <map>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -18,9 +20,10 @@ namespace jetd::cli {
                                              const replication::RestoreOptions& options,
                                              replication::BucketState state);
 
-// How a filling ended, for people or as JSON.
+// How a filling ended, for people or as JSON, which has `more` numbers.
 void TellFilled(Output* output, OutputForm form, const std::string& moment,
-                const replication::RestoreReport& report);
+                const replication::RestoreReport& report,
+                const std::map<std::string, int64_t>& more = {});
 
 }  // namespace jetd::cli
 

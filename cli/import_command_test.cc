@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // jetctl import of the snapshot file of a real etcd, and of jetd's own.
+// live_import_test.cc has what it takes from a store that runs.
 #include "cli/import_command.h"
 
 #include <chrono>
@@ -30,7 +31,20 @@ constexpr int64_t kBump = 50'000;
 
 TEST(ImportCommandTest, Mistakes) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{}, "from where? Give --from-snapshot"},
+      {{}, "from where? Give either --from-snapshot or --from-endpoints"},
+      {{"--from-snapshot=a", "--from-endpoints=b"},
+       "from where? Give either --from-snapshot or --from-endpoints"},
+      {{"--from-snapshot=a", "--follow"}, "--follow is for --from-endpoints"},
+      {{"--from-endpoints=http://a", "--until-idle=1s"},
+       "--until-idle and --until-revision are for --follow; give it too"},
+      {{"--from-endpoints=http://a", "--follow", "--until-revision=-1"},
+       "--until-revision must be at least 1"},
+      {{"--from-endpoints=https://a", "--from-cert=c"}, "--from-cert and --from-key go together"},
+      {{"--from-endpoints=http://a", "--from-password-file=p"},
+       "--from-password-file is for --from-user; give it too"},
+      {{"--from-endpoints=http://a", "--follow", "--until-idle=soon", "--to-bucket=b",
+        "--to-nats-url=nats://127.0.0.1:1"},
+       "--until-idle: \"soon\" is no time such as 10s"},
       {{"--from-snapshot=a"},
        "where to? Give --to-bucket, or --to-data-dir, a new folder for a jetd with a nats-server "
        "of "

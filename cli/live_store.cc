@@ -30,7 +30,18 @@ constexpr size_t kPageBytes = 4UL << 20;
 constexpr int64_t kLongestKineLease = 365 * 24 * 3600;
 
 bool Passes(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsUnauthenticated(status);
+}
+
+// kine says so in words only.
+bool IsUnsupported(const absl::Status& status) {
+  return absl::IsUnimplemented(status) ||
+         MessageOf(status).find("not supported") != std::string_view::npos;
+}
+
+int64_t KineTtl(LeaseId lease) {
+  return lease.value() > 0 && lease.value() <= kLongestKineLease ? lease.value() : 0;
 }
 
 }  // namespace
@@ -54,38 +65,109 @@ std::vector<std::string> SplitUrls(const std::string& text) {
   return urls;
 }
 
+LiveStore::LiveStore(const Options& options) : options_(options) {
+  const std::string zero(1, '\0');
+  everything_ = options.prefix.empty()
+                    ? KeySelection::Range{zero, zero}
+                    : KeySelection::Range{options.prefix, replication::EndOfPrefix(options.prefix)};
+}
+
 absl::StatusOr<std::unique_ptr<LiveStore>> LiveStore::Connect(const Options& options) {
   absl::Status why = absl::InvalidArgumentError("no endpoint is given");
-  for (const std::string& endpoint : options.endpoints) {
-    auto client = etcdclient::Client::Connect({.endpoint = endpoint,
-                                               .ca_file = options.ca_file,
-                                               .cert_file = options.cert_file,
-                                               .key_file = options.key_file});
-    if (!client.ok()) return client.status();
-    std::unique_ptr<LiveStore> store(new LiveStore(endpoint, *std::move(client)));
-    const auto revision = store->CurrentRevision();
-    if (revision.ok()) return store;
-    why = MakeStatus(absl::StatusCode::kUnavailable, endpoint, ": ", MessageOf(revision.status()));
+  std::unique_ptr<LiveStore> store(new LiveStore(options));
+  for (size_t i = 0; i < options.endpoints.size(); ++i) {
+    why = store->Dial();
+    if (absl::IsInvalidArgument(why) || absl::IsNotFound(why)) return why;
+    if (why.ok()) why = store->CurrentRevision().status();
+    if (why.ok()) return store;
+    why = MakeStatus(absl::StatusCode::kUnavailable, store->endpoint(), ": ", MessageOf(why));
+    ++store->next_;
   }
   return why;
 }
 
+absl::Status LiveStore::Dial() {
+  endpoint_ = options_.endpoints[next_ % options_.endpoints.size()];
+  etcdclient::Client::Options dial{.endpoint = endpoint_,
+                                   .ca_file = options_.ca_file,
+                                   .cert_file = options_.cert_file,
+                                   .key_file = options_.key_file};
+  auto client = etcdclient::Client::Connect(dial);
+  if (!client.ok()) return client.status();
+  client_ = *std::move(client);
+  if (options_.user.empty()) return absl::OkStatus();
+  pb::AuthenticateRequest request;
+  request.set_name(options_.user);
+  request.set_password(options_.password);
+  const auto answer = client_->Call(request);
+  if (!answer.ok()) {
+    return MakeStatus(absl::StatusCode::kUnavailable, "user ", options_.user, ": ",
+                      MessageOf(answer.status()));
+  }
+  dial.token = answer->token();
+  client = etcdclient::Client::Connect(dial);
+  if (!client.ok()) return client.status();
+  client_ = *std::move(client);
+  return absl::OkStatus();
+}
+
+absl::Status LiveStore::Reconnect() {
+  ++next_;
+  return Dial();
+}
+
 absl::StatusOr<Revision> LiveStore::CurrentRevision() {
   pb::RangeRequest request;
-  // No key has this name, and kine takes it too: a get of one key.
-  request.set_key("/");
-  request.set_keys_only(true);
+  // A get of one key is what kine takes too; no key has this name.
+  request.set_key(options_.prefix.empty() ? "/" : options_.prefix);
   const auto answer = client_->Call(request);
   if (!answer.ok()) return answer.status();
+  cluster_id_ = answer->header().cluster_id();
   return Revision(std::max<int64_t>(1, answer->header().revision()));
 }
 
-absl::StatusOr<pb::RangeResponse> LiveStore::ReadPage(const pb::RangeRequest& request) {
-  const CallOptions call{.timeout = kPatience, .unreachable = CallOptions::Unreachable::kWait};
-  for (int attempt = 1;; ++attempt) {
+uint64_t LiveStore::CountKeys() {
+  pb::RangeRequest request;
+  request.set_key(everything_.begin);
+  request.set_range_end(everything_.end);
+  request.set_count_only(true);
+  const auto answer = client_->Call(request);
+  return answer.ok() ? static_cast<uint64_t>(answer->count()) : 0;
+}
+
+absl::StatusOr<KvRef> LiveStore::Get(const std::string& key) {
+  pb::RangeRequest request;
+  request.set_key(key);
+  const auto answer = client_->Call(request);
+  if (!answer.ok()) return answer.status();
+  return answer->kvs_size() == 0 ? KvRef() : KvOf(answer->kvs(0), 0);
+}
+
+absl::StatusOr<int64_t> LiveStore::LeaseTtl(LeaseId lease) {
+  pb::LeaseTimeToLiveRequest request;
+  request.set_id(lease.value());
+  const auto answer = client_->Call(request);
+  if (answer.ok()) return std::max<int64_t>(0, answer->grantedttl());
+  if (IsUnsupported(answer.status())) return KineTtl(lease);
+  if (absl::IsNotFound(answer.status())) return 0;
+  return answer.status();
+}
+
+template <typename Request>
+absl::StatusOr<etcdclient::ResponseOf<Request>> LiveStore::Ask(const Request& request) {
+  const CallOptions call{.timeout = kPatience,
+                         .unreachable = options_.endpoints.size() > 1
+                                            ? CallOptions::Unreachable::kFail
+                                            : CallOptions::Unreachable::kWait};
+  for (int attempt = 1;;) {
     auto answer = client_->Call(request, call);
-    if (answer.ok() || !Passes(answer.status()) || attempt == kAttempts) return answer;
-    std::this_thread::sleep_for(kRetryPause);
+    if (answer.ok() || !Passes(answer.status())) return answer;
+    absl::Status connected = answer.status();
+    for (; !connected.ok(); ++attempt) {
+      if (attempt >= kAttempts) return answer;
+      std::this_thread::sleep_for(kRetryPause);
+      connected = Reconnect();
+    }
   }
 }
 
@@ -100,7 +182,7 @@ absl::Status LiveStore::ReadRange(const ReadOptions& options, const KeySelection
     if (options.interrupted != nullptr && options.interrupted->load()) {
       return absl::CancelledError("interrupted");
     }
-    const auto page = ReadPage(request);
+    const auto page = Ask(request);
     if (!page.ok()) return page.status();
     size_t page_bytes = 0;
     for (const mvccpb::KeyValue& kv : page->kvs()) {
@@ -138,7 +220,7 @@ absl::StatusOr<BucketState> LiveStore::ReadKeys(const ReadOptions& options) {
     }
   }
   const bool everything = options.ranges.size() == 1 && options.ranges.front() == everything_;
-  if (everything && state.keys.empty() && state.revision > Revision(1)) {
+  if (everything && options_.prefix.empty() && state.keys.empty() && state.revision > Revision(1)) {
     const KeySelection::Range slashes{"/", replication::EndOfPrefix("/")};
     if (absl::Status read = ReadRange(options, slashes, &state, &bytes); !read.ok()) {
       return MakeStatus(read.code(), endpoint_, ": ", MessageOf(read));
@@ -151,12 +233,12 @@ absl::StatusOr<BucketState> LiveStore::ReadKeys(const ReadOptions& options) {
 absl::StatusOr<std::vector<Store::LeaseInfo>> LiveStore::ReadLeases(
     const std::vector<KvRef>& keys) {
   std::vector<Store::LeaseInfo> leases;
-  const auto listed = client_->Call(pb::LeaseLeasesRequest());
-  if (absl::IsUnimplemented(listed.status())) {
-    std::set<int64_t> ids;
-    for (const KvRef& kv : keys) ids.insert(kv->lease().value());
-    for (const int64_t id : ids) {
-      if (id > 0 && id <= kLongestKineLease) leases.push_back({LeaseId(id), id});
+  const auto listed = Ask(pb::LeaseLeasesRequest());
+  if (IsUnsupported(listed.status())) {
+    std::set<LeaseId> ids;
+    for (const KvRef& kv : keys) ids.insert(kv->lease());
+    for (const LeaseId id : ids) {
+      if (KineTtl(id) > 0) leases.push_back({id, KineTtl(id)});
     }
     return leases;
   }
@@ -167,12 +249,14 @@ absl::StatusOr<std::vector<Store::LeaseInfo>> LiveStore::ReadLeases(
   for (const pb::LeaseStatus& lease : listed->leases()) {
     pb::LeaseTimeToLiveRequest request;
     request.set_id(lease.id());
-    const auto answer = client_->Call(request);
-    if (!answer.ok()) {
+    const auto answer = Ask(request);
+    if (!answer.ok() && !absl::IsNotFound(answer.status())) {
       return MakeStatus(answer.status().code(), endpoint_, ": lease ", lease.id(), ": ",
                         MessageOf(answer.status()));
     }
-    if (answer->grantedttl() > 0) leases.push_back({LeaseId(lease.id()), answer->grantedttl()});
+    if (answer.ok() && answer->grantedttl() > 0) {
+      leases.push_back({LeaseId(lease.id()), answer->grantedttl()});
+    }
   }
   return leases;
 }

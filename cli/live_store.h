@@ -24,19 +24,34 @@ class LiveStore {
   struct Options {
     std::vector<std::string> endpoints;
     std::string ca_file{}, cert_file{}, key_file{};
+    std::string user{}, password{};  // empty: it asks for none
+    std::string prefix{};            // empty: all keys
   };
   // The first of the endpoints that answers. InvalidArgument: one that is none; NotFound: a file;
-  // Unavailable: none answers.
+  // Unavailable: none answers, or none takes the user.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<LiveStore>> Connect(const Options& options);
 
   [[nodiscard]] etcdclient::Client* client() { return client_.get(); }
   [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
 
-  // What ReadKeys has found to be the range of all keys, for a watch.
+  // 0: it has none (kine).
+  [[nodiscard]] uint64_t cluster_id() const { return cluster_id_; }
+  // The range of all keys, or of those with the prefix, as ReadKeys has found that the server takes
+  // it; for a watch.
   [[nodiscard]] const replication::KeySelection::Range& everything() const { return everything_; }
 
-  // The newest revision, linearizable.
+  // Goes over to the next endpoint, and says anew who it is. REQUIRES: no stream of client() is
+  // open.
+  [[nodiscard]] absl::Status Reconnect();
+
+  // The newest revision, linearizable. Asks once.
   [[nodiscard]] absl::StatusOr<Revision> CurrentRevision();
+  // How many keys everything() has now; 0: the server does not say. Asks once.
+  [[nodiscard]] uint64_t CountKeys();
+  // One key as it is now; null: it is not there. Asks once.
+  [[nodiscard]] absl::StatusOr<revision::KvRef> Get(const std::string& key);
+  // The seconds that a lease was granted for; 0: it is gone. Asks once.
+  [[nodiscard]] absl::StatusOr<int64_t> LeaseTtl(LeaseId lease);
 
   struct ReadOptions {
     std::vector<replication::KeySelection::Range> ranges;
@@ -46,25 +61,32 @@ class LiveStore {
   };
   // The keys at one revision, in pages, without leases; not mended. kine answers only ranges that
   // are a prefix: for all keys it is asked for those that begin with a slash, which is all it has.
+  // While a server is away the others are asked, and it is waited for. REQUIRES: no stream of
+  // client() is open.
   [[nodiscard]] absl::StatusOr<replication::BucketState> ReadKeys(const ReadOptions& options);
 
   // With the times that they were granted for. Where the server cannot tell them (kine), those of
-  // `keys`: kine's lease ids are times in seconds.
+  // `keys`: kine's lease ids are times in seconds. Otherwise as ReadKeys.
   [[nodiscard]] absl::StatusOr<std::vector<revision::Store::LeaseInfo>> ReadLeases(
       const std::vector<revision::KvRef>& keys);
 
  private:
-  LiveStore(std::string endpoint, std::unique_ptr<etcdclient::Client> client)
-      : endpoint_(std::move(endpoint)), client_(std::move(client)) {}
+  explicit LiveStore(const Options& options);
+  // Connects to the current endpoint, and says who it is.
+  [[nodiscard]] absl::Status Dial();
+  // Tried again, elsewhere too, as long as it may pass.
+  template <typename Request>
+  [[nodiscard]] absl::StatusOr<etcdclient::ResponseOf<Request>> Ask(const Request& request);
   [[nodiscard]] absl::Status ReadRange(const ReadOptions& options,
                                        const replication::KeySelection::Range& range,
                                        replication::BucketState* state, uint64_t* bytes);
-  [[nodiscard]] absl::StatusOr<etcdclient::pb::RangeResponse> ReadPage(
-      const etcdclient::pb::RangeRequest& request);
 
-  const std::string endpoint_;
-  const std::unique_ptr<etcdclient::Client> client_;
-  replication::KeySelection::Range everything_{std::string("\0", 1), std::string("\0", 1)};
+  const Options options_;
+  size_t next_ = 0;  // of the endpoints
+  std::string endpoint_;
+  std::unique_ptr<etcdclient::Client> client_;
+  uint64_t cluster_id_ = 0;
+  replication::KeySelection::Range everything_;
 };
 
 // "a,b" as a and b.

@@ -57,8 +57,7 @@ absl::Status RefuseParameter(const std::string& name) {
   if (name == "dataDir") {
     return Invalid(
         "dataDir is the store of kine's own nats-server, which jetd does not take over; give "
-        "--data-dir with a folder for jetd (jetctl import takes etcd's snapshot files so far, not "
-        "that folder)");
+        "--data-dir with a folder for jetd (jetctl import takes over what a kine on it serves)");
   }
   const std::string nearest =
       NearestName(name, std::vector<std::string>(kNames.begin(), kNames.end()));
@@ -213,7 +212,7 @@ absl::StatusOr<KineEndpoint> ReadKineEndpoint(const std::string& text) {
   if (!first.starts_with("nats://") && !first.starts_with("jetstream://")) {
     return Invalid(
         "jetd keeps its records in NATS, so it must start with nats://; what another store of "
-        "kine's holds does not come along (jetctl import takes etcd's snapshot files so far)");
+        "kine's holds comes along by jetctl import, from the kine that serves it");
   }
   KineEndpoint out;
   auto hosts = ReadHosts(urls, &out);
