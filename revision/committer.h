@@ -170,8 +170,8 @@ class Committer : public jetstream::Log::Observer {
   [[nodiscard]] bool elsewhere() const;
   // There is a leader, this one (serving) or one that answers.
   [[nodiscard]] bool has_leader() const;
-  // Calls back when all up to `seq` can be read here; kTimeout when that takes too long.
-  void WaitApplied(StreamSeq seq, DoneFn done);
+  // Calls back when all up to there can be read here; kTimeout when that takes too long.
+  void WaitApplied(const Peers::Committed& upto, DoneFn done);
   // Hands the lead to `successor`, or with 0 to any other member. OK once another leads; kNoLeader
   // if this one does not, or the successor is not there; kTimeout: this one leads on.
   void HandOver(uint64_t successor, DoneFn done);

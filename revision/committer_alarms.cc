@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Alarms: each change of them is a record that names all that are raised then.
+// Alarms: each change of them is a record that names all that are raised then. And what becomes of
+// writes when the log has no room.
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -116,6 +117,44 @@ void Committer::Impl::CountLanded(const Entry& entry) {
   pending_bytes -= bytes;
   if (quota == nullptr) return;
   quota->OnLanded(bytes + entry.outcome.records.size() * Quota::kRecordOverheadBytes);
+}
+
+void Committer::Impl::OnNoSpace() {
+  waiting_for = "room in the stream";
+  if (term_record != nullptr) {
+    RaiseWithoutRoom();
+    ResumeRemoval();  // as in ContendAgain
+    RetryAfter(std::chrono::seconds(1), &Impl::Continue);
+    return;
+  }
+  AfterDrain([this] {
+    // Behind what landed, which may be a change of alarms.
+    RaiseWithoutRoom();
+    const StreamSeq first = Unfinished();
+    const StreamSeq last = chain.landed();
+    // All answers of this connection are in, so what was refused is not on its way: it did not
+    // happen. Copies sent on an earlier connection may be: only a new term seals their fate.
+    const bool unsealed = ambiguous > last;
+    for (auto& entry : pending) {
+      if (!entry->writes() || entry->answered()) continue;
+      if (unsealed) {
+        without_room.push_back(std::make_unique<Entry>(std::move(*entry)));
+      } else {
+        entry->Answer(MakeError(Errc::kNoSpace));
+      }
+    }
+    chain.Reset(last);
+    Unevaluate();
+    // Their barrier would be a record too, and refused again and again.
+    if (info.replicas > 1) reads.FailAll(MakeError(Errc::kNoSpace));
+    if (first <= last) {
+      AppendTerm({{first, last}}, store->committed());
+    } else if (unsealed) {
+      AppendTerm({}, store->committed());
+    } else {
+      Resume();
+    }
+  });
 }
 
 void Committer::ChangeAlarm(AlarmChange change, const Alarm& alarm, AlarmsFn done) {

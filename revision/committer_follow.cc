@@ -77,7 +77,7 @@ void Committer::Impl::BeginToFollow() {
   holds = false;
   superseded = executor->Now();
   shown = false;
-  follow_start = committed_seq;
+  follow_start = announced = committed_seq;
   follower = std::make_unique<Follower>(&*codec, store, &system, this);
   follower->Start(committed_seq, led_term, led_seq);
   term_incarnation = options.incarnation;
@@ -87,6 +87,7 @@ void Committer::Impl::BeginToFollow() {
 
 struct Committer::Impl::Newest {
   StreamSeq below;  // of the newest term record at or below the follower's position
+  Term term_below;
   std::string incarnation_below;
   StreamSeq seq;  // of the newest of all
   std::optional<TermRecord> term;
@@ -114,6 +115,7 @@ void Committer::Impl::FindNewest(StreamSeq position,
         newest->term = *std::move(term_found);
         if (record.seq > position) return;
         newest->below = record.seq;
+        newest->term_below = newest->term->term;
         newest->incarnation_below = newest->term->incarnation;
       },
       [this, newest, found = std::move(found), again,
@@ -125,18 +127,19 @@ void Committer::Impl::FindNewest(StreamSeq position,
       });
 }
 
-// Is what was read up to `position` the beginning of what is there? Its newest term record was at
-// `known` (0: not known), of `incarnation`.
-absl::Status Committer::Impl::Compare(const Newest& newest, StreamSeq last, StreamSeq position,
-                                      StreamSeq known, const std::string& incarnation) {
+// Is what was read up to the follower's position the beginning of what is there?
+absl::Status Committer::Impl::Compare(const Newest& newest, StreamSeq last) const {
+  const StreamSeq position = follower->position();
   if (last < position) {
     return MakeError(Errc::kCorrupt, Cat("the stream went back to sequence ", last.value(),
                                          ", this member has seen ", position.value()));
   }
-  const bool same =
-      known == StreamSeq{} || (newest.below == known && newest.incarnation_below == incarnation);
+  const StreamSeq known = follower->term_seq();  // 0: a replay found it
+  const bool same = newest.term_below == follower->term() &&
+                    (known == StreamSeq{} ||
+                     (newest.below == known && newest.incarnation_below == term_incarnation));
   // A term record that another one has superseded may be removed.
-  const bool superseded_since = newest.below < known && newest.seq > position;
+  const bool superseded_since = newest.term_below < follower->term() && newest.seq > position;
   if (same || superseded_since) return absl::OkStatus();
   return MakeError(Errc::kCorrupt, "the stream has other term records than this member has seen");
 }
@@ -149,8 +152,9 @@ void Committer::Impl::FollowAgain() {
   term_record.reset();
   follower->DropHeld();
   chain.Reset(follower->position());
-  // The stream may have lost its tail meanwhile: what lies there from now on is something else.
-  announced = follower->position();
+  // The stream may have lost its tail meanwhile: what lies there from now on is something else. And
+  // a replay goes further than anybody has announced.
+  announced = std::min(announced, follower->position());
   gap_until = StreamSeq{};
   went_back = false;
   if (!connected) return;
@@ -172,7 +176,7 @@ void Committer::Impl::OnNewest(const Newest& newest, StreamSeq last) {
     if (!newest.term.has_value()) return TakeOver();
     return FollowLeader(*newest.term, grace);
   }
-  absl::Status same = Compare(newest, last, position, follower->term_seq(), term_incarnation);
+  absl::Status same = Compare(newest, last);
   if (same.ok() && !newest.term.has_value()) same = MakeError(Errc::kCorrupt, "no term record");
   if (same.ok() && newest.bound > position) {
     same =
@@ -280,6 +284,7 @@ void Committer::Impl::ShowFresh() {
         "another way: ending all watches",
         store->committed().value());
     corrupt_owed = true;  // raised if this member comes to lead
+    lost_shown = std::max(lost_shown, store->newest());
     for (Listener* listener : listeners) listener->OnHistoryLost();
   }
   store->Swap(fresh.get());
@@ -326,6 +331,7 @@ void Committer::Impl::Rebuild(const absl::Status& why) {
   followed_garbage.clear();
   // The replay finds what is to be removed; what was known may be another stream's by now.
   collector.Forget();
+  gate.Forget();
   barriers.clear();
   last_markers.clear();
   term_record.reset();
@@ -355,11 +361,9 @@ void Committer::Impl::TakeOver() {
   FindNewest(
       follower->position(),
       [this](const Newest& newest, StreamSeq last) {
-        const StreamSeq position = follower->position();
         // A stream that ends before that is judged when its end is read.
-        const absl::Status same = last < position ? absl::OkStatus()
-                                                  : Compare(newest, last, position,
-                                                            follower->term_seq(), term_incarnation);
+        const absl::Status same =
+            last < follower->position() ? absl::OkStatus() : Compare(newest, last);
         same.ok() ? ReadToTakeOver() : Rebuild(same);
       },
       &Impl::FollowAgain);

@@ -220,6 +220,24 @@ TEST_F(CommitterFollowFaultsTest, AFollowerThatAloneKnowsOfALossWritesItDown) {
   EXPECT_TRUE(c->committer->alarms().Has(jetstream::AlarmType::kCorrupt));
 }
 
+// A replica may just be behind, so b reads anew; but then its own term record is in.
+TEST_F(CommitterFollowFaultsTest, WhoTakesOverAReplicatedStreamWithALossWritesItDown) {
+  auto a = Start("a", {.replicas = 3});
+  auto b = Start("b", {.replicas = 3});
+  ASSERT_NO_FATAL_FAILURE(LoseThree(a.get(), b.get()));
+  const Revision seen = b->store.committed();
+  a.reset();
+  Reconnect(b.get());
+  Settle(seconds(4));
+  ASSERT_TRUE(b->fatal.has_value());
+  EXPECT_EQ(GetErrc(*b->fatal), Errc::kCorrupt);
+  b.reset();
+  auto c = Start("c", {.replicas = 3});
+  ASSERT_TRUE(c->committer->leading());
+  EXPECT_GT(c->store.committed(), seen) << "what b has shown must not come again";
+  EXPECT_TRUE(c->committer->alarms().Has(jetstream::AlarmType::kCorrupt));
+}
+
 TEST_F(CommitterFollowFaultsTest, ALossThatTheLeaderKnowsOfIsItsOwnToWriteDown) {
   auto a = Start("a");
   auto b = Start("b");
@@ -254,6 +272,66 @@ TEST_F(CommitterFollowFaultsTest, ValuesOfAStoreThatWasReadAnewAreInFilesToo) {
     EXPECT_FALSE(b->recorder.lost);
     EXPECT_TRUE(CheckInvariants(b->store).ok());
   }
+}
+
+// What b has replayed has no ack yet where it is led.
+TEST_F(CommitterFollowFaultsTest, WhatWasReplayedIsNotShownForAReconnect) {
+  auto a = Start("a");
+  a->log.Hold(Leg::kAnswer);
+  const auto put = a->Put("k", "1");
+  Settle();
+  ASSERT_FALSE(put->answer.has_value());
+  auto b = Start("b");
+  ASSERT_EQ(b->committer->phase(), Committer::Phase::kFollowing);
+  Disconnect(b.get());
+  exec_.RunDeferred();
+  Reconnect(b.get());
+  Settle(seconds(1));
+  EXPECT_EQ(b->recorder.following, Term{}) << "a may void it yet";
+  a->log.Release(Leg::kAnswer);
+  Settle();
+  EXPECT_TRUE(Ok(put));
+  EXPECT_EQ(b->recorder.following, Term(1));
+  EXPECT_EQ(b->Get("k"), "1");
+}
+
+// The leader's word has its revision: whoever is at its sequence and shows less reads anew.
+TEST_F(CommitterFollowFaultsTest, AReadWaitsForTheLeadersRevisionToo) {
+  auto a = Start("a");
+  auto b = Start("b");
+  const Revision shown = Put(a.get(), "k", "1");
+  std::optional<absl::Status> applied;
+  b->committer->WaitApplied({stream_.last(), shown.Next()},
+                            [&applied](const absl::Status& status) { applied = status; });
+  Settle();
+  EXPECT_FALSE(applied.has_value());
+  Put(a.get(), "k", "2");
+  Settle(seconds(1));
+  ASSERT_TRUE(applied.has_value());
+  EXPECT_TRUE(applied->ok()) << *applied;
+  EXPECT_EQ(StaleGet(b.get(), "k"), "2");
+}
+
+// The leader keeps the lead over a broken connection; the answers that were on it are lost.
+TEST_F(CommitterFollowFaultsTest, ACallEndsWithTheConnectionOfTheLeader) {
+  auto a = Start("a");
+  auto b = Start("b");
+  Peers::CallDone taken;
+  a->peers->set_call_handler(
+      [&taken](std::string_view, std::string_view, Peers::CallDone done) { taken = done; });
+  std::optional<Errc> called;
+  b->peers->Call("method", "request",
+                 [&called](const auto& answer) { called = GetErrc(answer.status()); });
+  Settle();
+  ASSERT_TRUE(taken);
+  EXPECT_FALSE(called.has_value());
+  Disconnect(a.get());
+  exec_.RunDeferred();
+  Reconnect(a.get());
+  Settle(seconds(1));
+  ASSERT_TRUE(a->committer->leading());
+  ASSERT_EQ(b->committer->phase(), Committer::Phase::kFollowing);
+  EXPECT_EQ(called, Errc::kTimeout);
 }
 
 }  // namespace

@@ -167,7 +167,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // Others wrote, or a group of ours cannot be finished: once what landed whole is committed, void
   // the rest up to `last` and lead on in a new term.
   void VoidTail(StreamSeq last);
-  // The log has no room: what did not land is answered so.
+  // The log has no room: what did not land is answered so (committer_alarms.cc).
   void OnNoSpace();
   // `revision` is the newest that counts.
   void AppendTerm(std::vector<jetstream::SeqRange> voids, Revision revision);
@@ -209,9 +209,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   struct Newest;
   void FindNewest(StreamSeq position, std::function<void(const Newest&, StreamSeq last)> found,
                   void (Impl::*again)());
-  [[nodiscard]] static absl::Status Compare(const Newest& newest, StreamSeq last,
-                                            StreamSeq position, StreamSeq known,
-                                            const std::string& incarnation);
+  [[nodiscard]] absl::Status Compare(const Newest& newest, StreamSeq last) const;
   void OnNewest(const Newest& newest, StreamSeq last);
   void FollowLeader(const jetstream::TermRecord& leader, std::chrono::nanoseconds grace);
   void StartTail();
@@ -248,7 +246,9 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void OnFollowedList() override { last_markers.clear(); }
 
   // --- peers (committer_peers.cc) ---------------------------------------------------------------
-  StreamSeq Committed() const override { return committed_seq; }
+  StreamSeq CommittedSeq() const override { return committed_seq; }
+  Revision CommittedRevision() const override { return store->committed(); }
+  uint64_t Connection() const override { return counters.reconnects + 1; }
   void OnBarrierAsked(std::function<void(absl::StatusOr<StreamSeq>)> done) override;
   void OnAnnounced(StreamSeq committed) override;
   void OnLeaderFound() override;
@@ -257,7 +257,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // A read that waits for the leader's word.
   void ReadElsewhere(DoneFn done);
   void AskForReads();
-  void WaitApplied(StreamSeq seq, DoneFn done);
+  void WaitApplied(const Peers::Committed& upto, DoneFn done);
   void ReleaseApplied();
   // How far reads may go that wait for what was committed; and what lets them go behind a gap.
   [[nodiscard]] StreamSeq Readable() const;
@@ -387,11 +387,13 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   std::shared_ptr<char> tail;                     // while the tail is followed
   StreamSeq announced;                            // committed, as a leader said
   bool went_back = false;                         // the stream ends below what was applied
+  Revision lost_shown;                            // newest that was shown and is lost
   std::optional<jetstream::TermRecord> followed;  // whose leader is asked
   std::deque<Collector::Batch> followed_garbage;  // of the newest compactions
   struct Waiting {
     MonoTime since;
     DoneFn done;
+    Revision revision = {};  // that it wants to see
   };
   std::vector<Waiting> reads_elsewhere;  // wait for the leader's word
   bool asking = false;                   // for it

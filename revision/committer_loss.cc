@@ -190,8 +190,13 @@ void Committer::Impl::OnTailOfLastWords(const absl::StatusOr<StreamSeq>& last) {
   if (!last.ok()) return RetryAfter(kAgain, &Impl::ReadTail);
   // The server lost more; or somebody else went on from there, and leads; or all of them were in.
   if (*last < chain.landed()) return SayLastWords(*last, std::string(last_words->why));
-  if (!foreign.empty() || chain.pending_records() == 0) return EndWithLastWords();
-  RetryAfter(kAgain, &Impl::SendLastWords);
+  if (FoundTerm() || (foreign.empty() && chain.pending_records() == 0)) return EndWithLastWords();
+  if (foreign.empty()) return RetryAfter(kAgain, &Impl::SendLastWords);
+  // What somebody had on its way has landed in between: all of them again, behind it.
+  const StreamSeq first = chain.landed().Next();
+  last_words->records.clear();
+  chain.Reset(*last);
+  AppendLastWords({{first, *last}});
 }
 
 void Committer::Impl::SendLastWords() {
@@ -202,7 +207,7 @@ void Committer::Impl::SendLastWords() {
 void Committer::Impl::EndWithLastWords() { Fatal(MakeError(Errc::kCorrupt, last_words->why)); }
 
 void Committer::Impl::AppendLastWords(std::vector<SeqRange> voids) {
-  const Revision bumped(store->newest().value() + kBump);
+  const Revision bumped(std::max(store->newest(), lost_shown).value() + kBump);
   term = term.Next();
   jetstream::TermRecord taken;
   taken.term = term;

@@ -382,5 +382,54 @@ TEST_F(CommitterLossTest, ATermRecordRemovedWhileItIsLookedForIsNoOtherPast) {
   EXPECT_EQ(a.committer->phase(), Committer::Phase::kSuperseded);
 }
 
+// A stray record takes the place of the first of its last words.
+TEST_F(CommitterLossTest, LastWordsAreSaidBehindAStrayRecord) {
+  Revision newest;
+  {
+    Member member(&exec_, &stream_, "a");
+    Put(&member, "kept");
+    const StreamSeq last = stream_.last();
+    newest = Put(&member, "lost");
+    member.log.Disconnect();
+    exec_.RunDeferred();
+    stream_.LoseTail(last);
+    member.log.Hold(MemoryLog::Leg::kRequest);
+    member.log.Reconnect();
+    Settle();
+    ASSERT_EQ(member.log.waiting(MemoryLog::Leg::kRequest), 3U);
+    stream_.AppendForeign({.subject = "$KV.B.intruder", .payload = "x"});
+    member.log.Release(MemoryLog::Leg::kRequest);
+    Settle();
+    ASSERT_TRUE(member.fatal.has_value());
+  }
+  Member next(&exec_, &stream_, "b");
+  Settle();
+  ASSERT_TRUE(next.committer->leading()) << next.committer->waiting_for();
+  EXPECT_GT(next.store.committed(), newest);
+  EXPECT_TRUE(Corrupt(next));
+}
+
+// b's term record lands behind what a has read to go on.
+TEST_F(CommitterLossTest, WhoWasSupersededWhileItReadTheTailLearnsOfIt) {
+  {
+    Member first(&exec_, &stream_, "first");
+    Put(&first, "k", "0");
+  }
+  Member a(&exec_, &stream_, "a", {.read_batch = 1});
+  Settle();
+  a.log.Disconnect();
+  exec_.RunDeferred();
+  a.log.Hold(MemoryLog::Leg::kApi);
+  a.log.Pass(MemoryLog::Leg::kApi, 2);  // the tail, and the first record of all
+  a.log.Reconnect();
+  Settle();
+  Member b(&exec_, &stream_, "b");
+  Settle();
+  ASSERT_TRUE(b.committer->leading());
+  a.log.Release(MemoryLog::Leg::kApi);
+  Settle();
+  EXPECT_EQ(a.committer->phase(), Committer::Phase::kSuperseded);
+}
+
 }  // namespace
 }  // namespace jetd::revision

@@ -139,7 +139,7 @@ void Committer::Impl::AskForReads() {
   asking = phase == Phase::kFollowing && !reads_elsewhere.empty() && peers->found();
   if (!asking) return;
   auto asked = std::make_shared<std::vector<Waiting>>(std::exchange(reads_elsewhere, {}));
-  peers->AskBarrier([this, asked](const absl::StatusOr<StreamSeq>& committed) {
+  peers->AskBarrier([this, asked](const absl::StatusOr<Peers::Committed>& committed) {
     asking = false;
     if (stopped) {
       for (Waiting& read : *asked) read.done(MakeError(Errc::kStopped));
@@ -156,23 +156,29 @@ void Committer::Impl::AskForReads() {
       StartFollowTick();
       return;
     }
-    for (Waiting& read : *asked) until_applied.emplace(*committed, std::move(read));
-    OnAnnounced(*committed);
+    for (Waiting& read : *asked) {
+      read.revision = committed->revision;
+      until_applied.emplace(committed->seq, std::move(read));
+    }
+    OnAnnounced(committed->seq);
     ReleaseApplied();
     if (!reads_elsewhere.empty()) AskForReads();
   });
 }
 
-void Committer::Impl::WaitApplied(StreamSeq seq, DoneFn done) {
-  until_applied.emplace(seq, Waiting{executor->Now(), std::move(done)});
+void Committer::Impl::WaitApplied(const Peers::Committed& upto, DoneFn done) {
+  until_applied.emplace(upto.seq, Waiting{executor->Now(), std::move(done), upto.revision});
   StartFollowTick();
   executor->Defer([this] { ReleaseApplied(); });
-  if (phase == Phase::kFollowing) OnAnnounced(seq);
+  if (phase == Phase::kFollowing) OnAnnounced(upto.seq);
 }
 
 void Committer::Impl::ReleaseApplied() {
   if (!holds && !shown) return;
   while (!until_applied.empty() && until_applied.begin()->first <= Readable()) {
+    if (!holds && until_applied.begin()->second.revision > store->committed()) {
+      return Rebuild(MakeError(Errc::kCorrupt, "records were removed before they were read here"));
+    }
     const Waiting first = std::move(until_applied.extract(until_applied.begin()).mapped());
     first.done(absl::OkStatus());
   }
@@ -280,8 +286,8 @@ bool Committer::has_leader() const {
   return impl_->shown && impl_->peers->found();
 }
 
-void Committer::WaitApplied(StreamSeq seq, DoneFn done) {
-  impl_->WaitApplied(seq, std::move(done));
+void Committer::WaitApplied(const Peers::Committed& upto, DoneFn done) {
+  impl_->WaitApplied(upto, std::move(done));
 }
 
 void Committer::HandOver(uint64_t successor, DoneFn done) {

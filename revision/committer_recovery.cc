@@ -155,8 +155,13 @@ void Committer::Impl::OnDurable(StreamSeq seq) {
 }
 
 void Committer::Impl::OnForeignTerm() {
-  // Our own term records come by here too; a barrier tells the difference.
-  if (phase == Phase::kLeading) reads.Probe();
+  // Our own term records come by here too; a barrier tells the difference. While the chain is being
+  // mended it may lie behind what was read for that.
+  if (phase == Phase::kLeading) {
+    reads.Probe();
+  } else {
+    reads.WantProbe();
+  }
 }
 
 // --- taking over --------------------------------------------------------------------------------
@@ -188,6 +193,12 @@ void Committer::Impl::AppendTerm(std::vector<SeqRange> voids, Revision revision)
 
 void Committer::Impl::Lead() {
   if (!holds && !AdoptHeld()) return;
+  if (lost_shown > store->newest()) {
+    term_record.reset();
+    return SayLastWords(chain.landed(),
+                        Cat("the stream has lost revisions that this member has shown, up to ",
+                            lost_shown.value(), ", and would give them out again"));
+  }
   if (system.term != StreamSeq{}) system.superseded.push_back(system.term);
   system.term = term_seq;
   led_seq = term_seq;
@@ -408,44 +419,6 @@ void Committer::Impl::VoidTail(StreamSeq last) {
     chain.Reset(last);
     Unevaluate();
     AppendTerm(std::move(voids), store->committed());
-  });
-}
-
-void Committer::Impl::OnNoSpace() {
-  waiting_for = "room in the stream";
-  if (term_record != nullptr) {
-    RaiseWithoutRoom();
-    ResumeRemoval();  // as in ContendAgain
-    RetryAfter(std::chrono::seconds(1), &Impl::Continue);
-    return;
-  }
-  AfterDrain([this] {
-    // Behind what landed, which may be a change of alarms.
-    RaiseWithoutRoom();
-    const StreamSeq first = Unfinished();
-    const StreamSeq last = chain.landed();
-    // All answers of this connection are in, so what was refused is not on its way: it did not
-    // happen. Copies sent on an earlier connection may be: only a new term seals their fate.
-    const bool unsealed = ambiguous > last;
-    for (auto& entry : pending) {
-      if (!entry->writes() || entry->answered()) continue;
-      if (unsealed) {
-        without_room.push_back(std::make_unique<Entry>(std::move(*entry)));
-      } else {
-        entry->Answer(MakeError(Errc::kNoSpace));
-      }
-    }
-    chain.Reset(last);
-    Unevaluate();
-    // Their barrier would be a record too, and refused again and again.
-    if (info.replicas > 1) reads.FailAll(MakeError(Errc::kNoSpace));
-    if (first <= last) {
-      AppendTerm({{first, last}}, store->committed());
-    } else if (unsealed) {
-      AppendTerm({}, store->committed());
-    } else {
-      Resume();
-    }
   });
 }
 

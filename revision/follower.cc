@@ -153,6 +153,13 @@ absl::Status Follower::Apply(StreamSeq upto) {
 
 absl::Status Follower::ApplyGroup(const Group& group) {
   const Held& front = *group.front();
+  // A change says itself which revision it makes. What changes nothing names the newest one.
+  const bool has_keys = std::any_of(group.begin(), group.end(),
+                                    [](const Held* held) { return held->kind == Kind::kKey; });
+  if (!has_keys && front.header.revision > store_->committed()) {
+    return Broken(front.seq, Cat("revision ", front.header.revision.value(), " was before it, not ",
+                                 store_->committed().value()));
+  }
   switch (front.kind) {
     case Kind::kTerm:
       return ApplyTerm(front);

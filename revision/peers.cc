@@ -52,6 +52,7 @@ void Peers::Rest() {
   ++epoch_;
   role_ = Role::kNone;
   found_ = false;
+  connection_ = 0;
   if (serving_ != 0) messenger_->Drop(std::exchange(serving_, 0));
   if (served_before_ != 0) messenger_->Drop(std::exchange(served_before_, 0));
   early_.clear();
@@ -96,11 +97,14 @@ void Peers::OnRequest(std::string_view bytes, AnswerFn answer) {
   if (request.has_hello()) {
     AnswerHello(request, answer);
   } else if (request.has_barrier()) {
-    owner_->OnBarrierAsked([answer, alive](const absl::StatusOr<StreamSeq>& committed) {
+    owner_->OnBarrierAsked([this, answer, alive](const absl::StatusOr<StreamSeq>& committed) {
       if (alive.expired()) return;
       PeerAnswer reply;
       reply.set_code(committed.ok() ? 0 : static_cast<int>(committed.status().code()));
-      if (committed.ok()) reply.set_committed(committed->value());
+      if (committed.ok()) {
+        reply.set_committed(committed->value());
+        reply.set_revision(owner_->CommittedRevision().value());
+      }
       answer(reply.SerializeAsString());
     });
   } else if (request.has_call() && call_handler_) {
@@ -108,7 +112,8 @@ void Peers::OnRequest(std::string_view bytes, AnswerFn answer) {
                   [this, answer, alive](CallAnswer told) {
                     if (alive.expired()) return;
                     PeerAnswer reply;
-                    reply.set_committed(owner_->Committed().value());
+                    reply.set_committed(owner_->CommittedSeq().value());
+                    reply.set_revision(owner_->CommittedRevision().value());
                     reply.set_code(told.code);
                     reply.set_text(std::move(told.text));
                     reply.set_response(std::move(told.response));
@@ -125,7 +130,8 @@ void Peers::AnswerHello(const PeerRequest& request, const AnswerFn& answer) {
   followers_[member.id()] = {MemberOf(member), executor_->Now()};
   if (forget_ == 0) forget_ = executor_->RunAfter(kMemberKept, [this] { Forget(); });
   PeerAnswer reply;
-  reply.set_committed(owner_->Committed().value());
+  reply.set_committed(owner_->CommittedSeq().value());
+  reply.set_connection(owner_->Connection());
   for (const Member& known : members()) Fill(known, reply.add_members());
   answer(reply.SerializeAsString());
 }
@@ -152,7 +158,7 @@ void Peers::NameSuccessor(uint64_t member_id) { PublishNews(member_id); }
 void Peers::PublishNews(uint64_t successor) {
   PeerNews news;
   news.set_term(term_.value());
-  news.set_committed(owner_->Committed().value());
+  news.set_committed(owner_->CommittedSeq().value());
   news.set_successor(successor);
   messenger_->Publish(kNewsTopic, news.SerializeAsString());
 }
@@ -204,6 +210,8 @@ void Peers::OnHelloAnswer(const absl::StatusOr<PeerAnswer>& answer) {
   const MonoTime now = executor_->Now();
   if (answer.ok()) {
     heard_ = now;
+    const uint64_t before = std::exchange(connection_, answer->connection());
+    if (before != 0 && before != connection_) FailAsked();
     members_.clear();
     for (const PeerMember& member : answer->members()) members_.push_back(MemberOf(member));
     const uint64_t epoch = epoch_;
@@ -263,18 +271,19 @@ void Peers::Ask(const PeerRequest& request, std::chrono::nanoseconds patience, A
 
 void Peers::FailAsked() {
   for (auto& [number, done] : std::exchange(asked_, {})) {
-    executor_->Defer(
-        [done = std::move(done)] { done(MakeError(Errc::kTimeout, "the leader is gone")); });
+    executor_->Defer([done = std::move(done)] {
+      done(MakeError(Errc::kTimeout, "the leader or its connection is gone"));
+    });
   }
 }
 
-void Peers::AskBarrier(SeqFn done) {
+void Peers::AskBarrier(CommittedFn done) {
   PeerRequest request;
   request.mutable_barrier();
   Ask(request, kSilence, [done = std::move(done)](const absl::StatusOr<PeerAnswer>& answer) {
     if (!answer.ok()) return done(answer.status());
     if (answer->code() != 0) return done(MakeError(Errc::kNoLeader, "it leads no more"));
-    done(StreamSeq(answer->committed()));
+    done(Committed{StreamSeq(answer->committed()), Revision(answer->revision())});
   });
 }
 
@@ -284,7 +293,7 @@ void Peers::Call(const std::string& method, const std::string& request, CalledFn
   call.mutable_call()->set_request(request);
   Ask(call, kCallPatience, [done = std::move(done)](absl::StatusOr<PeerAnswer> answer) {
     if (!answer.ok()) return done(answer.status());
-    done(Called{StreamSeq(answer->committed()),
+    done(Called{{StreamSeq(answer->committed()), Revision(answer->revision())},
                 {answer->code(), std::move(*answer->mutable_text()),
                  std::move(*answer->mutable_response())}});
   });

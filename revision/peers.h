@@ -35,8 +35,8 @@ namespace jetd::revision {
 //              serves the topic, or no word for kSilence: OnLeaderGone
 //   neither    Rest()
 //
-// Everything asked of a leader ends when it is gone or another is followed: with kTimeout, since it
-// may have been got, or kNoLeader, if it was not.
+// Everything asked of a leader ends when it is gone, has another connection, or another is
+// followed: with kTimeout, since it may have been got, or kNoLeader, if it was not.
 //
 // A member alone costs nothing: the leader announces only while somebody said hello within
 // kMemberKept, and then once a round of the engine, however much is committed in it.
@@ -49,11 +49,20 @@ class Peers {
     std::string name;
     std::vector<std::string> client_urls;
   };
+  // How far a leader has committed. Both, since records below it may be removed before somebody has
+  // read them: then its revision tells.
+  struct Committed {
+    StreamSeq seq;
+    Revision revision;
+  };
   // What the committer is to its peers.
   class Owner {
    public:
     virtual ~Owner() = default;
-    [[nodiscard]] virtual StreamSeq Committed() const = 0;
+    [[nodiscard]] virtual StreamSeq CommittedSeq() const = 0;
+    [[nodiscard]] virtual Revision CommittedRevision() const = 0;
+    // The number of this member's connection, from 1 on.
+    [[nodiscard]] virtual uint64_t Connection() const = 0;
     // Calls back once everything that anybody was told is committed here; with the sequence.
     virtual void OnBarrierAsked(std::function<void(absl::StatusOr<StreamSeq>)> done) = 0;
     // All up to `committed` is, for ever.
@@ -71,7 +80,7 @@ class Peers {
     std::string response;
   };
   struct Called {
-    StreamSeq committed;  // at the leader, when it answered
+    Committed committed;  // at the leader, when it answered
     CallAnswer answer;
   };
   using CallDone = std::function<void(CallAnswer)>;
@@ -79,7 +88,7 @@ class Peers {
   using CallHandler =
       std::function<void(std::string_view method, std::string_view request, CallDone done)>;
   using CalledFn = std::function<void(absl::StatusOr<Called>)>;
-  using SeqFn = std::function<void(absl::StatusOr<StreamSeq>)>;
+  using CommittedFn = std::function<void(absl::StatusOr<Committed>)>;
 
   static constexpr std::chrono::milliseconds kHelloInterval{150};
   static constexpr std::chrono::milliseconds kSilence{1'500};
@@ -107,7 +116,7 @@ class Peers {
   // connecting anew.
   void Follow(Term term, std::chrono::nanoseconds grace);
   [[nodiscard]] bool found() const { return found_; }
-  void AskBarrier(SeqFn done);
+  void AskBarrier(CommittedFn done);
   void Call(const std::string& method, const std::string& request, CalledFn done);
 
   void Rest();
@@ -167,6 +176,7 @@ class Peers {
   bool found_ = false;
   MonoTime heard_{0};
   MonoTime grace_until_{0};
+  uint64_t connection_ = 0;  // of the leader's, 0: not known
   TimerId hello_ = 0;
   std::vector<Member> members_;
   uint64_t next_asked_ = 1;

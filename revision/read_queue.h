@@ -56,9 +56,11 @@ class ReadQueue {
   void set_by_record(bool by_record) { by_record_ = by_record; }
   // Sends a barrier although nobody waits: a hint said that somebody else may have written.
   void Probe() {
-    probe_ = true;
+    WantProbe();
     Flush();
   }
+  // With the next Flush.
+  void WantProbe() { probe_ = true; }
   // What was in flight proves nothing any more; those who wait wait on. Call when the chain breaks,
   // and again when it goes on.
   void Restart();

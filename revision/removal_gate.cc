@@ -54,6 +54,12 @@ void RemovalGate::Resume() {
   if (!held_.empty()) Ask();
 }
 
+void RemovalGate::Forget() {
+  Suspend();
+  held_.clear();
+  held_records_ = 0;
+}
+
 void RemovalGate::Look() {
   if (!log_->MayHaveMirrors() || executor_->Now() - last_look_ < options_.look_pause) return;
   Ask();

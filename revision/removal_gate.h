@@ -55,6 +55,8 @@ class RemovalGate {
   // As the Collector's: not connected, or not leading.
   void Suspend();
   void Resume();
+  // Suspends, and drops all that waits: the stream may be another one.
+  void Forget();
   // Asks for the mirrors, for whoever wants to see them, unless that was a moment ago.
   void Look();
   // As found; logs when one fits no longer, or fits again.

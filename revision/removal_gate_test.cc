@@ -92,6 +92,19 @@ TEST_F(RemovalGateTest, WithoutMirrorsNothingIsHeld) {
   EXPECT_EQ(gate_->held(), 0U);
 }
 
+TEST_F(RemovalGateTest, WhatWaitedIsForgottenWithItsStream) {
+  log_->set_mirrors({Fits(5)});
+  Add({7}, {9}, Kind::kSuperseded);
+  EXPECT_EQ(gate_->held(), 2U);
+  gate_->Forget();
+  EXPECT_EQ(gate_->held(), 0U);
+  log_->set_mirrors({});
+  gate_->Resume();
+  Add({1}, {}, Kind::kSuperseded);
+  exec_.Advance(std::chrono::seconds(20));
+  EXPECT_EQ(Gone(), (Seqs{1}));
+}
+
 TEST_F(RemovalGateTest, WhatAMirrorHasNotWaitsForIt) {
   log_->set_mirrors({Fits(5)});
   Add({1, 7}, {4, 9}, Kind::kSuperseded);
