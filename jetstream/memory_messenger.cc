@@ -8,8 +8,8 @@
 
 namespace jetd::jetstream {
 
-MemoryMessenger::MemoryMessenger(Executor* executor, MemoryPost* post)
-    : executor_(executor), post_(post) {
+MemoryMessenger::MemoryMessenger(Executor* executor, MemoryPost* post, MemoryMessengerFaults faults)
+    : executor_(executor), post_(post), faults_(std::move(faults)) {
   post_->messengers_.push_back(this);
 }
 
@@ -24,15 +24,21 @@ void MemoryMessenger::Later(std::function<void()> fn) {
   });
 }
 
-void MemoryMessenger::Arrive(std::function<void()> fn) {
-  executor_->Defer([this, link = std::weak_ptr<char>(link_), fn = std::move(fn)] {
+std::function<void()> MemoryMessenger::WhileConnected(std::function<void()> fn) {
+  return [this, link = std::weak_ptr<char>(link_), fn = std::move(fn)] {
     if (link.expired()) return;
     if (frozen_) {
       held_.push_back(fn);
     } else {
       fn();
     }
-  });
+  };
+}
+
+void MemoryMessenger::Arrive(std::function<void()> fn) {
+  if (!faults_.delay) return executor_->Defer(WhileConnected(std::move(fn)));
+  last_due_ = std::max(last_due_, executor_->Now() + faults_.delay());
+  executor_->RunAt(last_due_, WhileConnected(std::move(fn)));
 }
 
 void MemoryMessenger::Disconnect() {
@@ -48,7 +54,8 @@ void MemoryMessenger::Disconnect() {
 
 void MemoryMessenger::Thaw() {
   frozen_ = false;
-  for (auto& fn : std::exchange(held_, {})) Arrive(std::move(fn));
+  // Before what is still on its way.
+  for (auto& fn : std::exchange(held_, {})) executor_->Defer(WhileConnected(std::move(fn)));
 }
 
 uint64_t MemoryMessenger::Serve(const std::string& topic, RequestFn on_request) {
@@ -66,9 +73,9 @@ void MemoryMessenger::Drop(uint64_t id) { topics_.erase(id); }
 void MemoryMessenger::Publish(const std::string& topic, std::string_view news) {
   if (!connected_) return;
   for (MemoryMessenger* other : post_->messengers_) {
-    if (other == this || !other->connected_) continue;
+    if (!Reaches(*other)) continue;
     for (const auto& [id, served] : other->topics_) {
-      if (served.name != topic || !served.on_news) continue;
+      if (served.name != topic || !served.on_news || other->Lost()) continue;
       other->Arrive([other, id = id, text = std::string(news)] {
         const auto it = other->topics_.find(id);
         if (it != other->topics_.end()) NewsFn(it->second.on_news)(text);
@@ -89,12 +96,13 @@ void MemoryMessenger::Request(const std::string& topic, std::string_view request
   asked.timer = executor_->RunAfter(
       patience, [this, number] { Settle(number, MakeError(Errc::kTimeout, "no answer")); });
   for (MemoryMessenger* other : post_->messengers_) {
-    if (other == this || !other->connected_) continue;
+    if (!Reaches(*other)) continue;
     for (const auto& [id, served] : other->topics_) {
       if (served.name != topic || !served.on_request) continue;
-      AnswerFn answer = [this, number, mine = std::weak_ptr<char>(link_),
+      if (other->Lost()) return;
+      AnswerFn answer = [this, other, number, mine = std::weak_ptr<char>(link_),
                          theirs = std::weak_ptr<char>(other->link_)](std::string_view text) {
-        if (mine.expired() || theirs.expired()) return;
+        if (mine.expired() || theirs.expired() || !other->Reaches(*this) || Lost()) return;
         Arrive([this, number, text = std::string(text)] { Settle(number, text); });
       };
       other->Arrive([other, id = id, answer, text = std::string(request)] {

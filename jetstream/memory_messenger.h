@@ -2,6 +2,7 @@
 #ifndef JETD_JETSTREAM_MEMORY_MESSENGER_H_
 #define JETD_JETSTREAM_MEMORY_MESSENGER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -28,11 +29,19 @@ class MemoryPost {
   std::vector<MemoryMessenger*> messengers_;
 };
 
-// A Messenger on a MemoryPost. Each way takes a turn of the Executor. Connected from the start.
-// Thread rules: as Messenger; executor and post outlive it.
+// What goes wrong on the way to a member, or with an answer of it. Asked anew for each message.
+// Unset: nothing.
+struct MemoryMessengerFaults {
+  std::function<std::chrono::nanoseconds()> delay;  // the order stays
+  std::function<bool()> lose;
+};
+
+// A Messenger on a MemoryPost. Each way takes a turn of the Executor, or longer. Connected from the
+// start.
+// Thread rules: as Messenger; executor, post and faults outlive it.
 class MemoryMessenger : public Messenger {
  public:
-  MemoryMessenger(Executor* executor, MemoryPost* post);
+  MemoryMessenger(Executor* executor, MemoryPost* post, MemoryMessengerFaults faults = {});
   ~MemoryMessenger() override;
   MemoryMessenger(const MemoryMessenger&) = delete;
   MemoryMessenger& operator=(const MemoryMessenger&) = delete;
@@ -41,6 +50,9 @@ class MemoryMessenger : public Messenger {
   // What is on its way to or from this member is lost; what it asked ends with kTimeout.
   void Disconnect();
   void Reconnect() { connected_ = true; }
+  // The servers of a cluster are apart: this one's is with those of the same number, and nobody
+  // else is there.
+  void set_island(int island) { island_ = island; }
   // As a process that is stopped: what comes for it waits until Thaw.
   void Freeze() { frozen_ = true; }
   void Thaw();
@@ -64,13 +76,21 @@ class MemoryMessenger : public Messenger {
     NewsFn on_news;
   };
 
-  // Runs `fn` on a later turn, or after Thaw, while this connection lasts.
+  // Runs `fn` when a message that is sent now has come, or after Thaw, while this connection lasts.
   void Arrive(std::function<void()> fn);
+  [[nodiscard]] std::function<void()> WhileConnected(std::function<void()> fn);
+  [[nodiscard]] bool Reaches(const MemoryMessenger& other) const {
+    return &other != this && other.connected_ && other.island_ == island_;
+  }
+  [[nodiscard]] bool Lost() const { return faults_.lose && faults_.lose(); }
   void Later(std::function<void()> fn);
   void Settle(uint64_t number, absl::StatusOr<std::string> answer);
 
   Executor* const executor_;
   MemoryPost* const post_;
+  const MemoryMessengerFaults faults_;
+  MonoTime last_due_{0};
+  int island_ = 0;
   bool connected_ = true;
   bool frozen_ = false;
   std::vector<std::function<void()>> held_;

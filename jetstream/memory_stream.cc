@@ -143,6 +143,8 @@ void MemoryStream::LoseTail(StreamSeq last) {
   for (auto it = records_.upper_bound(last); it != records_.end(); it = records_.erase(it)) {
     bytes_ -= it->second->bytes();
   }
+  unsynced_deletes_.erase(unsynced_deletes_.upper_bound(last), unsynced_deletes_.end());
+  deleted_.erase(deleted_.upper_bound(last), deleted_.end());
   last_ = std::min(last_, last);
   synced_ = std::min(synced_, last);
 }
