@@ -15,6 +15,15 @@ CatchUp::~CatchUp() {
   if (timer_ != 0) feed_->executor().Cancel(timer_);
 }
 
+bool CatchUp::Before::operator()(const Entry& a, const Entry& b) const {
+  if (a.first != b.first) return a.first < b.first;
+  if (a.second == b.second || b.second == nullptr) return false;
+  if (a.second == nullptr) return true;
+  const uint64_t one = a.second->stream->number();
+  const uint64_t other = b.second->stream->number();
+  return one != other ? one < other : a.second->id < b.second->id;
+}
+
 void CatchUp::Add(Watcher* watcher) {
   ready_.emplace(watcher->min_revision, watcher);
   Schedule();

@@ -49,9 +49,16 @@ class CatchUp {
   // Hands over what was read, `from` up to below `next`, and moves the watchers on.
   void Deliver(Revision from, Revision next);
 
+  using Entry = std::pair<Revision, Watcher*>;  // by min_revision
+  // Where that is the same: null, then in the order of streams and ids, wherever watchers lie in
+  // memory.
+  struct Before {
+    bool operator()(const Entry& a, const Entry& b) const;
+  };
+
   Feed* const feed_;
-  std::set<std::pair<Revision, Watcher*>> ready_;  // by min_revision
-  Revision turn_;                                  // the next step starts above this
+  std::set<Entry, Before> ready_;
+  Revision turn_;  // the next step starts above this
   const size_t max_revisions_;
   size_t step_revisions_;
   TimerId timer_ = 0;

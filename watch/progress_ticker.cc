@@ -22,7 +22,7 @@ MonoTime ProgressTicker::NextTick(const WatchStream& stream) const {
 
 void ProgressTicker::List(WatchStream* stream) {
   const MonoTime tick = NextTick(*stream);
-  due_.emplace(tick, stream);
+  due_[{tick, stream->number()}] = stream;
   ticks_[stream] = tick;
 }
 
@@ -34,7 +34,7 @@ void ProgressTicker::Add(WatchStream* stream) {
 void ProgressTicker::Remove(WatchStream* stream) {
   auto it = ticks_.find(stream);
   if (it == ticks_.end()) return;
-  due_.erase({it->second, stream});
+  due_.erase({it->second, stream->number()});
   ticks_.erase(it);
   Arm();
 }
@@ -42,12 +42,12 @@ void ProgressTicker::Remove(WatchStream* stream) {
 void ProgressTicker::Arm() {
   const bool wanted = !due_.empty();
   if (timer_ != 0) {
-    if (wanted && due_.begin()->first == armed_for_) return;
+    if (wanted && due_.begin()->first.first == armed_for_) return;
     executor_->Cancel(timer_);
     timer_ = 0;
   }
   if (!wanted) return;
-  armed_for_ = due_.begin()->first;
+  armed_for_ = due_.begin()->first.first;
   timer_ = executor_->RunAt(armed_for_, [this] {
     timer_ = 0;
     Tick();
@@ -56,7 +56,7 @@ void ProgressTicker::Arm() {
 
 void ProgressTicker::Tick() {
   const MonoTime now = executor_->Now();
-  while (!due_.empty() && due_.begin()->first <= now) {
+  while (!due_.empty() && due_.begin()->first.first <= now) {
     WatchStream* stream = due_.begin()->second;
     due_.erase(due_.begin());
     List(stream);

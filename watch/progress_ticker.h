@@ -3,7 +3,8 @@
 #define JETD_WATCH_PROGRESS_TICKER_H_
 
 #include <chrono>
-#include <set>
+#include <cstdint>
+#include <map>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -40,8 +41,8 @@ class ProgressTicker {
 
   Executor* const executor_;
   const std::chrono::nanoseconds interval_;
-  std::set<std::pair<MonoTime, WatchStream*>> due_;
-  absl::flat_hash_map<WatchStream*, MonoTime> ticks_;  // the same by stream
+  std::map<std::pair<MonoTime, uint64_t>, WatchStream*> due_;  // the second: the stream's number
+  absl::flat_hash_map<WatchStream*, MonoTime> ticks_;          // the same by stream
   TimerId timer_ = 0;
   MonoTime armed_for_{};
 };

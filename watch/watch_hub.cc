@@ -5,7 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "base/check.h"
 #include "watch/feed.h"
 #include "watch/progress_ticker.h"
@@ -32,7 +31,7 @@ struct WatchHub::Impl {
     const Revision committed = feed.store().committed();
     feed.set_published(committed);
     if (committed < published) return CancelAll(kLost);
-    for (WatchStream* stream : streams) {
+    for (const auto& [number, stream] : streams.open) {
       stream->ForEachWatcher([&](Watcher* watcher) {
         if (watcher->state != Watcher::State::kSynced) return;
         if (std::max(watcher->min_revision, published.Next()) > committed) return;
@@ -42,18 +41,20 @@ struct WatchHub::Impl {
   }
 
   void CancelAll(std::string_view reason) {
-    for (WatchStream* stream : streams) stream->CancelAll(reason);
+    for (const auto& [number, stream] : streams.open) stream->CancelAll(reason);
   }
 
   Feed feed;
   ProgressTicker ticker;
-  absl::flat_hash_set<WatchStream*> streams;
+  WatchStreams streams;
 };
 
 WatchHub::WatchHub(Executor* executor, const revision::Store* store, Options options)
     : impl_(std::make_unique<Impl>(executor, store, options)) {}
 
-WatchHub::~WatchHub() { JETD_CHECK(impl_->streams.empty()) << "streams outlive the watch hub"; }
+WatchHub::~WatchHub() {
+  JETD_CHECK(impl_->streams.open.empty()) << "streams outlive the watch hub";
+}
 
 std::unique_ptr<WatchHub::Stream> WatchHub::OpenStream(Sink* sink) {
   return std::make_unique<WatchStream>(&impl_->feed, &impl_->ticker, &impl_->streams, sink);
@@ -64,8 +65,10 @@ void WatchHub::CancelAll(std::string_view reason) { impl_->CancelAll(reason); }
 WatchHub::Stats WatchHub::stats() const {
   impl_->feed.CountTime();
   Stats stats = impl_->feed.stats();
-  stats.streams = impl_->streams.size();
-  for (const WatchStream* stream : impl_->streams) stats.buffered_bytes += stream->buffered_bytes();
+  stats.streams = impl_->streams.open.size();
+  for (const auto& [number, stream] : impl_->streams.open) {
+    stats.buffered_bytes += stream->buffered_bytes();
+  }
   return stats;
 }
 

@@ -19,21 +19,22 @@ constexpr std::string_view kReasonDuplicateId =
 
 }  // namespace
 
-WatchStream::WatchStream(Feed* feed, ProgressTicker* ticker,
-                         absl::flat_hash_set<WatchStream*>* streams, WatchHub::Sink* sink)
+WatchStream::WatchStream(Feed* feed, ProgressTicker* ticker, WatchStreams* streams,
+                         WatchHub::Sink* sink)
     : feed_(feed),
       ticker_(ticker),
       streams_(streams),
       sink_(sink),
-      opened_at_(feed->executor().Now()) {
-  streams_->insert(this);
+      opened_at_(feed->executor().Now()),
+      number_(streams->next++) {
+  streams_->open.emplace(number_, this);
 }
 
 WatchStream::~WatchStream() {
   ForEachWatcher([this](Watcher* watcher) { Detach(watcher); });
   feed_->ForgetStream(this);
   feed_->ChangeUnwritten(-static_cast<ptrdiff_t>(buffered_bytes_));
-  streams_->erase(this);
+  streams_->open.erase(number_);
 }
 
 WatchId WatchStream::FreeId() {

@@ -7,8 +7,7 @@
 #include <memory>
 #include <string_view>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/btree_map.h"
 #include "base/executor.h"
 #include "base/types.h"
 #include "watch/feed.h"
@@ -18,6 +17,15 @@
 
 namespace jetd::watch {
 
+class WatchStream;
+
+// The streams of a hub, in the order in which they were opened: what they are told does not depend
+// on where they lie in memory.
+struct WatchStreams {
+  uint64_t next = 1;
+  absl::btree_map<uint64_t, WatchStream*> open;
+};
+
 // WatchStream is one client stream: its watches by id, and the account of what waits in the sink.
 // The feed and the ticker call it; clients call the part that is WatchHub::Stream.
 //
@@ -25,8 +33,7 @@ namespace jetd::watch {
 class WatchStream final : public WatchHub::Stream {
  public:
   // `streams` is the hub's list of streams, which this one enters and leaves.
-  WatchStream(Feed* feed, ProgressTicker* ticker, absl::flat_hash_set<WatchStream*>* streams,
-              WatchHub::Sink* sink);
+  WatchStream(Feed* feed, ProgressTicker* ticker, WatchStreams* streams, WatchHub::Sink* sink);
   ~WatchStream() override;
 
   // WatchHub::Stream.
@@ -60,6 +67,8 @@ class WatchStream final : public WatchHub::Stream {
   // A tick of the progress interval: tells each quiet, synced watcher that asked for it.
   void NotifyProgress();
   [[nodiscard]] MonoTime opened_at() const { return opened_at_; }
+  // Of those of a hub, in the order of opening.
+  [[nodiscard]] uint64_t number() const { return number_; }
 
  private:
   [[nodiscard]] WatchId FreeId();
@@ -72,11 +81,12 @@ class WatchStream final : public WatchHub::Stream {
   // Constant.
   Feed* const feed_;
   ProgressTicker* const ticker_;
-  absl::flat_hash_set<WatchStream*>* const streams_;
+  WatchStreams* const streams_;
   WatchHub::Sink* const sink_;
   const MonoTime opened_at_;
+  const uint64_t number_;
 
-  absl::flat_hash_map<int64_t, std::unique_ptr<Watcher>> watchers_;
+  absl::btree_map<int64_t, std::unique_ptr<Watcher>> watchers_;
   int64_t next_id_ = 0;
   size_t buffered_bytes_ = 0;
   int64_t behind_ = 0;     // watchers ready or blocked
