@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mutants: builds of this tree with one place of its source replaced, to see whether a suite finds
 them. A script beside the suite has the table, says what to build and how to try one, and calls
-`main`. All work is done on a copy of the tree below build/; this tree is left alone.
+`main`. All work is done on a copy of the tree below build/, or in `src` and `build` of the folder
+that JETD_MUTANTS_FOLDER names; this tree is left alone. CMAKE_BUILD_PARALLEL_LEVEL says how many
+compilers may run at a time.
 """
 
 import contextlib
@@ -21,6 +23,11 @@ class Mutant(typing.NamedTuple):
     file: str
     before: str
     after: str
+
+
+class Found(typing.NamedTuple):
+    by: str    # a seed, a number of requests
+    said: str  # the suite of it
 
 
 def fail(text):
@@ -61,12 +68,18 @@ class Tree:
     """A copy of the tree, and its build."""
 
     def __init__(self, name):
-        self.folder = os.path.join(ROOT, "build", name)
+        elsewhere = os.environ.get("JETD_MUTANTS_FOLDER")
+        if elsewhere:
+            self.folder = os.path.join(elsewhere, "src")
+            self.binary = os.path.join(elsewhere, "build")
+        else:
+            self.folder = os.path.join(ROOT, "build", name)
+            self.binary = os.path.join(self.folder, "build", "dev")
 
     def make(self):
         os.makedirs(self.folder, exist_ok=True)
         self._copy()
-        run("configuring", ["cmake", "--preset", "dev"], cwd=self.folder)
+        run("configuring", ["cmake", "--preset", "dev", "-B", self.binary], cwd=self.folder)
 
     def _copy(self):
         """As the tree is now; files that did not change keep their time, so that what was built of
@@ -92,12 +105,13 @@ class Tree:
             shutil.copymode(source, copy)
 
     def build(self, target):
-        run(f"building {target}",
-            ["cmake", "--build", "--preset", "dev", "--target", target,
-             "--parallel", str(os.cpu_count())], cwd=self.folder)
+        command = ["cmake", "--build", self.binary, "--target", target]
+        if "CMAKE_BUILD_PARALLEL_LEVEL" not in os.environ:
+            command += ["--parallel", str(os.cpu_count())]
+        run(f"building {target}", command, cwd=self.folder)
 
     def built(self, path):
-        return os.path.join(self.folder, "build", "dev", path)
+        return os.path.join(self.binary, path)
 
     @contextlib.contextmanager
     def changed(self, mutant):
@@ -112,8 +126,17 @@ class Tree:
                 file.write(original)
 
 
+def _print_table(results):
+    width = max(len(mutant.name) for mutant, _ in results)
+    print(f"\n{'mutant':{width}}  {'found by':20}  what was said")
+    for mutant, found in results:
+        by, said = found or ("NOT FOUND", mutant.what)
+        print(f"{mutant.name:{width}}  {by:20}  {said}")
+
+
 def main(usage, mutants, prepare, try_one):
-    """`prepare()` builds what all need; `try_one(mutant)` says whether the mutant was found."""
+    """`prepare()` builds what all need; `try_one(mutant)` answers Found, or None if it was not. One
+    that cannot be built or run does not keep the others from being tried."""
     arguments = sys.argv[1:]
     if "-h" in arguments or "--help" in arguments:
         print(usage.strip())
@@ -133,6 +156,19 @@ def main(usage, mutants, prepare, try_one):
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     prepare()
     wanted = [mutant for mutant in mutants if not arguments or mutant.name in arguments]
-    missed = sum(not try_one(mutant) for mutant in wanted)
-    print(f"{len(wanted)} mutants, {missed} not found")
-    return 1 if missed else 0
+    results, broken = [], 0
+    for mutant in wanted:
+        try:
+            found = try_one(mutant)
+        except SystemExit as end:
+            if end.code != 2:
+                raise
+            found = Found("NOT TRIED", "it could not be built or run; see above")
+            broken += 1
+        results.append((mutant, found))
+        by, said = found or ("NOT FOUND", "")
+        print(f"{mutant.name} ({mutant.what}): {by} {said}", flush=True)
+    _print_table(results)
+    missed = sum(found is None for _, found in results)
+    print(f"{len(wanted)} mutants, {missed} not found, {broken} not tried")
+    return 2 if broken else 1 if missed else 0

@@ -13,8 +13,8 @@
 
 namespace jetd::conformance::sim {
 
-KvClients::KvClients(Run* run, Ledger* ledger, LeaseBook* leases)
-    : run_(run), ledger_(ledger), leases_(leases), maker_(&run->random, ledger) {
+KvClients::KvClients(Run* run, Ledger* ledger, LeaseBook* leases, const AlarmClients* alarms)
+    : run_(run), ledger_(ledger), leases_(leases), alarms_(alarms), maker_(&run->random, ledger) {
   ledger_->set_on_entered([this](Revision revision) { OnEntered(revision); });
   ledger_->set_on_compacted([this](Revision revision) { OnCompacted(revision); });
 }
@@ -22,6 +22,7 @@ KvClients::KvClients(Run* run, Ledger* ledger, LeaseBook* leases)
 bool KvClients::Heard(const SimMember& member, const absl::Status& status) {
   --open_;
   const Errc why = GetErrc(status);
+  if (!run_->MayHear(why)) run_->Fail("a request in the calm: ", status.ToString());
   if (!member.alive() || why == Errc::kTimeout || why == Errc::kStopped) return false;
   run_->Mix(static_cast<uint64_t>(why));
   if (!status.ok()) ++run_->tally.refused;
@@ -29,28 +30,46 @@ bool KvClients::Heard(const SimMember& member, const absl::Status& status) {
 }
 
 void KvClients::SendWrite(SimMember* member, LeaseId lease) {
+  Send(member, maker_.Write(operations_.size(), lease));
+}
+
+void KvClients::SendDeletion(SimMember* member) {
+  Request request;
+  Action& action = request.success.emplace_back();
+  action.kind = Action::Kind::kDelete;
+  action.key = "k";
+  action.end = "l";
+  Send(member, std::move(request));
+}
+
+void KvClients::Send(SimMember* member, Request request) {
   auto operation = std::make_shared<Operation>();
   operation->id = operations_.size();
-  operation->request = maker_.Write(operation->id, lease);
+  operation->request = std::move(request);
   operation->op = MakeOp(operation->request);
   operation->floor = ledger_->told();
+  operation->alarm = alarms_->now();
   operations_.push_back(operation);
   if (run_->tracing()) {
     run_->Trace("to ", member->name(), ": #", operation->id, " ", ToString(operation->request));
   }
   ++open_;
-  member->committer().Apply(
-      &operation->op, 100,
-      [this, member, operation](const absl::StatusOr<revision::OpResult>& answer) {
-        if (operation->fate != Fate::kOpen) run_->Fail("#", operation->id, " is answered twice");
-        if (Heard(*member, answer.status())) {
-          OnAnswer(operation.get(), answer);
-        } else {
-          run_->Trace("#", operation->id, ": nobody is told");
-          ++run_->tally.unknown;
-          operation->fate = Fate::kUnknown;
-        }
-      });
+  member->Apply(&operation->op,
+                [this, member, operation](const absl::StatusOr<revision::OpResult>& answer) {
+                  if (operation->fate != Fate::kOpen)
+                    run_->Fail("#", operation->id, " is answered twice");
+                  if (Heard(*member, answer.status())) {
+                    OnAnswer(operation.get(), answer);
+                    if (answer.ok() && member->store().committed() < RevisionOf(*answer)) {
+                      run_->Fail("#", operation->id, " is answered by ", member->name(),
+                                 ", where it cannot be read");
+                    }
+                  } else {
+                    run_->Trace("#", operation->id, ": nobody is told");
+                    ++run_->tally.unknown;
+                    operation->fate = Fate::kUnknown;
+                  }
+                });
 }
 
 // Whoever put its values did all of it.
@@ -121,6 +140,7 @@ void KvClients::JudgeAnswer(Operation* operation, const revision::OpResult& answ
       different = Difference(operation->request, wrote, answer);
       if (different.empty()) {
         ++run_->tally.writes;
+        JudgePut(*operation, revision);
         return Claim(operation, revision);
       }
     }
@@ -146,6 +166,27 @@ bool KvClients::LeasesAreThere(const Request& request) const {
   return true;
 }
 
+void KvClients::JudgePut(const Operation& operation, Revision revision) {
+  if (!operation.alarm.raised || !alarms_->SureSince(operation.alarm)) return;
+  for (const Version& v : ledger_->At(revision)) {
+    if (v.tombstone) continue;
+    return run_->Fail("#", operation.id, " puts ", ToString(v),
+                      ", and the alarm NOSPACE is raised");
+  }
+}
+
+void KvClients::JudgeNoSpace(const Operation& operation) {
+  if (run_->may_be_full()) return;
+  const Request& request = operation.request;
+  bool may_put = false;
+  for (const auto* branch : {&request.success, &request.failure}) {
+    for (const Action& action : *branch) may_put = may_put || action.kind == Action::Kind::kPut;
+  }
+  if (!may_put || (!operation.alarm.raised && alarms_->SureSince(operation.alarm))) {
+    run_->Fail("#", operation.id, " is refused for lack of room: ", ToString(request));
+  }
+}
+
 void KvClients::JudgeRefusal(const Operation& operation, const absl::Status& why) {
   if (operation.happened != Revision{}) {
     run_->Fail("#", operation.id, " is refused with ", why.ToString(), ", and happened at ",
@@ -154,9 +195,10 @@ void KvClients::JudgeRefusal(const Operation& operation, const absl::Status& why
   switch (GetErrc(why)) {
     case Errc::kUnavailable:
     case Errc::kNoLeader:
-    case Errc::kNoSpace:
     case Errc::kTooManyRequests:
       return;
+    case Errc::kNoSpace:
+      return JudgeNoSpace(operation);
     case Errc::kLeaseNotFound:
       if (LeasesAreThere(operation.request)) {
         run_->Fail("#", operation.id, ": no such lease, and it is there");
@@ -167,17 +209,19 @@ void KvClients::JudgeRefusal(const Operation& operation, const absl::Status& why
   }
 }
 
-// A deletion names nobody: for those that were not answered, somebody has to be found.
+// A deletion names nobody: for those that were not answered, somebody has to be found, and nobody
+// did two.
 void KvClients::JudgeRevisions() {
   std::vector<Revision> open;
   for (Revision r(2); r <= ledger_->newest(); r = r.Next()) {
     const auto owner = owners_.find(r);
     if (owner == owners_.end()) {
-      if (!leases_->ExplainsDeletion(r)) open.push_back(r);
-      continue;
+      open.push_back(r);
+    } else if (operations_[owner->second]->fate == Fate::kUnknown) {
+      ++run_->tally.unknown_landed;
     }
-    if (operations_[owner->second]->fate == Fate::kUnknown) ++run_->tally.unknown_landed;
   }
+  const std::vector<LeaseId> gone = leases_->Gone();
   std::vector<const Operation*> unknown;
   for (const auto& operation : operations_) {
     if (operation->fate == Fate::kUnknown && operation->happened == Revision{}) {
@@ -185,10 +229,10 @@ void KvClients::JudgeRevisions() {
     }
   }
   const std::optional<size_t> alone =
-      FindUnmatched(open.size(), unknown.size(), [&](size_t revision, size_t operation) {
-        return Explains(*unknown[operation], open[revision]);
+      FindUnmatched(open.size(), gone.size() + unknown.size(), [&](size_t revision, size_t who) {
+        if (who < gone.size()) return leases_->ExplainsDeletion(gone[who], open[revision]);
+        return Explains(*unknown[who - gone.size()], open[revision]);
       });
-  run_->tally.unknown_landed += open.size();
   if (alone.has_value()) {
     run_->Fail("revision ", open[*alone].value(),
                " is nobody's: ", ToString(ledger_->At(open[*alone]).front()));

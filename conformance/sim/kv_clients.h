@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "conformance/sim/alarm_clients.h"
 #include "conformance/sim/lease_book.h"
 #include "conformance/sim/ledger.h"
 #include "conformance/sim/request.h"
@@ -33,12 +34,15 @@ namespace jetd::conformance::sim {
 // and each revision is one operation's, or the end of a lease.
 class KvClients {
  public:
-  KvClients(Run* run, Ledger* ledger, LeaseBook* leases);
+  KvClients(Run* run, Ledger* ledger, LeaseBook* leases, const AlarmClients* alarms);
 
   // `lease` as RequestMaker has it.
   void SendWrite(SimMember* member, LeaseId lease);
+  // Of all keys.
+  void SendDeletion(SimMember* member);
   void SendRead(SimMember* member);
   void SendCompact(SimMember* member);
+  void SendCompact(SimMember* member, Revision revision);
   // A list read in pieces, at the pace of its client.
   void OpenList(SimMember* member);
   void StepLists();
@@ -56,8 +60,9 @@ class KvClients {
   struct Operation {
     uint64_t id = 0;
     Request request;
-    revision::Op op;  // views into request
-    Revision floor;   // told when it was asked
+    revision::Op op;            // views into request
+    Revision floor;             // told when it was asked
+    AlarmClients::Known alarm;  // then
     Fate fate = Fate::kOpen;
     Revision happened;  // 0: not that anybody knows
   };
@@ -75,6 +80,7 @@ class KvClients {
     revision::RangeResult result;
   };
 
+  void Send(SimMember* member, Request request);
   // Counts an answer. False: nobody hears it, or it leaves open what happened.
   bool Heard(const SimMember& member, const absl::Status& status);
   void OnEntered(Revision revision);
@@ -82,6 +88,9 @@ class KvClients {
 
   void OnAnswer(Operation* operation, const absl::StatusOr<revision::OpResult>& answer);
   void JudgeAnswer(Operation* operation, const revision::OpResult& answer);
+  // A put was taken though an alarm forbade it, or not taken for an alarm that was not raised.
+  void JudgePut(const Operation& operation, Revision revision);
+  void JudgeNoSpace(const Operation& operation);
   void JudgeRefusal(const Operation& operation, const absl::Status& why);
   [[nodiscard]] bool LeasesAreThere(const Request& request) const;
   void Claim(Operation* operation, Revision revision);
@@ -100,6 +109,7 @@ class KvClients {
   Run* const run_;
   Ledger* const ledger_;
   LeaseBook* const leases_;
+  const AlarmClients* const alarms_;
   RequestMaker maker_;
   std::vector<std::shared_ptr<Operation>> operations_;  // by id
   std::map<Revision, uint64_t> owners_;                 // who did it

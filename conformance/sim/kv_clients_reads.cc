@@ -65,6 +65,7 @@ void KvClients::JudgeRange(SimMember* member, const Read& read,
     return run_->Fail(name, " at revision ", at.value(), " shows ", different);
   }
   if (range.serializable) member->shown = revision;
+  if (!range.serializable && member->following()) ++run_->tally.follower_reads;
   ledger_->Tell(revision);
   ++run_->tally.reads;
 }
@@ -141,7 +142,10 @@ void KvClients::OnMemberGone(const SimMember* member) {
 
 void KvClients::SendCompact(SimMember* member) {
   const int64_t newest = ledger_->told().value();
-  const Revision revision(std::max<int64_t>(newest - run_->random.Between(0, 25), 1));
+  SendCompact(member, Revision(std::max<int64_t>(newest - run_->random.Between(0, 25), 1)));
+}
+
+void KvClients::SendCompact(SimMember* member, Revision revision) {
   const auto wait = run_->random.Chance(20) ? revision::Committer::Wait::kPhysical
                                             : revision::Committer::Wait::kLogical;
   run_->Trace("to ", member->name(), ": compact at ", revision.value());

@@ -18,6 +18,29 @@ void LeaseBook::Renew(LeaseId id, const Asked& asked) {
   lease.safe_until = std::max(lease.safe_until, from + std::chrono::seconds(lease.ttl_s));
 }
 
+void LeaseBook::Extend(Lease* lease) {
+  lease->latest_end =
+      std::max(lease->latest_end, run_->exec.Now() + std::chrono::seconds(lease->ttl_s));
+}
+
+void LeaseBook::EndRenewal(LeaseId id) {
+  Lease& lease = leases_[id];
+  --lease.renewals;
+  Extend(&lease);
+}
+
+MonoTime LeaseBook::LeastLeft(LeaseId id, const Asked& asked) const {
+  const bool same = asked.leaders == run_->tally.leaders;
+  return (same ? leases_.at(id).safe_until : asked.safe_until) - run_->exec.Now();
+}
+
+MonoTime LeaseBook::MostLeft(LeaseId id) const {
+  const Lease& lease = leases_.at(id);
+  const MonoTime full = std::chrono::seconds(lease.ttl_s);
+  if (lease.renewals > 0) return full;
+  return std::clamp(lease.latest_end - run_->exec.Now(), MonoTime(0), full);
+}
+
 bool LeaseBook::MayBeMissing(LeaseId id) const {
   const auto found = leases_.find(id);
   return found == leases_.end() || !found->second.granted || found->second.gone.has_value();
@@ -31,6 +54,7 @@ void LeaseBook::OnGranted(const std::string& member, LeaseId id, int64_t ttl_s) 
   Lease& lease = found->second;
   if (lease.refused) run_->Fail(member, " grants lease ", id.value(), ", which was refused");
   if (lease.ttl_s != ttl_s) run_->Fail(member, " grants lease ", id.value(), " for ", ttl_s, " s");
+  Extend(&lease);
   if (lease.granted) return;
   run_->Trace(member, " grants lease ", id.value(), " for ", ttl_s, " s");
   lease.granted = true;
@@ -56,7 +80,10 @@ void LeaseBook::OnGone(const std::string& member, LeaseId id) {
 
 void LeaseBook::OnLeading(const std::string& member, Term term, const revision::Store& store) {
   // Another one may have taken over before this one learned that it leads.
-  if (term < term_) return;
+  if (term < term_) {
+    for (const revision::Store::LeaseInfo& info : store.Leases()) Extend(&leases_[info.id]);
+    return;
+  }
   term_ = term;
   std::set<LeaseId> there;
   for (const revision::Store::LeaseInfo& info : store.Leases()) {
@@ -76,16 +103,28 @@ void LeaseBook::OnLeading(const std::string& member, Term term, const revision::
   }
 }
 
-bool LeaseBook::ExplainsDeletion(Revision revision) const {
+std::vector<LeaseId> LeaseBook::Gone() const {
+  std::vector<LeaseId> gone;
+  for (const auto& [id, lease] : leases_) {
+    if (lease.gone) gone.push_back(id);
+  }
+  return gone;
+}
+
+bool LeaseBook::ExplainsDeletion(LeaseId id, Revision revision) const {
   std::vector<std::string> deleted;
   for (const Version& v : ledger_->At(revision)) {
     if (!v.tombstone) return false;
     deleted.push_back(v.key);
   }
   std::sort(deleted.begin(), deleted.end());
-  return std::any_of(leases_.begin(), leases_.end(), [&](const auto& one) {
-    return one.second.gone && ledger_->KeysOf(one.first, revision.Prev()) == deleted;
-  });
+  return ledger_->KeysOf(id, revision.Prev()) == deleted;
+}
+
+size_t LeaseBook::living() const {
+  return static_cast<size_t>(std::count_if(leases_.begin(), leases_.end(), [](const auto& one) {
+    return one.second.granted && !one.second.gone;
+  }));
 }
 
 void LeaseBook::JudgeExpired() {

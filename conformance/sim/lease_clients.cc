@@ -37,6 +37,7 @@ void LeaseClients::Send(SimMember* member) {
 bool LeaseClients::Heard(const SimMember& member, const absl::Status& status) {
   --open_;
   const Errc why = GetErrc(status);
+  if (!run_->MayHear(why)) run_->Fail("a lease request in the calm: ", status.ToString());
   if (!member.alive() || why == Errc::kTimeout || why == Errc::kStopped) {
     ++run_->tally.unknown;
     return false;
@@ -82,7 +83,9 @@ void LeaseClients::Grant(SimMember* member) {
           return;
         }
         if (!lease.granted) run_->Fail("lease ", id.value(), " is answered and not committed");
-        lease.told = true;
+        if (r->id != id || r->ttl_s != lease.ttl_s) {
+          run_->Fail("lease ", id.value(), " is answered as ", r->id.value(), " for ", r->ttl_s);
+        }
         book_->Renew(id, asked);
         known_.push_back(id);
       });
@@ -92,25 +95,40 @@ void LeaseClients::Revoke(SimMember* member, LeaseId id) {
   run_->Trace("to ", member->name(), ": revoke lease ", id.value());
   ++open_;
   ++book_->Of(id).revokes;
-  member->lessor().Revoke(id, [this, member, id](const absl::StatusOr<Revision>& r) {
-    if (!Heard(*member, r.status())) return;
-    LeaseBook::Lease& lease = book_->Of(id);
-    run_->Trace("lease ", id.value(), " revoked: ", r.status().ToString());
-    if (r.ok() || GetErrc(r.status()) == Errc::kLeaseNotFound) {
-      if (!book_->MayBeMissing(id)) run_->Fail("lease ", id.value(), " is told gone, and is there");
-      if (r.ok()) lease.revoked = true;
-      return;
-    }
-    JudgeError(r.status());
-    --lease.revokes;
-  });
+  member->lessor().Revoke(
+      id, [this, member, id, floor = ledger_->told()](const absl::StatusOr<Revision>& r) {
+        if (!Heard(*member, r.status())) return;
+        LeaseBook::Lease& lease = book_->Of(id);
+        run_->Trace("lease ", id.value(), " revoked: ", r.status().ToString());
+        if (r.ok() || GetErrc(r.status()) == Errc::kLeaseNotFound) {
+          if (!book_->MayBeMissing(id))
+            run_->Fail("lease ", id.value(), " is told gone, and is there");
+          if (r.ok()) JudgeRevoked(id, floor, *r);
+          return;
+        }
+        JudgeError(r.status());
+        --lease.revokes;
+      });
+}
+
+void LeaseClients::JudgeRevoked(LeaseId id, Revision floor, Revision revision) {
+  if (revision < floor || revision > ledger_->newest()) {
+    return run_->Fail("lease ", id.value(), " is revoked at ", revision.value(),
+                      "; told before: ", floor.value(), ", newest: ", ledger_->newest().value());
+  }
+  if (!ledger_->KeysOf(id, revision).empty()) {
+    run_->Fail("lease ", id.value(), " is revoked at ", revision.value(), ", and has a key then");
+  }
+  ledger_->Tell(revision);
 }
 
 void LeaseClients::KeepAlive(SimMember* member, LeaseId id) {
   run_->Trace("to ", member->name(), ": keep lease ", id.value(), " alive");
   ++open_;
+  book_->BeginRenewal(id);
   member->lessor().KeepAlive(
       id, [this, member, id, asked = book_->AskNow()](const absl::StatusOr<int64_t>& r) {
+        book_->EndRenewal(id);
         if (!Heard(*member, r.status())) return;
         if (!r.ok()) return JudgeError(r.status());
         run_->Trace("lease ", id.value(), " has ", *r, " s");
@@ -130,9 +148,11 @@ void LeaseClients::TimeToLive(SimMember* member, LeaseId id) {
   ++open_;
   member->lessor().TimeToLive(
       id, Lessor::WithKeys::kYes,
-      [this, member, asked = book_->AskNow()](const absl::StatusOr<Lessor::TimeToLiveResult>& r) {
+      [this, member, id,
+       asked = book_->AskNow(id)](const absl::StatusOr<Lessor::TimeToLiveResult>& r) {
         if (!Heard(*member, r.status())) return;
         if (!r.ok()) return JudgeError(r.status());
+        if (r->id != id) run_->Fail("asked for lease ", id.value(), ", told of ", r->id.value());
         JudgeTimeToLive(*member, asked, *r);
       });
 }
@@ -147,15 +167,14 @@ void LeaseClients::JudgeTimeToLive(const SimMember& member, const LeaseBook::Ask
   }
   ExpectThere(answer.id, asked.at, "the time to live");
   const LeaseBook::Lease& lease = book_->Of(answer.id);
-  const auto promised =
-      std::chrono::duration_cast<std::chrono::seconds>(lease.safe_until - run_->exec.Now());
-  // Another leader that came since gave it its full time again; the one that was asked may not
-  // know.
-  const bool same_leader = asked.leaders == run_->tally.leaders;
-  if (answer.granted_ttl_s != lease.ttl_s || answer.ttl_s > lease.ttl_s ||
-      (same_leader && answer.ttl_s < promised.count())) {
+  const auto seconds_of = [](MonoTime left) {
+    return std::chrono::duration_cast<std::chrono::seconds>(left).count();
+  };
+  const int64_t least = seconds_of(book_->LeastLeft(answer.id, asked));
+  const int64_t most = seconds_of(book_->MostLeft(answer.id));
+  if (answer.granted_ttl_s != lease.ttl_s || answer.ttl_s > most || answer.ttl_s < least) {
     run_->Fail("lease ", answer.id.value(), " of ", lease.ttl_s, " s has ", answer.ttl_s,
-               " s left of ", answer.granted_ttl_s, ", promised: ", promised.count());
+               " s left of ", answer.granted_ttl_s, "; promised: ", least, ", possible: ", most);
   }
   std::vector<std::string> keys = answer.keys;
   std::sort(keys.begin(), keys.end());

@@ -18,7 +18,7 @@ namespace jetd::conformance::sim {
 // Clients of leases: they grant, renew, revoke and look at them, and judge each answer.
 class LeaseClients {
  public:
-  LeaseClients(Run* run, const Ledger* ledger, LeaseBook* book)
+  LeaseClients(Run* run, Ledger* ledger, LeaseBook* book)
       : run_(run), ledger_(ledger), book_(book) {}
 
   // One request of any kind.
@@ -36,6 +36,7 @@ class LeaseClients {
 
   void Grant(SimMember* member);
   void Revoke(SimMember* member, LeaseId id);
+  void JudgeRevoked(LeaseId id, Revision floor, Revision revision);
   void KeepAlive(SimMember* member, LeaseId id);
   void TimeToLive(SimMember* member, LeaseId id);
   void JudgeTimeToLive(const SimMember& member, const LeaseBook::Asked& asked,
@@ -46,7 +47,7 @@ class LeaseClients {
   void ExpectThere(LeaseId id, MonoTime sent, const char* what);
 
   Run* const run_;
-  const Ledger* const ledger_;
+  Ledger* const ledger_;
   LeaseBook* const book_;
   std::vector<LeaseId> known_;
   size_t open_ = 0;

@@ -165,7 +165,7 @@ void Ledger::OnLeading(const std::string& member, Term term, const revision::Sto
                       compacted_.value(), " was committed");
   }
   const Revision from = std::max({store.compacted(), compacted_, Revision(1)});
-  if (!CheckHistory(member, term, from, store)) return;
+  if (!CheckHistory(member, Term(term.value() - 1), from, store)) return;
   if (store.compacted() > compacted_) OnCompacted(member, store.compacted());
   if (late) return;
   if (store.committed() != newest()) {
@@ -175,7 +175,21 @@ void Ledger::OnLeading(const std::string& member, Term term, const revision::Sto
   CheckSame(member, store);
 }
 
-bool Ledger::CheckHistory(const std::string& member, Term term, Revision from,
+void Ledger::OnFollowing(const std::string& member, const revision::Store& store) {
+  run_->Trace(member, " follows at revision ", store.committed().value());
+  if (store.committed() > newest() || store.compacted() > compacted_) {
+    return run_->Fail(member, " shows revision ", store.committed().value(), ", compacted at ",
+                      store.compacted().value(), "; no leader has committed more than ",
+                      newest().value(), ", ", compacted_.value());
+  }
+  const Revision from = std::max(store.compacted(), Revision(1));
+  if (!CheckHistory(member, std::nullopt, from, store)) return;
+  CheckLive(member, store);
+  const absl::Status sound = revision::CheckInvariants(store);
+  if (!sound.ok()) run_->Fail(member, ": ", MessageOf(sound));
+}
+
+bool Ledger::CheckHistory(const std::string& member, std::optional<Term> entering, Revision from,
                           const revision::Store& store) {
   std::map<Revision, std::vector<Version>> found;
   const auto read = store.History(from, SIZE_MAX, [&](const revision::Change& change) {
@@ -184,8 +198,8 @@ bool Ledger::CheckHistory(const std::string& member, Term term, Revision from,
   });
   if (!read.ok()) run_->Fail(member, " has no history from ", from.value());
   for (auto& [revision, changes] : found) {
-    if (revision == newest().Next()) {
-      Enter(member, Term(term.value() - 1), std::move(changes));
+    if (revision == newest().Next() && entering.has_value()) {
+      Enter(member, *entering, std::move(changes));
     } else if (revision > newest()) {
       run_->Fail(member, " leads, and revision ", newest().Next().value(), " is missing");
     } else if (revision > from) {
@@ -207,6 +221,21 @@ void Ledger::OnCompacted(const std::string& member, Revision revision) {
   if (on_compacted_) on_compacted_(revision);
 }
 
+void Ledger::CheckLive(const std::string& member, const revision::Store& store) {
+  for (const auto& [key, versions] : by_key_) {
+    const Version* v = Live(key, store.committed());
+    const revision::KvRef kv = store.Get(key, revision::Store::View::kCommitted);
+    if (static_cast<bool>(kv) == (v != nullptr) && (v == nullptr || Same(*v, *kv))) continue;
+    return run_->Fail(member, " holds ", kv ? std::string(kv->value()) : "nothing", " at ", key,
+                      ", not ", v == nullptr ? "nothing" : ToString(*v));
+  }
+}
+
+uint32_t Ledger::Hash() const {
+  const auto hash = shadow_.HashKv(Revision());
+  return hash.ok() ? hash->hash : 0;
+}
+
 void Ledger::CheckSame(const std::string& member, const revision::Store& store) {
   if (store.committed() != newest() || store.compacted() != compacted_) {
     return run_->Fail(member, " is at ", store.committed().value(), ", compacted ",
@@ -216,15 +245,8 @@ void Ledger::CheckSame(const std::string& member, const revision::Store& store) 
   const absl::Status sound = revision::CheckInvariants(store);
   if (!sound.ok()) run_->Fail(member, ": ", MessageOf(sound));
   const auto hash = store.HashKv(Revision());
-  const auto expected = shadow_.HashKv(Revision());
-  if (hash.ok() && expected.ok() && hash->hash == expected->hash) return;
-  for (const auto& [key, versions] : by_key_) {
-    const Version* v = Live(key, newest());
-    const revision::KvRef kv = store.Get(key, revision::Store::View::kCommitted);
-    if (static_cast<bool>(kv) == (v != nullptr) && (v == nullptr || Same(*v, *kv))) continue;
-    return run_->Fail(member, " holds ", kv ? std::string(kv->value()) : "nothing", " at ", key,
-                      ", not ", v == nullptr ? "nothing" : ToString(*v));
-  }
+  if (hash.ok() && hash->hash == Hash()) return;
+  CheckLive(member, store);
   run_->Fail(member, " has another HashKV at ", newest().value(), " than its changes make");
 }
 

@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,6 +62,8 @@ class Ledger {
   // A member begins to lead with this. It may learn so late, when another one has taken over since:
   // then it need only have what was committed in earlier terms.
   void OnLeading(const std::string& member, Term term, const revision::Store& store);
+  // A member begins to show this to readers, as the follower of another one.
+  void OnFollowing(const std::string& member, const revision::Store& store);
   void OnCompacted(const std::string& member, Revision revision);
   // Keys, versions, leases' keys: all that `store` holds is what was entered.
   void CheckSame(const std::string& member, const revision::Store& store);
@@ -82,14 +85,19 @@ class Ledger {
   [[nodiscard]] std::vector<const Version*> LiveIn(std::string_view key, std::string_view end,
                                                    Revision at) const;
   [[nodiscard]] std::vector<std::string> KeysOf(LeaseId lease, Revision at) const;
+  // HashKV of what was entered, at the newest revision.
+  [[nodiscard]] uint32_t Hash() const;
 
  private:
   void Enter(const std::string& member, Term term, std::vector<Version> changes);
   // The newest revision that was committed in a term before this one.
   [[nodiscard]] Revision NewestBefore(Term term) const;
-  // Every revision that the store shows above `from`; false after the first that is wrong.
-  bool CheckHistory(const std::string& member, Term term, Revision from,
+  // Every revision that the store shows above `from`; false after the first that is wrong. Those
+  // that are new are entered as of `entering`, if there is one.
+  bool CheckHistory(const std::string& member, std::optional<Term> entering, Revision from,
                     const revision::Store& store);
+  // What lives in the store is what lived at its revision.
+  void CheckLive(const std::string& member, const revision::Store& store);
   // What is said of `revision` is what was entered.
   void Compare(const std::string& member, Revision revision, const std::vector<Version>& changes);
   // They count on from what was there.

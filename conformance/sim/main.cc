@@ -41,6 +41,7 @@ struct Flags {
   uint64_t replay = 0;
   bool trace = false;
   std::string server;
+  std::string together;
   SimOptions options;
 };
 
@@ -52,6 +53,10 @@ void AddFlags(Flags& flags, CLI::App& app) {
       ->capture_default_str();
   app.add_option("--server", flags.server, "outside, replicated or embedded; else as the seed says")
       ->check(CLI::IsMember({"outside", "replicated", "embedded"}));
+  app.add_option("--together", flags.together,
+                 "yes or no: members on a server of others know of each other; else as the seed "
+                 "says")
+      ->check(CLI::IsMember({"yes", "no"}));
   app.add_option("--replay", flags.replay, "only this seed");
   app.add_flag("--trace", flags.trace, "a line for all that happens; jetd's own log is on stderr");
 }
@@ -69,6 +74,7 @@ int Main(int argc, char** argv) {
   if (flags.server == "outside") flags.options.server = Server::kOutside;
   if (flags.server == "replicated") flags.options.server = Server::kReplicated;
   if (flags.server == "embedded") flags.options.server = Server::kEmbedded;
+  if (!flags.together.empty()) flags.options.together = flags.together == "yes";
   if (flags.trace) {
     flags.options.trace = [](const std::string& line) { std::cout << line << std::endl; };
   }
@@ -87,7 +93,10 @@ int Main(int argc, char** argv) {
     return kExitGood;
   }
   std::cout << report.failure << "again: --replay " << report.failed_seed << " --steps "
-            << flags.options.steps << " --members " << flags.options.members << "\n";
+            << flags.options.steps << " --members " << flags.options.members;
+  if (!flags.server.empty()) std::cout << " --server " << flags.server;
+  if (!flags.together.empty()) std::cout << " --together " << flags.together;
+  std::cout << "\n";
   return kExitWrong;
 }
 

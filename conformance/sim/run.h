@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/error.h"
 #include "base/fake_executor.h"
 #include "base/strings.h"
 #include "conformance/sim/random.h"
@@ -28,6 +29,8 @@ struct SimOptions {
   size_t steps = 1'000;
   size_t members = 3;  // that live at a time, at most, where several may
   std::optional<Server> server;
+  // Whether members know of each other, as on a server of others they do, or contend blindly.
+  std::optional<bool> together;
   // Gets a line for all that happens.
   std::function<void(const std::string& line)> trace;
 };
@@ -38,6 +41,7 @@ struct Tally {
   uint64_t writes = 0;   // answered OK, and judged
   uint64_t reads = 0;    // likewise
   uint64_t leases = 0;   // likewise: grants, keepalives, …
+  uint64_t alarms = 0;   // likewise: changes and lists of them
   uint64_t refused = 0;  // answered with an error
   uint64_t unknown = 0;  // that nobody was told of
   uint64_t unknown_landed = 0;
@@ -47,8 +51,12 @@ struct Tally {
   uint64_t compacted = 0;  // watches canceled so
   uint64_t expired = 0;    // leases that ended by themselves
   uint64_t leaders = 0;
+  uint64_t followers = 0;       // how often a member began to follow
+  uint64_t forwarded = 0;       // writes that a follower brought to its leader
+  uint64_t follower_reads = 0;  // of the reads: linearizable, through a member that followed
   uint64_t from_checkpoint = 0;
   uint64_t voids = 0;
+  uint64_t garbage = 0;  // records that are left at the end and count for nothing
   std::map<std::string, uint64_t, std::less<>> faults;
 
   void Add(const Tally& other);
@@ -81,6 +89,18 @@ class Run {
     ++tally.faults[std::string(kind)];
     Trace("fault: ", kind);
   }
+  // The stream may refuse for lack of room.
+  void SetMayBeFull() { may_be_full_ = true; }
+  [[nodiscard]] bool may_be_full() const { return may_be_full_; }
+  // From now on nothing goes wrong, and who asks has to get through: no answer may be that there is
+  // no leader, no room, no connection or no time.
+  void SetCalm(bool calm) { calm_ = calm; }
+  // A client was told so. False: nobody would say that now.
+  [[nodiscard]] bool MayHear(Errc why) const {
+    return !calm_ ||
+           (why != Errc::kTimeout && why != Errc::kUnavailable && why != Errc::kNoLeader &&
+            why != Errc::kNoSpace && why != Errc::kTooManyRequests && why != Errc::kStopped);
+  }
   [[nodiscard]] bool failed() const { return !failure_.empty(); }
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
@@ -101,6 +121,8 @@ class Run {
   }
 
   const SimOptions& options_;
+  bool may_be_full_ = false;
+  bool calm_ = false;
   std::string failure_;
   uint64_t digest_ = 0xcbf29ce484222325;
 };

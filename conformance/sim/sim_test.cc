@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
 #include <cstdio>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -12,16 +13,28 @@
 namespace jetd::conformance::sim {
 namespace {
 
-class SimTest : public testing::TestWithParam<Server> {
+struct Kind {
+  Server server = Server::kOutside;
+  bool together = false;
+  const char* name = "";
+
+  friend std::ostream& operator<<(std::ostream& out, const Kind& kind) { return out << kind.name; }
+};
+
+class SimTest : public testing::TestWithParam<Kind> {
  protected:
   SimTest() { log::Init({.level = log::Level::kError}); }
+  static SimOptions Options() {
+    SimOptions options;
+    options.server = GetParam().server;
+    options.together = GetParam().together;
+    return options;
+  }
 };
 
 // Long runs are the program's: `sim --seeds 10000`.
 TEST_P(SimTest, NothingIsWrong) {
-  SimOptions options;
-  options.server = GetParam();
-  const SeedsReport report = RunSeeds(1, 25, options, nullptr);
+  const SeedsReport report = RunSeeds(1, 25, Options(), nullptr);
   EXPECT_EQ(report.failure, "");
   std::printf("%s\n", report.tally.Text().c_str());
   const Tally& tally = report.tally;
@@ -32,12 +45,18 @@ TEST_P(SimTest, NothingIsWrong) {
   EXPECT_GT(tally.progress, 100U);
   EXPECT_GT(tally.expired, 20U);
   EXPECT_GT(tally.unknown, 20U);
+  if (GetParam().together) {
+    EXPECT_GT(tally.followers, 50U);
+    EXPECT_GT(tally.follower_reads, 500U);
+    EXPECT_GT(tally.forwarded, 500U);
+  } else {
+    EXPECT_EQ(tally.followers, 0U);
+  }
 }
 
 TEST_P(SimTest, ASeedRepeatsExactly) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
-    SimOptions options;
-    options.server = GetParam();
+    SimOptions options = Options();
     const SeedReport first = RunSeed(seed, options);
     std::vector<std::string> trace;
     options.trace = [&trace](const std::string& line) { trace.push_back(line); };
@@ -49,8 +68,13 @@ TEST_P(SimTest, ASeedRepeatsExactly) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Servers, SimTest,
-                         testing::Values(Server::kOutside, Server::kReplicated, Server::kEmbedded));
+INSTANTIATE_TEST_SUITE_P(Kinds, SimTest,
+                         testing::Values(Kind{Server::kOutside, true, "Outside"},
+                                         Kind{Server::kReplicated, true, "Replicated"},
+                                         Kind{Server::kOutside, false, "OutsideBlind"},
+                                         Kind{Server::kReplicated, false, "ReplicatedBlind"},
+                                         Kind{Server::kEmbedded, false, "Embedded"}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST(MatchingTest, MovesOthersToMakeRoom) {
   // 0 fits 0 and 1, 1 fits 0 only, 2 fits nothing.

@@ -18,6 +18,11 @@ Server ServerOf(uint64_t seed, const SimOptions& options) {
   return kByTurns[seed % 4];
 }
 
+// The embedded server has one member.
+bool TogetherOf(uint64_t seed, Server server, const SimOptions& options) {
+  return server != Server::kEmbedded && options.together.value_or((seed / 8) % 4 != 0);
+}
+
 }  // namespace
 
 Simulation::Simulation(uint64_t seed, const SimOptions& options)
@@ -25,11 +30,14 @@ Simulation::Simulation(uint64_t seed, const SimOptions& options)
       run_(seed, options_),
       server_(ServerOf(seed, options_)),
       embedded_(server_ == Server::kEmbedded),
+      together_(TogetherOf(seed, server_, options_)),
       files_((seed / 4) % 2 == 0),
+      alarmed_((seed / 32) % 4 == 0),
       ledger_(&run_),
       book_(&run_, &ledger_),
       stream_({.remember_deleted = true}),
-      kv_(&run_, &ledger_, &book_),
+      alarms_(&run_),
+      kv_(&run_, &ledger_, &book_, &alarms_),
       lease_clients_(&run_, &ledger_, &book_),
       watches_(&run_, &ledger_, &kv_.maker()) {
   ChooseMood();
@@ -42,6 +50,7 @@ Simulation::~Simulation() {
     member->Kill();
     ended_.push_back(std::move(member));
   }
+  live_.clear();
   run_.exec.Advance(milliseconds(10));
 }
 
@@ -57,6 +66,8 @@ void Simulation::ChooseMood() {
   mood_.leg = kLegs[random.Pick(3)];
   constexpr nanoseconds kPaces[] = {microseconds(100), microseconds(500), milliseconds(3)};
   mood_.pace = kPaces[random.Pick(3)];
+  if (mood_.full) run_.SetMayBeFull();
+  mood_.losses = together_ && random.Chance(50);
 }
 
 void Simulation::Go() {
@@ -68,12 +79,21 @@ void Simulation::Go() {
 void Simulation::Step() {
   ++run_.tally.steps;
   Bury();
+  if (together_ && live_.size() < options_.members && run_.random.Chance(2)) Start();
   Act(run_.random.Pick(1'000));
   kv_.StepLists();
   watches_.Step();
   run_.exec.Advance(run_.random.Delay(mood_.pace));
   // Leases need seconds.
   if (run_.random.Chance(2)) run_.exec.Advance(run_.random.Delay(milliseconds(1'500)));
+}
+
+// Not raised for long: little else would happen.
+void Simulation::ActOnAlarm(SimMember* member) {
+  using Change = revision::Committer::AlarmChange;
+  if (run_.random.Chance(50)) return alarms_.List(member);
+  const bool raise = alarms_.now().sure && !alarms_.now().raised;
+  alarms_.Change(Writer(member), raise ? Change::kRaise : Change::kDisarm);
 }
 
 void Simulation::Act(size_t what) {
@@ -87,13 +107,15 @@ void Simulation::Act(size_t what) {
   } else if (what < 680) {
     kv_.SendRead(member);
   } else if (what < 780) {
-    if (mood_.leases) lease_clients_.Send(member);
+    if (mood_.leases) lease_clients_.Send(Writer(member));
   } else if (what < 880) {
     if (mood_.watches) watches_.Act(member);
   } else if (what < 892) {
-    if (mood_.compacts) kv_.SendCompact(member);
+    if (mood_.compacts) kv_.SendCompact(Writer(member));
   } else if (what < 910) {
     kv_.OpenList(member);
+  } else if (what < 920 && alarmed_) {
+    ActOnAlarm(member);
   } else {
     run_.exec.Advance(run_.random.Delay(milliseconds(5)));
   }

@@ -5,12 +5,15 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "conformance/sim/alarm_clients.h"
+#include "conformance/sim/courier.h"
 #include "conformance/sim/kv_clients.h"
 #include "conformance/sim/lease_book.h"
 #include "conformance/sim/lease_clients.h"
@@ -19,10 +22,17 @@
 #include "conformance/sim/sim_member.h"
 #include "conformance/sim/watch_clients.h"
 #include "jetstream/memory_log.h"
+#include "jetstream/memory_messenger.h"
 #include "jetstream/memory_stream.h"
 #include "revision/value_harness.h"
 
 namespace jetd::conformance::sim {
+
+// Which checkpoint a member finds: as chance has it; or none, or the one of that number.
+struct Found {
+  bool chosen = false;
+  std::optional<size_t> number;
+};
 
 // Simulation is one run of a seed: members on one stream, clients of all kinds, faults of all
 // kinds, and time that only it moves. All chance comes from the seed, so a run repeats exactly.
@@ -56,6 +66,7 @@ class Simulation {
     bool stalls = false;      // of the whole process: timers are late
     bool slow = false;        // answers that take long now and then
     bool cuts = false;        // stream leaders cut off from their followers
+    bool losses = false;      // of what members tell each other
     bool compacts = false;
     bool leases = false;
     bool watches = false;
@@ -66,16 +77,24 @@ class Simulation {
   void ChooseMood();
   void Step();
   void Act(size_t what);
+  void ActOnAlarm(SimMember* member);
   // Members (simulation_members.cc).
-  void Start();
+  enum class Judged { kYes, kNo };
+  void Start(Judged judged = Judged::kYes, Found found = {});
   [[nodiscard]] jetstream::MemoryLog::Options LogOptions();
-  [[nodiscard]] std::string NewFolder();
+  [[nodiscard]] std::string NewFolder(Found found);
   [[nodiscard]] std::optional<size_t> ValueBudget();
   // A member whose clients may ask it something; most often the newest. Null: there is none.
   [[nodiscard]] SimMember* Serving();
+  // Where a client that is connected to `member` gets its leases and compactions done: there,
+  // unless another one leads.
+  [[nodiscard]] SimMember* Writer(SimMember* member);
   [[nodiscard]] SimMember* Leader() const;
   enum class End { kKilled, kStopped };
   void EndMember(size_t which, End end);
+  void EndNamed(const std::string& name, End end);
+  // A clean stop: first the lead is handed over.
+  void StopInOrder(SimMember* member);
   void PowerCut();
   // Destroys the members that ended long enough ago.
   void Bury();
@@ -85,11 +104,14 @@ class Simulation {
 
   // Faults (simulation_faults.cc).
   void Fault();
+  // Of members that know of each other.
+  void FaultAmongMembers();
   void BreakConnection();
   void ScheduleKill();
   // Once so many rounds of deferred work have run.
   void KillAfter(size_t deferred, const std::string& name);
   void FillUp();
+  void LeaveNoRoom();
   void CutOff();
   void WriteForeign();
   [[nodiscard]] jetstream::AppendFate Fate();
@@ -99,22 +121,60 @@ class Simulation {
   void Calm();
   bool SettleLeader();
   void DrainWatches();
+  // Of all members.
+  [[nodiscard]] std::string Stands() const;
+  // Requests of all kinds that were not answered.
+  [[nodiscard]] size_t open() const { return kv_.open() + lease_clients_.open() + alarms_.open(); }
+  // Whoever asks now has to get through.
+  void AskInCalm(SimMember* member);
+  // Most of what was is removed from the stream.
+  void CleanUp(SimMember* member);
+  // The leader ends, and somebody follows it.
+  void TakeOverInCalm();
+  // Every member knows all.
+  void JudgeMembers();
   void StartOver();
+  // What `jetctl check` finds in the stream, and reads there.
+  void CheckStream();
   void LoseTail();
+  void JudgeSuccessor();
+  // Checkpoints that the stream has no use for (simulation_past.cc).
+  void PutBack();
+  void OutdateCheckpoint();
+  [[nodiscard]] bool LeadWithVoids();
+  void CompareStarts();
+  // By whoever leads soon; not entered into the ledger.
+  void WriteUnjudged(size_t count);
+  template <typename Action>
+  void Unjudged(Action action);
+  struct State {
+    Revision revision, compacted;
+    uint32_t hash = 0;
+
+    friend bool operator==(const State&, const State&) = default;
+  };
+  // Of a member that finds this checkpoint, and is killed.
+  [[nodiscard]] std::optional<State> StateOfNext(Found found);
 
   const SimOptions options_;
   Run run_;
   const Server server_;
   const bool embedded_;
-  const bool files_;  // most values are in files
+  const bool together_;  // members know of each other
+  const bool files_;     // most values are in files
+  const bool alarmed_;   // an operator raises alarms
   Mood mood_;
   bool calm_ = false;
 
   Ledger ledger_;
   LeaseBook book_;
   jetstream::MemoryStream stream_;
+  jetstream::MemoryPost post_;
+  Courier::Mail mail_;
+  AlarmClients alarms_;
   KvClients kv_;
   LeaseClients lease_clients_;
+  std::deque<revision::Op> unjudged_;  // outlive members too
   // For values and checkpoints; saved_ are copies that hold a checkpoint. They outlive members.
   std::vector<std::unique_ptr<revision::ScratchFolder>> folders_, saved_;
   std::vector<std::unique_ptr<SimMember>> live_, ended_;

@@ -3,23 +3,41 @@
 // The calm at the end of a run: everything that can settle does, and is judged.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "conformance/sim/expectation.h"
 #include "conformance/sim/simulation.h"
+#include "jetstream/record.h"
+#include "jetstream/silent_observer.h"
+#include "jetstream/subject.h"
+#include "replication/stream_check.h"
 
 namespace jetd::conformance::sim {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+std::string Simulation::Stands() const {
+  std::string text;
+  for (const auto& member : live_) {
+    const std::string waiting = member->committer().waiting_for();
+    CatTo(text, text.empty() ? "" : ", ", member->name(), " in phase ",
+          static_cast<int>(member->committer().phase()), waiting.empty() ? "" : " waits for ",
+          waiting);
+  }
+  return text;
+}
+
 bool Simulation::SettleLeader() {
   stream_.set_max_messages(jetstream::MemoryStream::kNoLimit);
   for (const auto& member : live_) {
-    member->log().Disconnect();  // one that is cut off notices at last
+    member->Disconnect();  // one that is cut off notices at last
     run_.exec.RunDeferred();
-    member->log().Reconnect();
+    member->Reconnect();
   }
   run_.exec.Advance(seconds(20));
   stream_.LandLate(SIZE_MAX);
@@ -29,32 +47,106 @@ bool Simulation::SettleLeader() {
     run_.exec.Advance(seconds(5));
   }
   if (Leader() != nullptr || run_.failed()) return !run_.failed();
-  run_.Fail("nobody leads: ",
-            live_.empty() ? "no member" : live_.back()->committer().waiting_for());
+  run_.Fail("nobody leads: ", Stands());
   return false;
 }
 
 void Simulation::Calm() {
   calm_ = true;
   if (!SettleLeader()) return;
-  if (kv_.open() + lease_clients_.open() > 0) {
-    return run_.Fail(kv_.open(), " requests and ", lease_clients_.open(),
-                     " of leases were never answered");
+  if (open() > 0) {
+    return run_.Fail(kv_.open(), " requests, ", lease_clients_.open(), " of leases and ",
+                     alarms_.open(), " of alarms were never answered; ", Stands());
   }
   SimMember* leader = Leader();
-  watches_.MoveAll(leader);
+  alarms_.Change(leader, revision::Committer::AlarmChange::kDisarm);
+  run_.exec.Advance(seconds(1));
+  for (const auto& member : live_) {
+    if (together_ || member.get() == leader) AskInCalm(member.get());
+  }
+  if (!run_.failed()) TakeOverInCalm();
+  if (run_.failed()) return;
+  leader = Leader();
+  if (together_) {
+    watches_.OpenHomeless(leader);
+  } else {
+    watches_.MoveAll(leader);
+  }
   DrainWatches();
   // Long enough for every lease, whatever it was forgiven.
   run_.exec.Advance(seconds(40));
+  CleanUp(leader);
   if (run_.failed()) return;
   book_.JudgeExpired();
   DrainWatches();
   watches_.JudgeComplete();
-  ledger_.CheckSame(leader->name(), leader->store());
+  JudgeMembers();
   for (const auto& member : live_) run_.tally.voids += member->committer().counters().voids;
   if (!run_.failed()) StartOver();
   if (!run_.failed()) kv_.JudgeRevisions();
-  if (!run_.failed() && !embedded_ && run_.random.Chance(30)) LoseTail();
+  if (!run_.failed()) CheckStream();
+  if (run_.failed() || !run_.random.Chance(30)) return;
+  if (!embedded_) return LoseTail();
+  if (!files_) return;
+  run_.random.Chance(50) ? PutBack() : OutdateCheckpoint();
+}
+
+// Whoever begins at a checkpoint of before cannot see by the stream what was deleted since.
+void Simulation::CleanUp(SimMember* member) {
+  if (!mood_.compacts || !run_.random.Chance(50)) return;
+  kv_.SendDeletion(member);
+  run_.exec.Advance(seconds(1));
+  kv_.SendCompact(member, ledger_.newest());
+  run_.exec.Advance(seconds(5));
+}
+
+void Simulation::JudgeMembers() {
+  SimMember* leader = Leader();
+  if (leader == nullptr) return run_.Fail("nobody leads any more");
+  for (const auto& member : live_) {
+    if (!together_ && member.get() != leader) continue;
+    if (member.get() != leader && (!member->following() || !member->committer().has_leader())) {
+      run_.Fail(member->name(), " follows nobody: ", member->committer().waiting_for());
+    }
+    ledger_.CheckSame(member->name(), member->store());
+  }
+}
+
+void Simulation::AskInCalm(SimMember* member) {
+  SimMember* writer = Writer(member);
+  run_.SetCalm(true);
+  for (int i = 0; i < 10; ++i) {
+    kv_.SendWrite(member, lease_clients_.Some());
+    kv_.SendRead(member);
+    if (mood_.leases) lease_clients_.Send(writer);
+    alarms_.List(member);
+    run_.exec.Advance(run_.random.Delay(mood_.leg));
+  }
+  kv_.OpenList(member);
+  for (int i = 0; i < 40; ++i) {
+    // By itself: a follower from which a record is removed before it has read it starts anew, and
+    // what it has asked the leader then is lost.
+    if (i == 20 && mood_.compacts) kv_.SendCompact(writer);
+    run_.exec.Advance(milliseconds(100));
+    kv_.StepLists();
+  }
+  run_.SetCalm(false);
+  if (!run_.failed() && open() > 0) {
+    run_.Fail(kv_.open(), " requests, ", lease_clients_.open(), " of leases and ", alarms_.open(),
+              " of alarms have no answer in the calm; ", Stands());
+  }
+}
+
+void Simulation::TakeOverInCalm() {
+  if (!together_ || live_.size() < 2 || run_.random.Chance(40)) return;
+  SimMember* leader = Leader();
+  if (run_.random.Chance(50)) {
+    EndNamed(leader->name(), End::kKilled);
+  } else {
+    StopInOrder(leader);
+  }
+  run_.exec.Advance(seconds(5));
+  if (Leader() == nullptr) run_.Fail("the leader ended in the calm, and nobody took over");
 }
 
 void Simulation::DrainWatches() {
@@ -71,7 +163,11 @@ void Simulation::DrainWatches() {
 void Simulation::StartOver() {
   while (!live_.empty()) EndMember(live_.size() - 1, End::kStopped);
   for (int i = 0; i < 2 && !run_.failed(); ++i) {
-    Start();
+    Found found;
+    if (i == 0 && saved_.size() > 1 && run_.random.Chance(50)) {
+      found = {.chosen = true, .number = run_.random.Pick(saved_.size() - 1)};
+    }
+    Start(Judged::kYes, found);
     run_.exec.Advance(seconds(2));
     if (Leader() == nullptr) {
       return run_.Fail("a fresh member does not lead: ", live_.back()->committer().waiting_for());
@@ -81,40 +177,116 @@ void Simulation::StartOver() {
   }
 }
 
+void Simulation::CheckStream() {
+  jetstream::MemoryLog::Options options;
+  options.exclusive = embedded_;
+  jetstream::MemoryLog log(&run_.exec, &stream_, options);
+  jetstream::SilentObserver observer;
+  log.Open(&observer, [](const absl::Status&) {});
+  run_.exec.RunDeferred();
+  const jetstream::SubjectCodec codec(stream_.bucket());
+  revision::Store store;
+  replication::StreamCheck check(&log, &codec, {.store = &store});
+  std::optional<absl::StatusOr<replication::CheckReport>> result;
+  check.Run([&result](absl::StatusOr<replication::CheckReport> r) { result = std::move(r); });
+  run_.exec.Advance(seconds(1));
+  log.Close();
+  run_.exec.RunDeferred();
+  if (!result.has_value() || !result->ok()) {
+    return run_.Fail("the stream cannot be checked: ",
+                     result.has_value() ? result->status().ToString() : "no end");
+  }
+  const replication::CheckReport& report = **result;
+  if (report.damages() > 0) {
+    return run_.Fail("a check of the stream finds ", report.damages(), " damages, first: ",
+                     report.problems.empty() ? "" : ToText(report.problems.front()));
+  }
+  run_.tally.garbage += report.garbage.sum();
+  const Revision compacted = std::max(ledger_.compacted(), Revision(0));
+  if (report.revision != ledger_.newest() || report.compacted != compacted ||
+      report.leases != book_.living() || report.hash != ledger_.Hash()) {
+    run_.Fail("a check of the stream reads revision ", report.revision.value(), ", compacted ",
+              report.compacted.value(), ", ", report.leases, " leases, HashKV ", report.hash,
+              "; entered: ", ledger_.newest().value(), ", ", compacted.value(), ", ",
+              book_.living(), ", ", ledger_.Hash());
+  }
+}
+
 // The server of others comes up with older data. Whoever leads has to notice at the next request,
-// and nobody may be told anything that rests on what is gone.
+// and nobody may be told anything that rests on what is gone. There may be a follower, which has
+// seen it too, and whose connection may last.
 void Simulation::LoseTail() {
   SimMember* leader = Leader();
+  const bool followed = together_ && run_.random.Chance(50);
+  if (followed) {
+    Start(Judged::kNo);
+    run_.exec.Advance(seconds(1));
+    leader->StopJudging();
+  }
   const uint64_t last = stream_.last().value();
-  const uint64_t lost = 1 + run_.random.Pick(std::min<uint64_t>(last, 6));
-  run_.Fault("tail lost");
-  leader->ExpectFatal();
+  const uint64_t most = run_.random.Chance(70) ? 6 : 100;
+  const uint64_t lost = 1 + run_.random.Pick(std::min<uint64_t>(last, most));
+  run_.Fault(followed ? "tail lost, with a follower" : "tail lost");
   stream_.LoseTail(StreamSeq(last - lost));
-  if (run_.random.Chance(50)) {
-    leader->log().Disconnect();
+  for (const auto& member : live_) {
+    member->ExpectFatal();
+    if (run_.random.Chance(50)) continue;
+    member->Disconnect();
     run_.exec.RunDeferred();
-    leader->log().Reconnect();
+    member->Reconnect();
   }
   struct Asked {
     const std::string key = "k0";
     revision::Op put{revision::PutOp{.key = key, .value = "lost"}};
     revision::RangeOp range{.keys = {key, {}}};
-    bool told = false;
+    std::optional<Revision> told;
   };
   const auto asked = std::make_shared<Asked>();
   if (run_.random.Chance(50)) {
-    leader->committer().Apply(
-        &asked->put, 10,
-        [asked](const absl::StatusOr<revision::OpResult>& r) { asked->told = r.ok(); });
+    leader->committer().Apply(&asked->put, 10,
+                              [asked](const absl::StatusOr<revision::OpResult>& r) {
+                                if (r.ok()) asked->told = RevisionOf(*r);
+                              });
   } else {
-    leader->committer().Range(
-        &asked->range,
-        [asked](const absl::StatusOr<revision::RangeResult>& r) { asked->told = r.ok(); });
+    leader->committer().Range(&asked->range,
+                              [asked](const absl::StatusOr<revision::RangeResult>& r) {
+                                if (r.ok()) asked->told = r->revision;
+                              });
   }
+  // As long as somebody may take to write down what was lost.
+  run_.exec.Advance(seconds(40));
+  // One that follows by then may be told of what came after.
+  if (asked->told.has_value() && (!followed || *asked->told <= ledger_.newest())) {
+    run_.Fail("the stream lost ", lost, " records, and a request was answered at ",
+              asked->told->value());
+  }
+  const bool noticed = std::any_of(live_.begin(), live_.end(), [](const auto& member) {
+    return member->fatal().has_value() && GetErrc(*member->fatal()) == Errc::kCorrupt;
+  });
+  if (!noticed) run_.Fail("the stream lost ", lost, " records, and nobody noticed");
+  if (!run_.failed()) JudgeSuccessor();
+}
+
+// Who leads next knows of the loss by what the one before has left: no revision that anybody was
+// told of means something else, and no watch goes on behind it.
+void Simulation::JudgeSuccessor() {
+  for (size_t i = live_.size(); i-- > 0;) {
+    if (live_[i]->fatal().has_value()) EndMember(i, End::kStopped);
+  }
+  if (live_.empty()) Start(Judged::kNo);
   run_.exec.Advance(seconds(10));
-  if (asked->told) run_.Fail("the stream lost ", lost, " records, and a request was answered");
-  if (!leader->fatal().has_value() || GetErrc(*leader->fatal()) != Errc::kCorrupt) {
-    run_.Fail("the stream lost ", lost, " records, and ", leader->name(), " did not notice");
+  SimMember* leader = Leader();
+  if (leader == nullptr) {
+    return run_.Fail("nobody leads after the loss: ", live_.back()->committer().waiting_for());
+  }
+  const revision::Store& store = leader->store();
+  if (store.committed() <= ledger_.newest() || store.compacted() <= ledger_.newest()) {
+    run_.Fail("after the loss revision ", ledger_.newest().value(),
+              " may come again: ", leader->name(), " is at ", store.committed().value(),
+              ", compacted at ", store.compacted().value());
+  }
+  if (!leader->committer().alarms().Has(jetstream::AlarmType::kCorrupt)) {
+    run_.Fail("after the loss no alarm is raised");
   }
 }
 

@@ -34,7 +34,8 @@ AppendFate Simulation::Fate() {
 
 void Simulation::Fault() {
   if (live_.empty()) return Start();
-  switch (run_.random.Pick(14)) {
+  if (together_ && run_.random.Chance(25)) return FaultAmongMembers();
+  switch (run_.random.Pick(15)) {
     case 0:
     case 1:
     case 2:
@@ -44,12 +45,13 @@ void Simulation::Fault() {
     case 4:
       if (!mood_.stops || !run_.random.Chance(40)) return;
       run_.Fault("clean stop");
+      if (together_) return StopInOrder(live_[run_.random.Pick(live_.size())].get());
       return EndMember(live_.size() - 1, End::kStopped);
     case 5:
     case 6:
       if (embedded_ || !mood_.rivals || live_.size() >= options_.members) return;
       if (!run_.random.Chance(40)) return;
-      run_.Fault("rival");
+      run_.Fault(together_ ? "another member" : "rival");
       return Start();
     case 7:
       return FillUp();
@@ -62,20 +64,39 @@ void Simulation::Fault() {
     case 10:
     case 11:
       return CutOff();
+    case 12:
+      return LeaveNoRoom();
     default:
       if (stream_.late() > 0) stream_.LandLate(1 + run_.random.Pick(3));
   }
+}
+
+void Simulation::FaultAmongMembers() {
+  SimMember* member = live_[run_.random.Pick(live_.size())].get();
+  if (run_.random.Chance(50)) {
+    if (!mood_.stalls) return;
+    run_.Fault("frozen");
+    member->Freeze();
+    LaterOn(run_.random.Delay(milliseconds(4'000)), member,
+            [](SimMember* there) { there->Thaw(); });
+    return;
+  }
+  if (!mood_.stops || !member->leading()) return;
+  run_.Fault("hand-over");
+  const SimMember* to = live_[run_.random.Pick(live_.size())].get();
+  member->committer().HandOver(run_.random.Chance(50) ? 0 : to->id(),
+                               [](const absl::Status& /*status*/) {});
 }
 
 void Simulation::BreakConnection() {
   if (!mood_.breaks) return;
   run_.Fault("lost connection");
   SimMember* member = live_[run_.random.Pick(live_.size())].get();
-  member->log().Disconnect();
+  member->Disconnect();
   // Most often it is back soon; some clients wait longer than they like.
   const auto away =
       run_.random.Delay(run_.random.Chance(85) ? milliseconds(20) : milliseconds(9'000));
-  LaterOn(away, member, [](SimMember* back) { back->log().Reconnect(); });
+  LaterOn(away, member, [](SimMember* back) { back->Reconnect(); });
 }
 
 // At any moment between two events of the engine, also between two that are deferred.
@@ -91,11 +112,10 @@ void Simulation::KillAfter(size_t deferred, const std::string& name) {
     run_.exec.Defer([this, deferred, name] { KillAfter(deferred - 1, name); });
     return;
   }
-  for (size_t i = 0; i < live_.size(); ++i) {
-    if (live_[i]->name() != name) continue;
-    run_.Fault("kill");
-    return EndMember(i, End::kKilled);
+  for (const auto& member : live_) {
+    if (member->name() == name) run_.Fault("kill");
   }
+  EndNamed(name, End::kKilled);
 }
 
 void Simulation::FillUp() {
@@ -106,16 +126,32 @@ void Simulation::FillUp() {
                      [this] { stream_.set_max_messages(jetstream::MemoryStream::kNoLimit); });
 }
 
+// What a lost connection had in some buffer is sent again and refused, since there is no room; then
+// the member ends, there is room, and the first copy lands.
+void Simulation::LeaveNoRoom() {
+  if (embedded_ || !mood_.full || !mood_.late || !mood_.kills || !run_.random.Chance(50)) return;
+  run_.Fault("no room, and an end");
+  SimMember* member = live_[run_.random.Pick(live_.size())].get();
+  member->Disconnect();
+  stream_.set_max_messages(stream_.State().messages);
+  LaterOn(run_.random.Delay(milliseconds(5)), member, [](SimMember* back) { back->Reconnect(); });
+  run_.exec.RunAfter(run_.random.Delay(milliseconds(80)), [this, name = member->name()] {
+    EndNamed(name, End::kKilled);
+    stream_.set_max_messages(jetstream::MemoryStream::kNoLimit);
+    stream_.LandLate(SIZE_MAX);
+  });
+}
+
 void Simulation::CutOff() {
   if (server_ != Server::kReplicated || !mood_.cuts || !run_.random.Chance(40)) return;
   run_.Fault("stream leader cut off");
   SimMember* member = live_[run_.random.Pick(live_.size())].get();
-  member->log().CutOff();
+  const bool server = together_ && run_.random.Chance(50);
+  member->CutOff(server ? SimMember::Cut::kServer : SimMember::Cut::kStream);
   // The others go on with another stream leader; here the connection ends when it notices.
   LaterOn(run_.random.Delay(milliseconds(1'000)), member, [this](SimMember* there) {
-    there->log().Disconnect();
-    LaterOn(run_.random.Delay(milliseconds(20)), there,
-            [](SimMember* back) { back->log().Reconnect(); });
+    there->Disconnect();
+    LaterOn(run_.random.Delay(milliseconds(20)), there, [](SimMember* back) { back->Reconnect(); });
   });
   if (live_.size() < options_.members && run_.random.Chance(60)) Start();
 }

@@ -53,23 +53,33 @@ std::optional<size_t> Simulation::ValueBudget() {
 
 // For a member's values; most often with a checkpoint that one before it left, not always the last
 // one.
-std::string Simulation::NewFolder() {
+std::string Simulation::NewFolder(Found found) {
   if (!embedded_ || !files_) return {};
   folders_.push_back(std::make_unique<revision::ScratchFolder>());
-  if (!saved_.empty() && run_.random.Chance(80)) {
-    const size_t which =
-        run_.random.Chance(70) ? saved_.size() - 1 : run_.random.Pick(saved_.size());
-    CopyFolder(*saved_[which], *folders_.back());
+  if (!found.chosen && !saved_.empty() && run_.random.Chance(80)) {
+    found.number = run_.random.Chance(70) ? saved_.size() - 1 : run_.random.Pick(saved_.size());
   }
+  if (found.number.has_value()) CopyFolder(*saved_[*found.number], *folders_.back());
   return folders_.back()->path();
 }
 
-void Simulation::Start() {
+void Simulation::Start(Judged judged, Found found) {
   SimMember::Setup setup;
+  setup.judged = judged == Judged::kYes;
   setup.name = Cat("m", ++started_);
   setup.log = LogOptions();
+  if (together_) {
+    setup.post = &post_;
+    setup.mail = &mail_;
+    setup.messages.delay = [this] { return Way(); };
+    setup.messages.lose = [this] {
+      if (!mood_.losses || calm_ || run_.random.Pick(150) > 0) return false;
+      run_.Fault("lost message");
+      return true;
+    };
+  }
   setup.value_budget_bytes = ValueBudget();
-  setup.folder = NewFolder();
+  setup.folder = NewFolder(found);
   live_.push_back(std::make_unique<SimMember>(&run_, &ledger_, &book_, &stream_, setup));
 }
 
@@ -79,7 +89,19 @@ SimMember* Simulation::Serving() {
     if (member->serving()) serving.push_back(member.get());
   }
   if (serving.empty()) return nullptr;
-  return run_.random.Chance(75) ? serving.back() : serving[run_.random.Pick(serving.size())];
+  return !together_ && run_.random.Chance(75) ? serving.back()
+                                              : serving[run_.random.Pick(serving.size())];
+}
+
+SimMember* Simulation::Writer(SimMember* member) {
+  if (!member->committer().elsewhere()) return member;
+  // Somebody always asks the wrong one.
+  if (!calm_ && run_.random.Chance(5)) return member;
+  std::vector<SimMember*> takers;
+  for (const auto& one : live_) {
+    if (one->serving() && !one->committer().elsewhere()) takers.push_back(one.get());
+  }
+  return takers.empty() ? member : takers[run_.random.Pick(takers.size())];
 }
 
 SimMember* Simulation::Leader() const {
@@ -112,6 +134,19 @@ void Simulation::EndMember(size_t which, End end) {
     run_.Fault("deletions forgotten");
     stream_.ReviveDeleted([this](const auto&) { return run_.random.Chance(60); });
   }
+}
+
+void Simulation::EndNamed(const std::string& name, End end) {
+  for (size_t i = 0; i < live_.size(); ++i) {
+    if (live_[i]->name() == name) return EndMember(i, end);
+  }
+}
+
+void Simulation::StopInOrder(SimMember* member) {
+  member->committer().HandOver(0, [this, name = member->name()](const absl::Status& /*status*/) {
+    // It may come from inside its end.
+    run_.exec.Defer([this, name] { EndNamed(name, End::kStopped); });
+  });
 }
 
 void Simulation::PowerCut() {

@@ -306,6 +306,10 @@ void WatchClients::MoveAll(SimMember* member) {
   for (size_t i = clients_.size(); i-- > 0;) {
     if (clients_[i]->member() != member) Close(i);
   }
+  OpenHomeless(member);
+}
+
+void WatchClients::OpenHomeless(SimMember* member) {
   for (watch::CreateRequest& request : std::exchange(homeless_, {})) {
     Open(member, std::move(request));
   }

@@ -110,7 +110,8 @@ class WatchClients {
   void Step();
   // Before the member's end.
   void OnMemberGone(const SimMember* member);
-  // All go on there.
+  // Those without a member go on there; or all.
+  void OpenHomeless(SimMember* member);
   void MoveAll(SimMember* member);
   // Every transport takes everything. True if there was nothing.
   bool Drain();
