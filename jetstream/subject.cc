@@ -41,6 +41,16 @@ bool IsPlain(std::string_view key, size_t i, bool ours) {
   return kPlain[static_cast<uint8_t>(c)];
 }
 
+// Whether a key is its own encoding, as nearly all are: IsPlain of all of it, in one go.
+bool AllPlain(std::string_view key) {
+  char before = '.';
+  for (const char c : key) {
+    if (!kPlain[static_cast<uint8_t>(c)] || (c == '.' && before == '.')) return false;
+    before = c;
+  }
+  return before != '.' && !LooksLikeOurs(key);
+}
+
 // Upper-case hex only; -1 for anything else.
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -145,6 +155,10 @@ absl::StatusOr<SubjectCodec::Decoded> SubjectCodec::Decode(std::string_view subj
     return decoded;
   }
   decoded.kind = Kind::kKey;
+  if (AllPlain(text)) {
+    decoded.key = text;
+    return decoded;
+  }
   if (!Unescape(text, decoded.key)) return Refuse("with a broken escape", subject);
   if (decoded.key.empty()) return Refuse("without a key", subject);
   // One spelling a key: what was escaped must have had to be, and the other way round.
