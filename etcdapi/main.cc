@@ -270,6 +270,7 @@ jetstream::NatsLogOptions Program::LogOptions() const {
     options.exclusive = true;
     options.durability = group_sync_.get();
     options.stream_folder = embedded_->StreamFolder(nats.bucket);
+    options.look_early = access(CheckpointPath().c_str(), F_OK) != 0;
     options.disk_room = [this](uint64_t bytes) { return embedded_->RoomFor(bytes); };
     options.min_minor_version = jetstream::EmbeddedServer::kMinMinorVersion;
     return options;

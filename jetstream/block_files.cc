@@ -79,9 +79,9 @@ bool Same(const timespec& a, const timespec& b) {
 
 }  // namespace
 
-std::vector<uint64_t> BlockNumbers(const std::string& folder, uint64_t from) {
+std::optional<std::vector<uint64_t>> ListBlocks(const std::string& folder, uint64_t from) {
   DIR* const dir = opendir(folder.c_str());
-  JETD_CHECK(dir != nullptr) << "cannot list " << folder << ": " << std::strerror(errno);
+  if (dir == nullptr) return std::nullopt;
   std::vector<uint64_t> blocks;
   while (const dirent* const entry = readdir(dir)) {
     const std::string_view name = entry->d_name;
@@ -93,6 +93,12 @@ std::vector<uint64_t> BlockNumbers(const std::string& folder, uint64_t from) {
   closedir(dir);
   std::sort(blocks.begin(), blocks.end());
   return blocks;
+}
+
+std::vector<uint64_t> BlockNumbers(const std::string& folder, uint64_t from) {
+  auto blocks = ListBlocks(folder, from);
+  JETD_CHECK(blocks.has_value()) << "cannot list " << folder << ": " << std::strerror(errno);
+  return *std::move(blocks);
 }
 
 bool HasRecords(const std::string& stream_folder) {

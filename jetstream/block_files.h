@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,10 @@ namespace jetd::jetstream {
 // Whether a stream's folder holds a block with anything in it.
 [[nodiscard]] bool HasRecords(const std::string& stream_folder);
 
-// The numbers of the blocks in a folder from `from` on, ascending. A folder that cannot be listed
-// is a JETD_CHECK.
+// The numbers of the blocks in a folder from `from` on, ascending; none if it cannot be listed.
+[[nodiscard]] std::optional<std::vector<uint64_t>> ListBlocks(const std::string& folder,
+                                                              uint64_t from = 0);
+// The same of a folder that has to be there: a JETD_CHECK.
 [[nodiscard]] std::vector<uint64_t> BlockNumbers(const std::string& folder, uint64_t from = 0);
 
 // The files that nats-server keeps a stream in, and syncing them from outside:

@@ -46,7 +46,12 @@ FileReader::FileReader(Source source, Shared* shared, const Log::ReadOptions& op
   }
 }
 
-FileReader::~FileReader() { stop_.store(true, std::memory_order_relaxed); }
+FileReader::~FileReader() { Stop(); }
+
+void FileReader::Stop() {
+  stop_.store(true, std::memory_order_relaxed);
+  if (early_ != nullptr) early_->Stop();
+}
 
 void FileReader::Start() {
   AskStream(
@@ -74,8 +79,9 @@ void FileReader::OnFacts(const StreamFacts& facts) {
   StreamPlace place{.folder = source_.folder,
                     .stream = StreamName(source_.stream),
                     .prefix = Cat("$KV.", source_.stream.bucket, ".")};
+  early_ = std::exchange(shared_->early, nullptr);
   Away([this, place = std::move(place), claim = std::move(claim),
-        wish = wish_] { return SurveyStream(place, claim, wish, stop_); },
+        early = early_.get()] { return SurveyStream(place, claim, early, stop_); },
        [](FileReader* self, SurveyOr survey) { self->OnSurvey(std::move(survey)); });
 }
 
@@ -93,13 +99,11 @@ void FileReader::Away(Work work, Then then) {
 }
 
 void FileReader::OnSurvey(SurveyOr survey) {
+  early_.reset();
   if (!survey.ok()) return Doubt(survey.status());
   survey_ = shared_->survey = *std::move(survey);
-  // Whether a block holds what is wished for is known for the wish of the survey.
-  const bool same_wish = survey_->subjects == wish_.subjects;
   for (size_t i = 0; i < survey_->blocks.size(); ++i) {
-    const StreamSurvey::Block& block = survey_->blocks[i];
-    if (block.last >= next_ && (block.wished || !same_wish)) blocks_.push_back(i);
+    if (survey_->MayHold(i, wish_)) blocks_.push_back(i);
   }
   HandOut();
 }
@@ -177,18 +181,18 @@ void FileReader::Doubt(const absl::Status& why) {
 
 void FileReader::LeaveRest() {
   const Log::ReadDoneFn done = std::exchange(done_, nullptr);
-  stop_.store(true, std::memory_order_relaxed);
+  Stop();
   otherwise_(next_, std::move(on_record_), done);
 }
 
 void FileReader::Drop() {
   done_ = nullptr;
-  stop_.store(true, std::memory_order_relaxed);
+  Stop();
 }
 
 void FileReader::Finish(const absl::StatusOr<StreamSeq>& result) {
   if (finished()) return;
-  stop_.store(true, std::memory_order_relaxed);
+  Stop();
   const Log::ReadDoneFn done = std::exchange(done_, nullptr);
   done(result);
 }

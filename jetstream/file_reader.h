@@ -48,8 +48,9 @@ class FileReader {
     // The last one, until all was read by it or the connection ends: the server rewrites files at
     // times. Null: none.
     std::shared_ptr<const StreamSurvey> survey;
-    bool doubted = false;  // for good: said in the log once
-    uint64_t passes = 0;   // that ended here
+    std::shared_ptr<EarlyLook> early;  // for the first survey; null: none, or used up
+    bool doubted = false;              // for good: said in the log once
+    uint64_t passes = 0;               // that ended here
   };
   struct Source {
     Loop* loop = nullptr;
@@ -93,6 +94,7 @@ class FileReader {
   void HandOut();
   void Doubt(const absl::Status& why);
   void LeaveRest();
+  void Stop();
   void Finish(const absl::StatusOr<StreamSeq>& result);
   // Runs `work` on the helper thread, then `then` with what it gave on the loop, if this is still
   // there and not finished.
@@ -108,8 +110,9 @@ class FileReader {
   // What comes back later holds it weakly.
   std::shared_ptr<FileReader*> self_;
 
-  StreamSeq target_;  // the stream's last sequence, asked for after the call
-  StreamSeq next_;    // first sequence that was not handed out
+  StreamSeq target_;                  // the stream's last sequence, asked for after the call
+  StreamSeq next_;                    // first sequence that was not handed out
+  std::shared_ptr<EarlyLook> early_;  // while a survey uses it
   std::shared_ptr<const StreamSurvey> survey_;
   std::vector<size_t> blocks_;  // of the survey, to be read
   size_t asked_ = 0;            // of them, on the helper thread or here

@@ -87,18 +87,31 @@ class FileReaderTest : public testing::Test, protected LoopRunner {
     options.endpoint = RotateEndpoints({server_->url()}, {});
     options.stream.bucket = "b";
     options.stream_folder = stream_folder;
+    options.look_early = !stream_folder.empty();
     options.min_records_from_files = 1;
+    options.max_backoff = std::chrono::milliseconds(50);
     auto log = std::make_unique<NatsLog>(&loop_, std::move(options));
     log->Open(notes, [](const absl::Status& why) { FAIL() << why; });
+    return log;
+  }
+  std::unique_ptr<NatsLog> OpenAndWait(Notes* notes, const std::string& stream_folder) {
+    auto log = Open(notes, stream_folder);
     JETD_CHECK(RunUntil([&] { return notes->connected; }));
     return log;
   }
 
   // A log as a start of jetd makes it.
   void Connect() {
+    BeginToConnect();
+    EndConnecting();
+  }
+  void BeginToConnect() {
     log_.reset();
     notes_ = Notes();
     log_ = Open(&notes_, Folder());
+  }
+  void EndConnecting() {
+    JETD_CHECK(RunUntil([&] { return notes_.connected; }));
     StateNow();
   }
   void StateNow() {
@@ -170,8 +183,10 @@ class FileReaderTest : public testing::Test, protected LoopRunner {
     log_.reset();
     server_->Kill();
     change();
+    // As with jetd, the files are looked at while the server recovers.
+    BeginToConnect();
     server_->Restart();
-    Connect();
+    EndConnecting();
   }
   void Restart() {
     RestartAfter([] {});
@@ -193,7 +208,7 @@ class FileReaderTest : public testing::Test, protected LoopRunner {
   // Both ways give the same.
   void Compare(const Log::ReadOptions& options) {
     Notes notes;
-    const std::unique_ptr<NatsLog> plain = Open(&notes, "");
+    const std::unique_ptr<NatsLog> plain = OpenAndWait(&notes, "");
     const std::vector<Copy> expected = ReadWith(plain.get(), options);
     const std::vector<Copy> got = ReadWith(log_.get(), options);
     ASSERT_EQ(got.size(), expected.size());
@@ -363,8 +378,7 @@ TEST_F(FileReaderTest, ACompressedStreamIsReadThroughTheServer) {
 
 TEST_F(FileReaderTest, AnotherStreamsFilesAreNotTaken) {
   Fill(50);
-  Notes notes;
-  log_ = Open(&notes_, server_->folder() + "/other");
+  log_ = OpenAndWait(&notes_, server_->folder() + "/other");
   std::filesystem::copy(Folder(), server_->folder() + "/other",
                         std::filesystem::copy_options::recursive);
   std::filesystem::rename(server_->folder() + "/other/msgs/1.blk",

@@ -69,6 +69,12 @@ void NatsLog::Open(Observer* observer, DoneFn fatal) {
   fatal_ = std::move(fatal);
   open_ = std::make_shared<bool>(true);
   phase_ = Phase::kIdle;
+  if (options_.look_early) {
+    files_.early = std::make_shared<EarlyLook>(
+        StreamPlace{.folder = options_.stream_folder,
+                    .stream = StreamName(options_.stream),
+                    .prefix = SubjectCodec(options_.stream.bucket).prefix()});
+  }
   StartConnecting();
 }
 
@@ -78,6 +84,7 @@ void NatsLog::Close() {
   open_.reset();
   observer_ = nullptr;
   fatal_ = nullptr;
+  files_.early.reset();
   if (connect_timer_ != 0) loop_->Cancel(connect_timer_);
   connect_timer_ = 0;
   if (session_ != nullptr) {
@@ -226,6 +233,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   session_->room = std::make_unique<NatsRoom>(session_->api.get(), options_.stream);
   session_->domains = std::make_unique<DomainApi>(loop_, nats, kDomainPatience);
   files_.survey.reset();
+  if (facts.state.messages < options_.min_records_from_files) files_.early.reset();
   session_->state = facts.state;
   session_->few_deletes = facts.num_deleted <= FileReader::kMaxNamedDeletes;
   phase_ = Phase::kConnected;

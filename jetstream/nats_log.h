@@ -43,6 +43,8 @@ struct NatsLogOptions {
   // The folder of the stream's files, where jetd alone runs the server and may look into them: long
   // readings are made there. Empty: none.
   std::string stream_folder = {};
+  // They are looked through from Open on, while the server recovers: for who will read it all.
+  bool look_early = false;
   // Readings of fewer records go through the server.
   uint64_t min_records_from_files = 100;
   // Only to be read: the stream is never made, and a mirror is as good.

@@ -33,10 +33,13 @@ class File {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
-  // 0 too if it cannot be told.
-  [[nodiscard]] size_t size() const {
+  // All zero if it cannot be told.
+  [[nodiscard]] BlockLook::Stamp stamp() const {
     struct stat info {};
-    return fd_ >= 0 && fstat(fd_, &info) == 0 ? static_cast<size_t>(info.st_size) : 0;
+    if (fd_ < 0 || fstat(fd_, &info) != 0) return {};
+    return {.inode = info.st_ino,
+            .bytes = static_cast<size_t>(info.st_size),
+            .changed_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
   }
   // False if it has not so many bytes, or cannot be read.
   [[nodiscard]] bool Read(char* out, size_t size) const {
@@ -76,59 +79,72 @@ absl::Status BadAt(uint64_t block, size_t offset) {
   return Odd("block ", block, " at offset ", offset, ": no record that its checksum confirms");
 }
 
-class Survey {
- public:
-  Survey(const StreamPlace& place, const StreamClaim& claim, const RecordWish& wish)
-      : claim_(claim), wish_(wish) {
-    survey_.place = place;
-    survey_.state = claim.state;
-    survey_.subjects = wish.subjects;
-    messages_.reserve(claim.state.messages);
-  }
+// Records that tell how to read others are of this kind, and few.
+bool IsControl(std::string_view prefix, std::string_view stored) {
+  constexpr std::string_view kOwn = "_jetd.";
+  constexpr std::string_view kLease = "_jetd.lease.";
+  if (stored.substr(0, prefix.size()) != prefix) return false;
+  const std::string_view rest = stored.substr(prefix.size());
+  return rest.substr(0, kOwn.size()) == kOwn && rest.substr(0, kLease.size()) != kLease;
+}
 
-  absl::Status LookThrough(uint64_t number);
-  absl::Status Confirm();
-  StreamSurvey Take() { return std::move(survey_); }
-
- private:
-  struct Message {
-    StreamSeq seq;
-    uint64_t size;
-  };
-
-  void FindDead();
-
-  const StreamClaim& claim_;
-  const RecordWish& wish_;
-  StreamSurvey survey_;
-  LoadedBlock loaded_;
-  std::vector<Message> messages_;  // all that lie in blocks; in the end those that live
-  std::vector<StreamSeq> tombstones_;
-};
-
-absl::Status Survey::LookThrough(uint64_t number) {
-  const StreamPlace& place = survey_.place;
-  const File file(PathOf(place, number));
-  StreamSurvey::Block block{.number = number, .bytes = file.size(), .wished = false};
-  if (absl::Status read = ReadBytes(file, number, block.bytes, &loaded_); !read.ok()) return read;
-  StreamBlock records(place.stream, number, {loaded_.bytes.get(), block.bytes});
+// `memory` is used for the bytes.
+absl::StatusOr<std::unique_ptr<BlockLook>> LookThrough(const StreamPlace& place, uint64_t number,
+                                                       const File& file, LoadedBlock* memory) {
+  auto look = std::make_unique<BlockLook>();
+  // Taken before the bytes are: what changes meanwhile has another one.
+  look->stamp = file.stamp();
+  StreamSurvey::Block& block = look->block;
+  block.number = number;
+  block.bytes = look->stamp.bytes;
+  if (absl::Status read = ReadBytes(file, number, block.bytes, memory); !read.ok()) return read;
+  StreamBlock records(place.stream, number, {memory->bytes.get(), block.bytes});
   BlockRecord record;
   while (true) {
     const StreamBlock::Step step = records.Next(&record);
     if (step == StreamBlock::Step::kBad) return BadAt(number, records.offset());
-    if (step == StreamBlock::Step::kEnd) break;
+    if (step == StreamBlock::Step::kEnd) return look;
     block.digest = AddToDigest(block.digest, record.checksum);
-    if (record.kind == BlockRecord::Kind::kTombstone) tombstones_.push_back(record.seq);
+    if (record.kind == BlockRecord::Kind::kTombstone) look->tombstones.push_back(record.seq);
     if (record.kind != BlockRecord::Kind::kMessage) continue;
-    if (!messages_.empty() && messages_.back().seq >= record.seq) {
-      return Odd("block ", number, " has sequence ", record.seq.value(), " behind ",
+    look->messages.push_back({record.seq, record.size});
+    block.last = record.seq;
+    block.has_control = block.has_control || IsControl(place.prefix, record.subject);
+  }
+}
+
+class Survey {
+ public:
+  Survey(const StreamPlace& place, const StreamClaim& claim) : claim_(claim) {
+    survey_.place = place;
+    survey_.state = claim.state;
+  }
+
+  absl::Status Add(const BlockLook& look);
+  absl::Status Confirm();
+  StreamSurvey Take() { return std::move(survey_); }
+
+ private:
+  using Message = BlockLook::Message;
+
+  void FindDead();
+
+  const StreamClaim& claim_;
+  StreamSurvey survey_;
+  std::vector<Message> messages_;  // all that lie in blocks; in the end those that live
+  std::vector<StreamSeq> tombstones_;
+};
+
+absl::Status Survey::Add(const BlockLook& look) {
+  for (const Message& message : look.messages) {
+    if (!messages_.empty() && messages_.back().seq >= message.seq) {
+      return Odd("block ", look.block.number, " has sequence ", message.seq.value(), " behind ",
                  messages_.back().seq.value());
     }
-    messages_.push_back({record.seq, record.size});
-    block.last = record.seq;
-    block.wished = block.wished || wish_.Takes(place.prefix, record.subject);
+    messages_.push_back(message);
   }
-  if (block.last != StreamSeq{}) survey_.blocks.push_back(block);
+  tombstones_.insert(tombstones_.end(), look.tombstones.begin(), look.tombstones.end());
+  if (!look.messages.empty()) survey_.blocks.push_back(look.block);
   return absl::OkStatus();
 }
 
@@ -184,14 +200,67 @@ bool RecordWish::Takes(std::string_view prefix, std::string_view stored) const {
   return std::find(subjects.begin(), subjects.end(), stored) != subjects.end();
 }
 
+bool StreamSurvey::MayHold(size_t index, const RecordWish& wish) const {
+  const Block& block = blocks[index];
+  if (block.last < wish.from) return false;
+  const bool only_control =
+      !wish.subjects.empty() &&
+      std::all_of(wish.subjects.begin(), wish.subjects.end(),
+                  [this](const std::string& s) { return IsControl(place.prefix, s); });
+  return block.has_control || !only_control;
+}
+
+EarlyLook::EarlyLook(StreamPlace place) : place_(std::move(place)) {
+  std::promise<Looks> promise;
+  coming_ = promise.get_future();
+  thread_ = std::thread(
+      [this, promise = std::move(promise)]() mutable { promise.set_value(LookAround()); });
+}
+
+EarlyLook::~EarlyLook() {
+  Stop();
+  thread_.join();
+}
+
+EarlyLook::Looks EarlyLook::LookAround() const {
+  Looks looks;
+  LoadedBlock memory;
+  // A new store has no folder yet.
+  const auto numbers = ListBlocks(place_.folder + "/msgs").value_or(std::vector<uint64_t>());
+  for (const uint64_t number : numbers) {
+    if (stop_.load(std::memory_order_relaxed)) break;
+    auto look = LookThrough(place_, number, File(PathOf(place_, number)), &memory);
+    if (look.ok()) looks[number] = *std::move(look);
+  }
+  return looks;
+}
+
+std::unique_ptr<BlockLook> EarlyLook::Take(uint64_t number, const BlockLook::Stamp& stamp) {
+  if (coming_.valid()) looks_ = coming_.get();
+  auto look = looks_.extract(number);
+  if (look.empty() || look.mapped()->stamp != stamp) return nullptr;
+  return std::move(look.mapped());
+}
+
 absl::StatusOr<std::shared_ptr<const StreamSurvey>> SurveyStream(const StreamPlace& place,
                                                                  const StreamClaim& claim,
-                                                                 const RecordWish& wish,
+                                                                 EarlyLook* early,
                                                                  const std::atomic<bool>& stop) {
-  Survey survey(place, claim, wish);
-  for (const uint64_t number : BlockNumbers(place.folder + "/msgs")) {
+  Survey survey(place, claim);
+  LoadedBlock memory;
+  const auto numbers = ListBlocks(place.folder + "/msgs");
+  if (!numbers.has_value()) return Odd("there is no folder ", place.folder, "/msgs");
+  for (const uint64_t number : *numbers) {
     if (stop.load(std::memory_order_relaxed)) return absl::CancelledError("nobody needs it");
-    if (absl::Status looked = survey.LookThrough(number); !looked.ok()) return looked;
+    const File file(PathOf(place, number));
+    std::unique_ptr<BlockLook> look;
+    if (early != nullptr) look = early->Take(number, file.stamp());
+    if (look == nullptr) {
+      auto now = LookThrough(place, number, file, &memory);
+      if (!now.ok()) return now.status();
+      look = *std::move(now);
+    }
+    if (absl::Status added = survey.Add(*look); !added.ok()) return added;
   }
   if (absl::Status confirmed = survey.Confirm(); !confirmed.ok()) return confirmed;
   return std::make_shared<const StreamSurvey>(survey.Take());

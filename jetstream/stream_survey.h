@@ -5,10 +5,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -50,13 +53,63 @@ struct StreamSurvey {
     size_t bytes = 0;  // of its file
     StreamSeq last;    // message in it
     uint64_t digest = 0;
-    bool wished = true;  // it holds a message that the wish's subjects take
+    bool has_control = false;  // records of jetd's own, leases apart
   };
   StreamPlace place;
   StreamState state;
-  std::vector<std::string> subjects;  // of the wish
-  std::vector<Block> blocks;          // that hold messages, ascending
-  std::vector<StreamSeq> dead;        // messages in them that a tombstone deletes, ascending
+  std::vector<Block> blocks;    // that hold messages, ascending
+  std::vector<StreamSeq> dead;  // messages in them that a tombstone deletes, ascending
+
+  // Whether blocks[index] may hold a record that `wish` takes.
+  [[nodiscard]] bool MayHold(size_t index, const RecordWish& wish) const;
+};
+
+// What lies in one file, and which file that was.
+struct BlockLook {
+  struct Stamp {
+    uint64_t inode = 0;
+    size_t bytes = 0;
+    int64_t changed_ns = 0;  // last modification
+    friend bool operator==(const Stamp&, const Stamp&) = default;
+  };
+  struct Message {
+    StreamSeq seq;
+    uint64_t size;
+  };
+  Stamp stamp;
+  StreamSurvey::Block block;
+  std::vector<Message> messages;
+  std::vector<StreamSeq> tombstones;
+};
+
+// Looks through the files ahead of time, while nats-server recovers: nothing of it counts before a
+// survey has confirmed it. Files that change meanwhile, or cannot be made sense of, are left for
+// the survey. 16 bytes a message, until it ends.
+//
+// Whoever destroys it waits for the end of the block under way.
+class EarlyLook {
+ public:
+  // A folder that is not there is none with nothing in it.
+  explicit EarlyLook(StreamPlace place);
+  ~EarlyLook();
+  EarlyLook(const EarlyLook&) = delete;
+  EarlyLook& operator=(const EarlyLook&) = delete;
+
+  // Looks no further. Any thread.
+  void Stop() { stop_.store(true, std::memory_order_relaxed); }
+  // What was found in block `number`, if that is the file which `stamp` is of; null otherwise.
+  // Waits until all was looked through. One thread, once for each block.
+  [[nodiscard]] std::unique_ptr<BlockLook> Take(uint64_t number, const BlockLook::Stamp& stamp);
+
+ private:
+  using Looks = std::map<uint64_t, std::unique_ptr<BlockLook>>;
+  [[nodiscard]] Looks LookAround() const;
+
+  const StreamPlace place_;
+  std::atomic<bool> stop_{false};
+  std::future<Looks> coming_;
+  Looks looks_;  // once they came
+  std::thread thread_;
 };
 
 // Looks through all files. Anything that is not as expected is an error, which says what; then
@@ -72,9 +125,12 @@ struct StreamSurvey {
 // in messages of the same number and size both ways, and what would then be read too much is a
 // record whose deletion got lost: a reader of the stream meets those after any power cut.
 //
+// Files that `early` (may be null) has looked through, and that have not changed since, are not
+// read. Should one have changed all the same, LoadBlock finds another digest.
+//
 // Reads the whole stream: not on the engine thread. Ends early, with an error, once `stop` is set.
 [[nodiscard]] absl::StatusOr<std::shared_ptr<const StreamSurvey>> SurveyStream(
-    const StreamPlace& place, const StreamClaim& claim, const RecordWish& wish,
+    const StreamPlace& place, const StreamClaim& claim, EarlyLook* early,
     const std::atomic<bool>& stop);
 
 // The records of one block, and the bytes that they are views of.

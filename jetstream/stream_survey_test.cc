@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jetstream/stream_survey.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <array>
 #include <filesystem>
 #include <fstream>
@@ -80,7 +83,7 @@ class StreamSurveyTest : public testing::Test, protected LoopRunner {
     JETD_CHECK(file.good()) << Block();
   }
   [[nodiscard]] auto Look(const StreamClaim& claim) const {
-    return SurveyStream(place_, claim, {}, stop_);
+    return SurveyStream(place_, claim, nullptr, stop_);
   }
   [[nodiscard]] bool Confirms(const StreamClaim& claim) const { return Look(claim).ok(); }
 
@@ -172,6 +175,74 @@ TEST_F(StreamSurveyTest, LoadsNothingThatHasChangedSince) {
   EXPECT_TRUE(LoadBlock(**survey, 0, {}, &block).ok());
   std::filesystem::remove(Block());
   EXPECT_FALSE(LoadBlock(**survey, 0, {}, &block).ok());
+}
+
+// What was looked at before counts only for the very file that is there when it is asked for.
+TEST_F(StreamSurveyTest, AnEarlyLookIsTakenForTheSameFileOnly) {
+  const auto stamp = [this] {
+    struct stat info {};
+    JETD_CHECK(stat(Block().c_str(), &info) == 0);
+    return BlockLook::Stamp{
+        .inode = info.st_ino,
+        .bytes = static_cast<size_t>(info.st_size),
+        .changed_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  };
+  const BlockLook::Stamp now = stamp();
+  for (int what = 0; what < 5; ++what) {
+    EarlyLook early(place_);
+    BlockLook::Stamp asked = now;
+    if (what == 1) ++asked.inode;
+    if (what == 2) ++asked.bytes;
+    if (what == 3) ++asked.changed_ns;
+    const auto look = early.Take(what == 4 ? 2 : 1, asked);
+    EXPECT_EQ(look != nullptr, what == 0) << what;
+    if (look == nullptr) continue;
+    EXPECT_EQ(look->messages.size(), 8U);
+  }
+  EarlyLook nowhere({.folder = place_.folder + "/nowhere"});
+  EXPECT_EQ(nowhere.Take(1, now), nullptr);
+}
+
+TEST_F(StreamSurveyTest, AnEarlyLookSparesTheSurveyNothingButTheReading) {
+  const auto survey = [this](EarlyLook* early) {
+    return SurveyStream(place_, claim_, early, stop_);
+  };
+  EarlyLook same(place_);
+  EXPECT_TRUE(survey(&same).ok());
+  // Torn when it was looked at, whole when it counts; and the other way round.
+  Write(bytes_.substr(0, bytes_.size() - 5));
+  EarlyLook torn(place_);
+  (void)torn.Take(2, {});  // it has looked
+  Write(bytes_);
+  EXPECT_TRUE(survey(&torn).ok());
+  EarlyLook whole(place_);
+  (void)whole.Take(2, {});
+  Write(bytes_.substr(0, bytes_.size() - 5));
+  EXPECT_FALSE(survey(&whole).ok());
+  // A file that changes without a trace is found when it is read.
+  Write(bytes_);
+  EarlyLook fooled(place_);
+  struct stat info {};
+  (void)fooled.Take(2, {});
+  ASSERT_EQ(stat(Block().c_str(), &info), 0);
+  Flip(8 * bytes_.size() / 2);
+  const timespec times[2] = {info.st_atim, info.st_mtim};
+  ASSERT_EQ(utimensat(AT_FDCWD, Block().c_str(), times, 0), 0);
+  const auto believed = survey(&fooled);
+  ASSERT_TRUE(believed.ok()) << believed.status();
+  LoadedBlock block;
+  EXPECT_FALSE(LoadBlock(**believed, 0, {}, &block).ok());
+}
+
+TEST_F(StreamSurveyTest, KnowsWhichBlocksAControlReadingNeeds) {
+  const auto survey = Look(claim_);
+  ASSERT_TRUE(survey.ok()) << survey.status();
+  EXPECT_TRUE((*survey)->MayHold(0, {}));
+  EXPECT_TRUE((*survey)->MayHold(0, {.from = StreamSeq(8)}));
+  EXPECT_FALSE((*survey)->MayHold(0, {.from = StreamSeq(9)}));
+  EXPECT_FALSE((*survey)->MayHold(0, {.subjects = {"$KV.b._jetd.term"}}));
+  EXPECT_TRUE((*survey)->MayHold(0, {.subjects = {"$KV.b._jetd.term", "$KV.b.k1"}}));
+  EXPECT_TRUE((*survey)->MayHold(0, {.subjects = {"$KV.b._jetd.lease.1"}}));
 }
 
 TEST_F(StreamSurveyTest, EndsWhenNobodyNeedsIt) {
