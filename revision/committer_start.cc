@@ -69,9 +69,18 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
 // What earlier leaders left behind; removed once this one leads.
 void Committer::Impl::CollectAtStart() {
   Replay::Result result = std::exchange(replayed, {});
-  // What never counted, or was removed before and came back, no mirror is waited for.
+  // What never counted no mirror is waited for.
   if (!result.dead.empty()) {
     collector.Add({.hidden = std::move(result.dead), .markers = {}, .done = nullptr});
+  }
+  // The leader before may have held back what its list leaves out.
+  if (!result.unlisted.empty()) {
+    gate.Add({.hidden = std::move(result.unlisted), .markers = {}, .done = nullptr},
+             RemovalGate::Kind::kSuperseded);
+  }
+  if (!result.unlisted_markers.empty()) {
+    gate.Add({.hidden = std::move(result.unlisted_markers), .markers = {}, .done = nullptr},
+             RemovalGate::Kind::kLastMarkers);
   }
   Collector::Batch batch;
   batch.hidden = std::move(result.garbage.superseded);

@@ -12,7 +12,9 @@
 #include "gtest/gtest.h"
 #include "jetstream/memory_log.h"
 #include "jetstream/memory_stream.h"
+#include "jetstream/record.h"
 #include "jetstream/silent_observer.h"
+#include "jetstream/subject.h"
 #include "revision/committer_harness.h"
 
 namespace jetd::revision {
@@ -246,6 +248,49 @@ TEST(MirroredMemberTest, RemovalWaitsForTheMirrorAndGoesOnWithIt) {
   exec.Advance(std::chrono::seconds(11));
   EXPECT_EQ(stream.Find(StreamSeq(5)), nullptr);
   EXPECT_EQ(next.Get("a"), "6");
+}
+
+// A leader held its garbage back, wrote a list of what lives, and ended. To the next one all that
+// is not in the list was deleted; but the mirror has not got it yet.
+TEST(MirroredMemberTest, WhatAListLeavesOutWaitsForTheMirrorToo) {
+  FakeExecutor exec;
+  MemoryStream stream;
+  const jetstream::SubjectCodec codec("B");
+  std::optional<Member> member;
+  member.emplace(&exec, &stream, "m", Mirrored());
+  exec.Advance(std::chrono::seconds(1));
+  member->log.set_mirrors({Fits(2)});
+  // 1 is the term record, 5 the deletion, 6 the put that lives, 7 the compaction.
+  for (const char* value : {"1", "2", "3"}) member->Put("a", value);
+  member->Delete("a");
+  member->Put("b", "4");
+  exec.Advance(std::chrono::seconds(1));
+  Compact(&exec, &*member, 6);
+  member->committer->Stop();
+  exec.RunDeferred();
+  stream.AppendForeign(
+      {.subject = codec.LiveSubject(),
+       .header = jetstream::EncodeHeader({.revision = Revision(6), .term = Term(1)}),
+       .payload =
+           jetstream::EncodeLive({.range = {StreamSeq(1), StreamSeq(7)}, .live = {StreamSeq(6)}})});
+  MemoryLog::Options options = Mirrored();
+  options.mirrors = {Fits(2)};
+  member.emplace(&exec, &stream, "m", options);
+  exec.Advance(std::chrono::seconds(2));
+  ASSERT_TRUE(member->committer->leading());
+  EXPECT_EQ(stream.Find(StreamSeq(2)), nullptr);
+  for (const uint64_t seq : {3, 4, 5}) EXPECT_NE(stream.Find(StreamSeq(seq)), nullptr) << seq;
+  // Far ahead of it, values go and the marker stays.
+  for (int i = 0; i < 120; ++i) member->Put("c", "5");
+  exec.Advance(std::chrono::seconds(11));
+  EXPECT_EQ(stream.Find(StreamSeq(4)), nullptr);
+  EXPECT_NE(stream.Find(StreamSeq(5)), nullptr);
+  member->log.set_mirrors({Fits(100)});
+  exec.Advance(std::chrono::seconds(11));
+  EXPECT_EQ(stream.Find(StreamSeq(5)), nullptr);
+  EXPECT_NE(stream.Find(StreamSeq(6)), nullptr);
+  EXPECT_EQ(member->Get("a"), "");
+  EXPECT_EQ(member->Get("b"), "4");
 }
 
 TEST(MirroredMemberTest, ALeaderEndsWhenAMirrorWasPromoted) {

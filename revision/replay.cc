@@ -203,7 +203,7 @@ void Replay::OnRecord(const jetstream::Record& record) {
   std::optional<Held> held = Decode(record);
   if (held.has_value()) NoteTidying(held->seq, held->kind);
   if (held.has_value() && CameBack(*held)) {
-    if (!on_judged_) return AddDead(record.seq);
+    if (!on_judged_) return AddUnlisted(*held);
     held->dropped = true;  // what was, not what is, is asked for
   }
   if (IsVoid(record.seq)) {

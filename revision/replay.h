@@ -68,7 +68,10 @@ class Replay {
     std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
     Revision revision{1};                    // newest that is known
     Revision compacted;                      // 0: never
-    std::vector<StreamSeq> dead;             // R1 or R8, and still in the stream: delete
+    std::vector<StreamSeq> dead;             // R1, and still in the stream: delete
+    // R8, and still in the stream: delete, too. They counted once, and may wait for a mirror.
+    std::vector<StreamSeq> unlisted;
+    std::vector<StreamSeq> unlisted_markers;  // those that deleted something
     uint64_t foreign = 0;
     uint64_t records = 0;
     Store::Garbage garbage;  // superseded below the compact revision
@@ -147,6 +150,10 @@ class Replay {
   void Broken(StreamSeq at, const std::string& what);
   void AddVoid(StreamSeq first, StreamSeq last);
   void AddDead(StreamSeq seq);
+  void AddUnlisted(const Held& held) {
+    if (store_ == nullptr) return;
+    (held.is_delete ? result_.unlisted_markers : result_.unlisted).push_back(held.seq);
+  }
   [[nodiscard]] bool IsVoid(StreamSeq seq);
   [[nodiscard]] bool CameBack(const Held& held) const;
   void Finish(absl::StatusOr<StreamSeq> last);

@@ -106,7 +106,7 @@ TEST_F(ReplayTest, R8WhatAListLeavesOutIsNotThere) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(Has("back"));
   EXPECT_TRUE(Has("stays") && Has("later"));
-  EXPECT_EQ(result->dead, (std::vector<StreamSeq>{StreamSeq(2)}));
+  EXPECT_EQ(result->unlisted, (std::vector<StreamSeq>{StreamSeq(2)}));
   EXPECT_EQ(result->system.live, (std::vector<StreamSeq>{StreamSeq(6)}));
 }
 
