@@ -2,6 +2,8 @@
 #include "revision/live_list.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "base/check.h"
 
@@ -35,11 +37,44 @@ std::optional<jetstream::LiveRecord> LiveSurvey::NextRecord(size_t max_live) {
   return record;
 }
 
+// Of two that speak of a sequence the one that says it is gone is right.
+void LiveList::Add(jetstream::LiveRecord record) {
+  const auto last = record.range.last;
+  StreamSeq from = record.range.first;  // nothing below is left to say
+  auto next_live = record.live.begin();
+  // Takes what the record says of the sequences up to and with `end`.
+  const auto take = [&](StreamSeq end) {
+    const auto begin = next_live;
+    next_live = std::upper_bound(begin, record.live.end(), end);
+    return std::vector<StreamSeq>(begin, next_live);
+  };
+  auto at = stretches_.upper_bound(from);
+  if (at != stretches_.begin() && std::prev(at)->second.range.last >= from) --at;
+  for (; from <= last; ++at) {
+    const bool gap = at == stretches_.end() || at->second.range.first > from;
+    if (gap) {
+      const StreamSeq end = at == stretches_.end() || at->second.range.first > last
+                                ? last
+                                : at->second.range.first.Prev();
+      at = stretches_.emplace(from, jetstream::LiveRecord{{from, end}, take(end)}).first;
+      from = end.Next();
+      continue;
+    }
+    jetstream::LiveRecord& there = at->second;
+    const StreamSeq end = std::min(there.range.last, last);
+    const std::vector<StreamSeq> live = take(end);
+    std::erase_if(there.live, [&](StreamSeq seq) {
+      return from <= seq && seq <= end && !std::binary_search(live.begin(), live.end(), seq);
+    });
+    from = end.Next();
+  }
+}
+
 bool LiveList::Dead(StreamSeq seq) const {
-  return std::any_of(records_.begin(), records_.end(), [seq](const jetstream::LiveRecord& record) {
-    return record.range.first <= seq && seq <= record.range.last &&
-           !std::binary_search(record.live.begin(), record.live.end(), seq);
-  });
+  auto at = stretches_.upper_bound(seq);
+  if (at == stretches_.begin()) return false;
+  const jetstream::LiveRecord& there = (--at)->second;
+  return seq <= there.range.last && !std::binary_search(there.live.begin(), there.live.end(), seq);
 }
 
 }  // namespace jetd::revision

@@ -38,19 +38,22 @@ class LiveSurvey {
   std::map<uint64_t, std::vector<uint16_t>> buckets_;
 };
 
-// LiveList is what a reader has found of such records. Plain value.
+// LiveList is what a reader has found of such records, in any order and however many: a mirror
+// keeps all that were ever written. Memory: 8 bytes for each version that all of them let live.
+// Plain value.
+//
+//   {from 1 to 9: 2, 4, 5}, then {from 1 to 20: 2, 5, 14}: 1 to 9: 2, 5;  10 to 20: 14
 class LiveList {
  public:
-  void Add(jetstream::LiveRecord record) { records_.push_back(std::move(record)); }
-  void Clear() { records_.clear(); }
+  void Add(jetstream::LiveRecord record);
+  void Clear() { stretches_.clear(); }
   // True: the record of a key or a lease at `seq` was deleted before, and came back. False: no list
   // speaks of it, or it counts.
   [[nodiscard]] bool Dead(StreamSeq seq) const;
 
  private:
-  // Some twenty for a million keys, or twice that while one survey replaces another: the newer
-  // says less is alive, and nothing wrong is in the older.
-  std::vector<jetstream::LiveRecord> records_;
+  // By their first sequence; none overlaps another.
+  std::map<StreamSeq, jetstream::LiveRecord> stretches_;
 };
 
 }  // namespace jetd::revision

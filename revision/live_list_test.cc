@@ -75,5 +75,30 @@ TEST(LiveListTest, OfTwoListsTheOneThatSaysDeadIsRight) {
   EXPECT_FALSE(list.Dead(StreamSeq(10)));
 }
 
+// However they overlap, and in whatever order they come.
+TEST(LiveListTest, ManyListsAreWhatEachOfThemSays) {
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    std::mt19937_64 rng(seed);
+    LiveList list;
+    std::set<StreamSeq> dead;
+    for (uint64_t lists = 1 + rng() % 8; lists > 0; --lists) {
+      const uint64_t first = 1 + rng() % 60, last = first + rng() % 40;
+      LiveRecord record{.range = {StreamSeq(first), StreamSeq(last)}, .live = {}};
+      for (uint64_t seq = first; seq <= last; ++seq) {
+        if (rng() % 3 > 0) {
+          record.live.emplace_back(seq);
+        } else {
+          dead.insert(StreamSeq(seq));
+        }
+      }
+      list.Add(std::move(record));
+    }
+    for (uint64_t seq = 1; seq <= 120; ++seq) {
+      ASSERT_EQ(list.Dead(StreamSeq(seq)), dead.count(StreamSeq(seq)) > 0)
+          << seq << ", seed " << seed;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace jetd::revision
