@@ -9,6 +9,24 @@
 namespace jetd::replication {
 
 using Kind = StreamTransaction::Kind;
+using jetstream::SeqRange;
+
+namespace {
+
+std::vector<SeqRange> Without(const std::vector<SeqRange>& ranges, const SeqRange& gone) {
+  std::vector<SeqRange> left;
+  for (const SeqRange& range : ranges) {
+    if (range.last < gone.first || range.first > gone.last) {
+      left.push_back(range);
+      continue;
+    }
+    if (range.first < gone.first) left.push_back({range.first, gone.first.Prev()});
+    if (range.last > gone.last) left.push_back({gone.last.Next(), range.last});
+  }
+  return left;
+}
+
+}  // namespace
 
 void TrimRule::Apply(const StreamTransaction& transaction) {
   records_ += transaction.ops.size();
@@ -51,11 +69,25 @@ void TrimRule::ApplyOp(const StreamTransaction::Op& op, Revision revision) {
       if (!term.ok() || !term->voids.empty()) term_ = StreamSeq{};
       return;
     }
+    case Kind::kLive:
+      return ApplyList(op);
     case Kind::kBarrier:
       return Note(op.seq, revision_);
     default:
       return;  // stays
   }
+}
+
+// A later list leaves out all that an earlier one does (docs/adr/0019).
+void TrimRule::ApplyList(const StreamTransaction::Op& op) {
+  const auto live = jetstream::DecodeLive(op.payload);
+  if (!live.ok()) return;  // stays
+  std::erase_if(lists_, [&](List& list) {
+    list.alone = Without(list.alone, live->range);
+    if (list.alone.empty()) Note(list.seq, revision_);
+    return list.alone.empty();
+  });
+  lists_.push_back({.seq = op.seq, .alone = {live->range}});
 }
 
 TrimRule::Plan TrimRule::Finish(Revision compacted) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "jetstream/record.h"
 #include "replication/transaction_reader.h"
 
 namespace jetd::replication {
@@ -19,7 +20,8 @@ namespace jetd::replication {
 //   of each key and each lease the newest version at the horizon stays, a delete marker too (it
 //   hides older ones that nats-server may bring back to life), and all after it;
 //   so do the newest compaction and the newest alarms there, and the newest term record;
-//   term records that void something, and lists of what lives, stay;
+//   term records that void something stay; so do lists of what lives, until later ones before the
+//   horizon speak of all that they speak of;
 //   what is void, and barriers, goes.
 //
 //   put a (2), put b (3), put a (4), delete b (5), put a (6)
@@ -55,6 +57,7 @@ class TrimRule {
   };
   void Note(StreamSeq seq, Revision by) { candidates_.push_back({seq, by}); }
   void ApplyOp(const StreamTransaction::Op& op, Revision revision);
+  void ApplyList(const StreamTransaction::Op& op);
   // `*newest` is superseded by `seq`.
   void Supersede(StreamSeq* newest, StreamSeq seq, Revision revision);
 
@@ -65,6 +68,12 @@ class TrimRule {
   std::map<std::string, StreamSeq> keys_;
   std::map<LeaseId, StreamSeq> leases_;
   StreamSeq compact_, alarm_, term_;
+  // A list, and of what it speaks that no later one does.
+  struct List {
+    StreamSeq seq;
+    std::vector<jetstream::SeqRange> alone;
+  };
+  std::vector<List> lists_;
   std::vector<Candidate> candidates_;
 };
 

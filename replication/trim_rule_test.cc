@@ -144,6 +144,21 @@ TEST(TrimRuleTest, RecordsOfItsOwn) {
   EXPECT_EQ(Removed(w.all(), 4, 99), (Seqs{1, 2, 3, 5, 6, 8, 10, 11, 15}));
 }
 
+TEST(TrimRuleTest, AListGoesWhenLaterOnesSayAllOfIt) {
+  const auto list = [](uint64_t first, uint64_t last) {
+    return jetstream::EncodeLive(
+        {.range = {StreamSeq(first), StreamSeq(last)}, .live = {StreamSeq(last)}});
+  };
+  Writer w;
+  w.Put("a").Own(Kind::kLive, list(1, 100)).Own(Kind::kLive, list(101, 200));  // 1 to 3
+  w.Put("a").Own(Kind::kLive, list(1, 80));                                    // 4, 5
+  w.Put("a").Own(Kind::kLive, list(81, 150));                                  // 6, 7
+  w.Put("a").Own(Kind::kLive, list(1, 300));                                   // 8, 9
+  EXPECT_EQ(Removed(w.all(), 3, 99), (Seqs{1}));
+  EXPECT_EQ(Removed(w.all(), 4, 99), (Seqs{1, 2, 4}));
+  EXPECT_EQ(Removed(w.all(), 5, 99), (Seqs{1, 2, 3, 4, 5, 6, 7}));
+}
+
 // What can be read at or after the horizon is what it was, and of what is before it nothing is left
 // that need not be.
 TEST(TrimRuleTest, RandomHistoriesAgainstANaiveModel) {
