@@ -19,18 +19,19 @@ COMPACTION_S = 20
 
 
 class Cluster:
-    def __init__(self, program, etcdctl, binaries, folder, tls):
+    def __init__(self, program, etcdctl, binaries, folder, tls, server_class=plane.Server):
         self.folder = folder
         self.logs = f"{folder}/logs"
         os.makedirs(self.logs)
         os.makedirs(f"{folder}/home")
         plane.certificates(f"{folder}/certificates")
         port = plane.free_port()
-        self.server = plane.Server(program, etcdctl, folder, self.logs, tls)
+        self.server = server_class(program, etcdctl, folder, self.logs, tls)
         self.control = plane.control_plane(
             binaries, folder, self.logs, self.server.url, port,
             [f"--event-ttl={EVENT_TTL_S}s", f"--etcd-compaction-interval={COMPACTION_S}s"])
         self.apiserver, *self.controllers = self.control
+        self.below = []  # what the server under test needs
         self.api = Api(port, f"{folder}/certificates", "admin")
         self.ledger = Ledger()
         self.kubelet = Kubelet(self.api)
@@ -104,7 +105,7 @@ class Cluster:
             process.check()
 
     def sweep(self):
-        for process in [*reversed(self.control), self.server]:
+        for process in [*reversed(self.control), self.server, *self.below]:
             process.sweep()
 
     def kubectl_argv(self, *arguments):
@@ -125,7 +126,7 @@ class Cluster:
     def usage(self):
         """Lines about time and memory of each process."""
         lines = []
-        for process in [self.server, *self.control]:
+        for process in [*self.below, self.server, *self.control]:
             peak_mb, cpu_s = process.measure()
             if not cpu_s:
                 continue  # not part of this run

@@ -10,6 +10,8 @@ import tempfile
 import time
 
 from cluster import Cluster
+from domains import MirroredCluster
+from recovery import Recovery
 from scenario import Scenario
 from self_test import SelfTest
 from steps import Steps
@@ -23,6 +25,8 @@ def arguments():
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--self-test", action="store_true")
+    parser.add_argument("--recovery", action="store_true")
+    parser.add_argument("--jetctl")
     return parser.parse_args()
 
 
@@ -36,13 +40,16 @@ def main():
         signal.signal(number, interrupted)
     folder = tempfile.mkdtemp(prefix="jetd-kube-")
     start = time.monotonic()
-    cluster = Cluster(os.path.abspath(options.server), options.etcdctl, options.binaries,
-                      folder, options.tls)
+    server = os.path.abspath(options.server)
+    if options.recovery:
+        cluster = MirroredCluster(server, options.jetctl, options.etcdctl, options.binaries, folder)
+    else:
+        cluster = Cluster(server, options.etcdctl, options.binaries, folder, options.tls)
     steps = Steps(f"{cluster.logs}/steps.log")
     keep = True
     try:
-        run = SelfTest(cluster) if options.self_test else Scenario(cluster)
-        run.run(steps)
+        kind = Recovery if options.recovery else SelfTest if options.self_test else Scenario
+        kind(cluster).run(steps)
         for line in cluster.usage():
             print(f"     {line}")
         keep = options.keep
