@@ -44,6 +44,13 @@ void StateDigest::Apply(const StreamTransaction& transaction) {
   if (!transaction.counts || transaction.ops.back().seq > upto_) return;
   revision_ = std::max(revision_, transaction.revision);
   for (const StreamTransaction::Op& op : transaction.ops) {
+    // A list leaves it out: what ended it may be gone already.
+    if (op.dropped) {
+      const bool of_key = op.kind == Kind::kPut || op.kind == Kind::kDelete;
+      if (of_key) keys_.erase(op.key);
+      if (!of_key) leases_.erase(op.lease);
+      continue;
+    }
     switch (op.kind) {
       case Kind::kPut:
         keys_[op.key] = {.mod = transaction.revision,

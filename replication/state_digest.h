@@ -14,7 +14,8 @@ namespace jetd::replication {
 
 // StateDigest follows the transactions of a stream up to a sequence, and knows the keys and leases
 // that are there then, values as checksums. Two streams that hold the same records, or of which one
-// was compacted or trimmed below that point, have equal ones. About 100 bytes and the key for each
+// was compacted or trimmed below that point, have equal ones: what a list of what lives leaves out
+// counts as gone, which is right from the compact revision on. About 100 bytes and the key for each
 // live key. Plain value.
 class StateDigest {
  public:
