@@ -30,6 +30,9 @@ Permissions PermissionsOf(const std::string& bucket) {
       Cat(api, "CONSUMER.CREATE.", stream, ".*"),
       Cat(api, "CONSUMER.MSG.NEXT.", stream, ".*"),
       Cat(api, "CONSUMER.DELETE.", stream, ".*"),
+      // Of mirrors in other JetStream domains, whichever: how far they are (mirror_probe.h).
+      Cat("$JS.*.API.STREAM.INFO.", stream),
+      Cat("$JS.*.API.STREAM.MSG.GET.", stream),
   };
   // What others write, and what others ask for that removes records (StreamGuard).
   permissions.subscribe = {

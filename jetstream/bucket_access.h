@@ -21,8 +21,9 @@ struct Permissions {
 // connection's behind it. One for all members of a bucket, since they answer each other too.
 [[nodiscard]] std::string InboxPrefix(const std::string& bucket);
 
-// What a jetd that serves `bucket` needs on a server without a JetStream domain, `jetctl check`
-// included. It may make the stream if there is none; it may not change or delete it.
+// What a jetd that serves `bucket` needs on a server of its stream's own JetStream domain, `jetctl
+// check` included. It may make the stream if there is none; it may not change or delete it. Of the
+// bucket's mirrors in other domains it may read.
 [[nodiscard]] Permissions PermissionsOf(const std::string& bucket);
 
 }  // namespace jetd::jetstream

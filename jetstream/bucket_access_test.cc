@@ -147,6 +147,12 @@ TEST_F(BucketAccessTest, IsEnoughForALogAndAMessenger) {
   ASSERT_TRUE(edited.ok()) << edited.status();
   ASSERT_TRUE(RunUntil([&] { return !notes.meddling_text.empty(); }));
   EXPECT_THAT(notes.meddling_text, HasSubstr("somebody asked for a purge"));
+  // Mirrors are asked for, whether or not there is such a domain.
+  for (const char* subject : {"$JS.dr.API.STREAM.INFO.KV_b", "$JS.dr.API.STREAM.MSG.GET.KV_b"}) {
+    const auto nobody =
+        AskNats(As("jetd"), {.subject = subject, .inbox_prefix = InboxPrefix("b")}, kFarTooLong);
+    EXPECT_TRUE(absl::IsNotFound(nobody.status())) << nobody.status();
+  }
   second.Close();
   log.Close();
   EXPECT_THAT(ServerLog(), Not(HasSubstr("Violation")));
@@ -156,7 +162,8 @@ TEST_F(BucketAccessTest, IsNotMore) {
   const std::chrono::milliseconds soon(1'000);
   const std::string inbox = InboxPrefix("b");
   for (const char* subject : {"$JS.API.STREAM.DELETE.KV_b", "$JS.API.STREAM.NAMES", "$KV.bb.key",
-                              "$JS.API.STREAM.INFO.KV_bb", "other"}) {
+                              "$JS.API.STREAM.INFO.KV_bb", "$JS.dr.API.STREAM.INFO.KV_bb",
+                              "$JS.dr.API.STREAM.UPDATE.KV_b", "other"}) {
     const auto answer = AskNats(As("jetd"), {.subject = subject, .inbox_prefix = inbox}, soon);
     EXPECT_TRUE(absl::IsDeadlineExceeded(answer.status())) << answer.status();
     EXPECT_THAT(ServerLog(), HasSubstr(Cat("Subject \"", subject, "\"")));
