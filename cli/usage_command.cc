@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/pem_files.h"
@@ -19,8 +20,10 @@ using nlohmann::json;
 constexpr char kExamples[] =
     "Numbers are since each jetd's start, or with --since between an earlier --json and now; a\n"
     "jetd that was started anew in between counts from its start. Members of a tenant are added\n"
-    "up, its storage is counted once. Of CPU it is jetd's own; what nats-server spends is not in "
-    "it.\n"
+    "up, its storage is counted once. cpu_seconds is jetd's own. What an outside nats-server took\n"
+    "is divided among its accounts with --nats-monitor-url, half by messages and half by bytes: a\n"
+    "tenant's account has the name of its bucket. nats-server does not tell its CPU time;\n"
+    "--nats-cpu-seconds does (of its unit: systemctl show -P CPUUsageNSec, in nanoseconds).\n"
     "\n"
     "Examples:\n"
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --metrics-url http://10.0.0.2:2381\n"
@@ -40,6 +43,7 @@ std::string StringOf(const json& object, const char* member) {
 struct Use {
   std::map<std::string, double> requests;  // by RPC
   double bytes_in = 0, bytes_out = 0, stored_bytes = 0, cpu_seconds = 0, watch_seconds = 0;
+  double nats_cpu_seconds = 0;
 
   [[nodiscard]] double all_requests() const {
     double all = 0;
@@ -71,10 +75,14 @@ void Add(const json& now, const json* before, Use* use) {
   }
 }
 
-// What was said before, by URL.
-absl::StatusOr<std::map<std::string, json>> ReadEarlier(const std::string& path) {
-  std::map<std::string, json> members;
-  if (path.empty()) return members;
+struct Earlier {
+  std::map<std::string, json> members;  // what was said before, by URL
+  NatsWork nats;
+};
+
+absl::StatusOr<Earlier> ReadEarlier(const std::string& path) {
+  Earlier earlier;
+  if (path.empty()) return earlier;
   const auto text = ReadWholeFile(path);
   if (!text.ok()) return text.status();
   const json whole = json::parse(*text, nullptr, false);
@@ -83,9 +91,10 @@ absl::StatusOr<std::map<std::string, json>> ReadEarlier(const std::string& path)
                       " is no output of jetctl usage --json");
   }
   for (const auto& [url, said] : whole["members"].items()) {
-    if (said.is_object()) members[url] = said;
+    if (said.is_object()) earlier.members[url] = said;
   }
-  return members;
+  if (whole.contains("nats")) earlier.nats = NatsWorkOf(whole["nats"]);
+  return earlier;
 }
 
 int64_t Whole(double number) { return static_cast<int64_t>(number); }
@@ -96,17 +105,26 @@ std::string Fixed(double number) {
   return text;
 }
 
-std::string CsvOf(const std::map<std::string, Use>& uses) {
-  std::string text = "tenant,requests,bytes_in,bytes_out,stored_bytes,cpu_seconds,watch_hours\n";
+// What a nats-server took, once it was asked.
+struct NatsUse {
+  NatsWork now;
+  double others = 0;  // CPU seconds of accounts that no jetd was asked for
+};
+
+std::string CsvOf(const std::map<std::string, Use>& uses, const std::optional<NatsUse>& nats) {
+  std::string text = "tenant,requests,bytes_in,bytes_out,stored_bytes,cpu_seconds,watch_hours";
+  CatTo(text, nats.has_value() ? ",nats_cpu_seconds\n" : "\n");
   for (const auto& [bucket, use] : uses) {
     CatTo(text, bucket, ",", Whole(use.all_requests()), ",", Whole(use.bytes_in), ",",
           Whole(use.bytes_out), ",", Whole(use.stored_bytes), ",", Fixed(use.cpu_seconds), ",",
-          Fixed(use.watch_seconds / 3600), "\n");
+          Fixed(use.watch_seconds / 3600));
+    if (nats.has_value()) CatTo(text, ",", Fixed(use.nats_cpu_seconds));
+    CatTo(text, "\n");
   }
   return text;
 }
 
-std::string TextOf(const std::map<std::string, Use>& uses) {
+std::string TextOf(const std::map<std::string, Use>& uses, const std::optional<NatsUse>& nats) {
   std::string text;
   for (const auto& [bucket, use] : uses) {
     CatTo(text, "tenant ", bucket, ": ", Whole(use.all_requests()), " requests (");
@@ -117,20 +135,39 @@ std::string TextOf(const std::map<std::string, Use>& uses) {
       between = ", ";
     }
     CatTo(text, "), ", Whole(use.bytes_in), " bytes in, ", Whole(use.bytes_out), " bytes out, ",
-          Whole(use.stored_bytes), " bytes stored, ", Fixed(use.cpu_seconds), " s of CPU, ",
-          Fixed(use.watch_seconds / 3600), " watch hours\n");
+          Whole(use.stored_bytes), " bytes stored, ", Fixed(use.cpu_seconds), " s of CPU, ");
+    if (nats.has_value()) CatTo(text, Fixed(use.nats_cpu_seconds), " s of nats-server's, ");
+    CatTo(text, Fixed(use.watch_seconds / 3600), " watch hours\n");
+  }
+  if (nats.has_value()) {
+    CatTo(text, "others on the nats-server: ", Fixed(nats->others), " s of its CPU\n");
   }
   return text;
 }
 
-json JsonOf(const std::map<std::string, Use>& uses, const std::map<std::string, json>& members) {
+json JsonOf(const std::map<std::string, Use>& uses, const std::map<std::string, json>& members,
+            const std::optional<NatsUse>& nats) {
   json tenants = json::object();
   for (const auto& [bucket, use] : uses) {
     tenants[bucket] = {{"requests", use.requests},       {"bytes_in", use.bytes_in},
                        {"bytes_out", use.bytes_out},     {"stored_bytes", use.stored_bytes},
                        {"cpu_seconds", use.cpu_seconds}, {"watch_hours", use.watch_seconds / 3600}};
+    if (nats.has_value()) tenants[bucket]["nats_cpu_seconds"] = use.nats_cpu_seconds;
   }
-  return {{"tenants", tenants}, {"members", members}};
+  json whole = {{"tenants", tenants}, {"members", members}};
+  if (nats.has_value()) {
+    whole["nats"] = ToJson(nats->now);
+    whole["others_nats_cpu_seconds"] = nats->others;
+  }
+  return whole;
+}
+
+// Divides what it took since `earlier` among the tenants.
+void AddNats(const NatsWork& earlier, std::map<std::string, Use>* uses, NatsUse* nats) {
+  for (const auto& [account, cpu_seconds] : DivideCpu(Since(nats->now, earlier))) {
+    const auto tenant = uses->find(account);
+    (tenant == uses->end() ? nats->others : tenant->second.nats_cpu_seconds) += cpu_seconds;
+  }
 }
 
 }  // namespace
@@ -143,6 +180,10 @@ void UsageCommand::AddFlags(CLI::App* app) {
     app->add_option(name, *value, help)->take_last();
   };
   add("--since", &since_, "File with an earlier --json: only what came after it");
+  add("--nats-monitor-url", &monitor_url_,
+      "Monitoring port of the nats-server that all of them use: divides its CPU time");
+  app->add_option("--nats-cpu-seconds", nats_cpu_seconds_, "That time, since its start")
+      ->take_last();
   add("--cacert", &tls_.ca_file, "CA of their certificates, PEM [the system's]");
   add("--cert", &tls_.cert_file, "Client certificate for them, PEM");
   add("--key", &tls_.key_file, "Its key, PEM");
@@ -159,7 +200,10 @@ absl::StatusOr<int> UsageCommand::Run(Output* output) {
   if (tls_.cert_file.empty() != tls_.key_file.empty()) {
     return absl::InvalidArgumentError("--cert and --key go together");
   }
-  auto earlier = ReadEarlier(since_);
+  if (monitor_url_.empty() != (nats_cpu_seconds_ < 0)) {
+    return absl::InvalidArgumentError("--nats-monitor-url and --nats-cpu-seconds go together");
+  }
+  const auto earlier = ReadEarlier(since_);
   if (!earlier.ok()) {
     return MakeStatus(earlier.status().code(), "--since: ", MessageOf(earlier.status()));
   }
@@ -178,14 +222,23 @@ absl::StatusOr<int> UsageCommand::Run(Output* output) {
       return MakeStatus(absl::StatusCode::kUnavailable, url,
                         "/usage names no bucket: it is no jetd, or one that has not begun yet");
     }
-    const auto before = earlier->find(url);
-    Add(said, before == earlier->end() ? nullptr : &before->second, &uses[bucket]);
+    const auto before = earlier->members.find(url);
+    Add(said, before == earlier->members.end() ? nullptr : &before->second, &uses[bucket]);
     members[url] = said;
   }
+  std::optional<NatsUse> nats;
+  if (!monitor_url_.empty()) {
+    auto work = AskNats(monitor_url_, tls_, nats_cpu_seconds_);
+    if (!work.ok()) {
+      return MakeStatus(work.status().code(), "--nats-monitor-url: ", MessageOf(work.status()));
+    }
+    nats.emplace(NatsUse{.now = *std::move(work)});
+    AddNats(earlier->nats, &uses, &*nats);
+  }
   if (json_) {
-    output->Print(Cat(JsonOf(uses, members).dump(2), "\n"));
+    output->Print(Cat(JsonOf(uses, members, nats).dump(2), "\n"));
   } else {
-    output->Print(csv_ ? CsvOf(uses) : TextOf(uses));
+    output->Print(csv_ ? CsvOf(uses, nats) : TextOf(uses, nats));
   }
   return kExitOk;
 }

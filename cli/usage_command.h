@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/nats_share.h"
 #include "cli/web_page.h"
 
 namespace jetd::cli {
 
-// `jetctl usage`: asks each jetd for /usage and adds up what its tenant's members say.
+// `jetctl usage`: asks each jetd for /usage and adds up what its tenant's members say; and divides
+// what their nats-server took among them (nats_share.h).
 class UsageCommand final : public Command {
  public:
   [[nodiscard]] std::string name() const override { return "usage"; }
@@ -22,7 +24,8 @@ class UsageCommand final : public Command {
 
  private:
   std::vector<std::string> urls_;
-  std::string since_;
+  std::string since_, monitor_url_;
+  double nats_cpu_seconds_ = -1;  // not given
   bool json_ = false, csv_ = false;
   WebTls tls_;
 };

@@ -47,6 +47,8 @@ TEST(UsageCommandTest, Mistakes) {
        "--metrics-url: \"127.0.0.1:1\" is neither http://host:port nor https://host:port\n"},
       {{"--metrics-url=http://a:1", "--json", "--csv"}, "--json and --csv: give one of them\n"},
       {{"--metrics-url=https://a:1", "--cert=x"}, "--cert and --key go together\n"},
+      {{"--metrics-url=http://a:1", "--nats-cpu-seconds=1"},
+       "--nats-monitor-url and --nats-cpu-seconds go together\n"},
   };
   for (const auto& [arguments, line] : cases) {
     const Ran ran = Usage(arguments);
