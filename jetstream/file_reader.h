@@ -40,8 +40,6 @@ class FileReader {
  public:
   // Block files in memory: up to kBlocksAhead + 1 of 8 MiB, seldom more.
   static constexpr size_t kBlocksAhead = 2;
-  // As many deleted sequences nats-server is asked to name.
-  static constexpr uint64_t kMaxNamedDeletes = 100'000;
 
   // What the readers of one stream know together.
   struct Shared {
@@ -58,7 +56,7 @@ class FileReader {
     StreamOptions stream;
     std::string folder;        // of the stream's files
     uint64_t min_records = 0;  // fewer are not worth it
-    bool few_deletes = false;  // kMaxNamedDeletes at most
+    bool few_deletes = false;  // so that nats-server may name them
   };
   // Takes over from `from` on.
   using OtherwiseFn = std::function<void(StreamSeq from, Log::RecordFn, Log::ReadDoneFn)>;

@@ -89,6 +89,7 @@ class FileReaderTest : public testing::Test, protected LoopRunner {
     options.stream_folder = stream_folder;
     options.look_early = !stream_folder.empty();
     options.min_records_from_files = 1;
+    options.max_named_deletes = max_named_deletes_;
     options.max_backoff = std::chrono::milliseconds(50);
     auto log = std::make_unique<NatsLog>(&loop_, std::move(options));
     log->Open(notes, [](const absl::Status& why) { FAIL() << why; });
@@ -249,6 +250,7 @@ class FileReaderTest : public testing::Test, protected LoopRunner {
   }
 
   std::mt19937 random_{44};
+  uint64_t max_named_deletes_ = 100'000;
   std::unique_ptr<NatsTestServer> server_;
   Notes notes_;
   StreamState state_;
@@ -467,6 +469,7 @@ TEST_F(FileReaderTest, RandomLives) {
     Compare({.subjects = {"$KV.b._jetd.term"}});
     Compare({});
     if (HasFatalFailure()) FAIL() << "round " << round;
+    max_named_deletes_ = random_() % 2 == 0 ? 0 : 100'000;
     from_files += log_->file_passes();
   }
   EXPECT_GT(from_files, 12U);

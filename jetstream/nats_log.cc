@@ -235,7 +235,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   files_.survey.reset();
   if (facts.state.messages < options_.min_records_from_files) files_.early.reset();
   session_->state = facts.state;
-  session_->few_deletes = facts.num_deleted <= FileReader::kMaxNamedDeletes;
+  session_->few_deletes = facts.num_deleted <= options_.max_named_deletes;
   phase_ = Phase::kConnected;
   backoff_ = options_.min_backoff;
   durable_ = StreamSeq();

@@ -47,6 +47,8 @@ struct NatsLogOptions {
   bool look_early = false;
   // Readings of fewer records go through the server.
   uint64_t min_records_from_files = 100;
+  // More deleted sequences than this nats-server is not asked to name.
+  uint64_t max_named_deletes = 100'000;
   // Only to be read: the stream is never made, and a mirror is as good.
   bool read_only = false;
   // Null: what the server promises is all there is. Outlives the log.
