@@ -21,8 +21,13 @@ class Mutant(typing.NamedTuple):
     name: str
     what: str
     file: str
-    before: str
-    after: str
+    before: str | tuple[str, ...]  # a bug that one place alone does not make: each is replaced
+    after: str | tuple[str, ...]
+
+    def pairs(self):
+        if isinstance(self.before, str):
+            return [(self.before, self.after)]
+        return list(zip(self.before, self.after, strict=True))
 
 
 class Found(typing.NamedTuple):
@@ -53,11 +58,12 @@ def _check(mutants):
     """Every text that is to be replaced is there exactly once."""
     wrong = 0
     for mutant in mutants:
-        found = _read(os.path.join(ROOT, mutant.file)).count(mutant.before)
-        if found != 1:
-            print(f"mutants: {mutant.name}: its text is {found} times in {mutant.file}: "
-                  f"{mutant.before!r}", file=sys.stderr)
-            wrong += 1
+        for before, _ in mutant.pairs():
+            found = _read(os.path.join(ROOT, mutant.file)).count(before)
+            if found != 1:
+                print(f"mutants: {mutant.name}: its text is {found} times in {mutant.file}: "
+                      f"{before!r}", file=sys.stderr)
+                wrong += 1
     if len({mutant.name for mutant in mutants}) != len(mutants):
         fail("two mutants have the same name")
     if wrong:
@@ -117,9 +123,12 @@ class Tree:
     def changed(self, mutant):
         path = os.path.join(self.folder, mutant.file)
         original = _read(path)
+        text = original
+        for before, after in mutant.pairs():
+            text = text.replace(before, after)
         try:
             with open(path, "w", encoding="utf-8") as file:
-                file.write(original.replace(mutant.before, mutant.after))
+                file.write(text)
             yield
         finally:
             with open(path, "w", encoding="utf-8") as file:

@@ -96,6 +96,9 @@ void Simulation::CleanUp(SimMember* member) {
   if (!mood_.compacts || !run_.random.Chance(50)) return;
   kv_.SendDeletion(member);
   run_.exec.Advance(seconds(1));
+  // A marker at the compact revision stays.
+  kv_.SendWrite(member, LeaseId{});
+  run_.exec.Advance(seconds(1));
   kv_.SendCompact(member, ledger_.newest());
   run_.exec.Advance(seconds(5));
 }

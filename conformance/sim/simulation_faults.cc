@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/strings.h"
 #include "conformance/sim/simulation.h"
@@ -145,14 +146,20 @@ void Simulation::LeaveNoRoom() {
 void Simulation::CutOff() {
   if (server_ != Server::kReplicated || !mood_.cuts || !run_.random.Chance(40)) return;
   run_.Fault("stream leader cut off");
-  SimMember* member = live_[run_.random.Pick(live_.size())].get();
+  std::vector<SimMember*> cut = {live_[run_.random.Pick(live_.size())].get()};
   const bool server = together_ && run_.random.Chance(50);
-  member->CutOff(server ? SimMember::Cut::kServer : SimMember::Cut::kStream);
-  // The others go on with another stream leader; here the connection ends when it notices.
-  LaterOn(run_.random.Delay(milliseconds(1'000)), member, [this](SimMember* there) {
-    there->Disconnect();
-    LaterOn(run_.random.Delay(milliseconds(20)), there, [](SimMember* back) { back->Reconnect(); });
-  });
+  SimMember* another = live_[run_.random.Pick(live_.size())].get();
+  if (server && another != cut.front()) cut.push_back(another);  // on the same side
+  for (SimMember* member : cut) {
+    member->CutOff(server ? SimMember::Cut::kServer : SimMember::Cut::kStream);
+    // The others go on with another stream leader; here the connection ends when it notices.
+    const auto notices = run_.random.Delay(milliseconds(cut.size() > 1 ? 4'000 : 1'000));
+    LaterOn(notices, member, [this](SimMember* there) {
+      there->Disconnect();
+      LaterOn(run_.random.Delay(milliseconds(20)), there,
+              [](SimMember* back) { back->Reconnect(); });
+    });
+  }
   if (live_.size() < options_.members && run_.random.Chance(60)) Start();
 }
 

@@ -50,6 +50,8 @@ void Simulation::OutdateCheckpoint() {
   WriteUnjudged(1);
   if (run_.failed()) return;
   Unjudged(revision::DeleteOp{.keys = {"k", "l"}});
+  // A marker at the compact revision stays.
+  Unjudged(revision::PutOp{.key = "next", .value = "there"});
   run_.exec.Advance(seconds(1));
   SimMember* leader = Leader();
   leader->committer().Compact(leader->store().committed(), revision::Committer::Wait::kLogical,
