@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/argument_secrets.h"
 #include "base/log.h"
 #include "cli/jetctl.h"
 
@@ -34,7 +35,10 @@ int main(int argc, char** argv) {
     jetd::log::Init({.level = jetd::log::Level::kWarn});
     jetd::cli::Output output(stdout, stderr);
     jetd::cli::CatchSignals(output.interrupted());
-    return jetd::cli::RunJetctl(std::vector<std::string>(argv + 1, argv + argc), &output);
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    // A restore may take minutes, for which everybody on the machine could read them.
+    jetd::HideSecrets(argc, argv);
+    return jetd::cli::RunJetctl(arguments, &output);
   } catch (...) {  // of CLI11 or the standard library: nothing of this tree throws
     std::fputs("jetctl: an exception that nobody caught\n", stderr);
     return jetd::cli::kExitFailed;

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/engine.h"
 
-#include <openssl/sha.h>
-
-#include <array>
-
-#include "base/strings.h"
+#include "base/stable_id.h"
 
 namespace jetd::etcdapi {
 
-uint64_t StableId(const std::string& text) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  uint64_t id = 0;
-  for (size_t i = 0; i < sizeof(id); ++i) id = id << 8U | digest[i];
-  return id == 0 ? 1 : id;
-}
+uint64_t StableId(const std::string& text) { return jetd::StableId(text); }
 
 HeaderIds Engine::Ids() const {
   // Hashing takes a microsecond and the answer changes at most once in a process's life.
@@ -26,7 +16,7 @@ HeaderIds Engine::Ids() const {
   if (info.created_ns != known_created_ns || info.bucket != known_bucket) {
     known_created_ns = info.created_ns;
     known_bucket = info.bucket;
-    known_id = StableId(Cat("jetd/cluster/", info.bucket, "/", info.created_ns));
+    known_id = ClusterIdOf(info.bucket, info.created_ns);
   }
   return {.cluster_id = known_id, .member_id = member_id, .term = committer->term()};
 }

@@ -19,11 +19,11 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "base/argument_secrets.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/strings.h"
 #include "base/timer_slack.h"
-#include "etcdapi/argument_secrets.h"
 #include "etcdapi/auto_compactor.h"
 #include "etcdapi/commit_tally.h"
 #include "etcdapi/engine.h"

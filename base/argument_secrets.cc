@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etcdapi/argument_secrets.h"
+#include "base/argument_secrets.h"
 
 #include <algorithm>
 #include <optional>
@@ -8,7 +8,7 @@
 
 #include "base/strings.h"
 
-namespace jetd::etcdapi {
+namespace jetd {
 namespace {
 
 struct UrlFlag {
@@ -17,6 +17,7 @@ struct UrlFlag {
 };
 constexpr UrlFlag kUrlFlags[] = {
     {"nats-url", "JETD_NATS_URL, or use --nats-creds"},
+    {"to-nats-url", "JETD_NATS_URL, or use --to-nats-creds"},
     {"endpoint", "KINE_ENDPOINT, or use credsFile"},
 };
 
@@ -81,4 +82,4 @@ void HideSecrets(int argc, char** argv) {
   }
 }
 
-}  // namespace jetd::etcdapi
+}  // namespace jetd

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etcdapi/argument_secrets.h"
+#include "base/argument_secrets.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace jetd::etcdapi {
+namespace jetd {
 namespace {
 
 using ::testing::ElementsAre;
@@ -31,6 +31,13 @@ TEST(ArgumentSecretsTest, AreHiddenInEverySpelling) {
   EXPECT_THAT(Hidden({"--nats-url=u:p@h:1"}), ElementsAre("--nats-url=***@h:1"));
 }
 
+TEST(ArgumentSecretsTest, AreHiddenInJetctlsArgumentsToo) {
+  EXPECT_THAT(Hidden({"restore", "--nats-url=nats://u:p@h:1", "--to-nats-url", "nats://u:p@h:2",
+                      "--to-bucket=a@b"}),
+              ElementsAre("restore", "--nats-url=nats://***@h:1", "--to-nats-url", "nats://***@h:2",
+                          "--to-bucket=a@b"));
+}
+
 TEST(ArgumentSecretsTest, TheRestStaysAsItIs) {
   const std::vector<std::string> rest = {
       "--nats-url", "nats://h:1", "--name", "a@b", "--endpoint=nats://h?bucket=b", "x", "-", ""};
@@ -47,4 +54,4 @@ TEST(ArgumentSecretsTest, AWarningNamesTheMend) {
 }
 
 }  // namespace
-}  // namespace jetd::etcdapi
+}  // namespace jetd
