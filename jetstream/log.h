@@ -128,9 +128,9 @@ class Log {
     virtual void OnDisconnected(const absl::Status& why) = 0;
     // The append predicted at `seq` landed there.
     virtual void OnAppended(StreamSeq seq) = 0;
-    // The append predicted at `seq` did not land. kUnavailable with the text of the server if its
-    // place was taken or its predecessor is missing; kNoSpace: a limit of
-    // stream or account; kTooManyRequests: the server's ingest queue.
+    // The append predicted at `seq`, or one of its group (docs/adr/0043), did not land: the tail
+    // says which did. kUnavailable with the server's text if a place was taken or a predecessor is
+    // missing; kNoSpace: a limit of stream or account; kTooManyRequests: the server's ingest queue.
     virtual void OnRefused(StreamSeq seq, const absl::Status& why) = 0;
     // All records up to `seq` that were appended by this Log are as safe as this log makes them
     // (embedded: fdatasync returned). Called after OnAppended of the same; never goes back.

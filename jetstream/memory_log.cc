@@ -192,6 +192,10 @@ void MemoryLog::LoseRequests() {
   answers_->TakeAll();
   sync_->TakeAll();
   followers_.clear();
+  held_.reset();
+  group_.clear();
+  sent_before_ = highest_predicted_;
+  ask_more_ = 0;
   acked_ = StreamSeq(0);
   syncing_ = StreamSeq(0);
   if (!options_.faults.fate) return;
@@ -256,27 +260,59 @@ void MemoryLog::Append(StreamSeq predicted, const NewRecord& record) {
   JETD_CHECK(record.subject.size() <= options_.max_subject_bytes) << record.subject.size();
   JETD_CHECK(record.payload.size() <= options_.max_payload_bytes) << record.payload.size();
   if (link_ != Link::kUp) return;
-  auto append = std::make_shared<MemoryStream::Stored>(MemoryStream::Own(predicted, record));
-  requests_->Push({.run = [this, append] { AppendArrives(std::move(*append)); }, .append = append});
+  SendHeld(Place::kBefore);
+  held_ = std::make_shared<MemoryStream::Stored>(MemoryStream::Own(predicted, record));
+  highest_predicted_ = std::max(highest_predicted_, predicted);
+  if (!MayGoUnanswered(predicted)) return SendHeld(Place::kLast);
+  if (group_.empty()) Later([this] { SendHeld(Place::kLast); });
 }
 
-void MemoryLog::AppendArrives(MemoryStream::Stored record) {
+bool MemoryLog::MayGoUnanswered(StreamSeq predicted) {
+  if (!options_.answer_for_group || predicted <= sent_before_) return false;
+  if (ask_more_ == 0) return true;
+  --ask_more_;
+  return false;
+}
+
+void MemoryLog::SendHeld(Place place) {
+  if (held_ == nullptr || link_ != Link::kUp) return;
+  const auto append = std::exchange(held_, nullptr);
+  group_.push_back(append->seq);
+  std::vector<StreamSeq> group;
+  if (place == Place::kLast) group.swap(group_);
+  requests_->Push({.run = [this, append, group] { AppendArrives(std::move(*append), group); },
+                   .append = append});
+}
+
+void MemoryLog::AppendArrives(MemoryStream::Stored record, const std::vector<StreamSeq>& group) {
   const StreamSeq seq = record.seq;
   if (cut_off_at_.has_value()) return;
   absl::Status status;
   if (options_.faults.refuse) status = options_.faults.refuse(seq);
   if (status.ok()) status = stream_->Append(std::move(record), NowNs(), this);
-  answers_->Push({.run = [this, seq, status] { AnswerArrives(seq, status); }});
+  if (group.empty()) return;
+  answers_->Push({.run = [this, group, status] { AnswerArrives(group, status); }});
 }
 
-void MemoryLog::AnswerArrives(StreamSeq seq, const absl::Status& status) {
-  if (!status.ok()) {
-    observer_->OnRefused(seq, status);
-    return;
+void MemoryLog::AnswerArrives(const std::vector<StreamSeq>& group, const absl::Status& status) {
+  if (!status.ok()) ask_more_ = kAskAfterRefusal;
+  if (GetErrc(status) == Errc::kTooManyRequests && group.size() > 1) {
+    Disconnect();
+    return Reconnect();
   }
-  acked_ = std::max(acked_, seq);
-  StartSync();
-  observer_->OnAppended(seq);
+  if (status.ok()) {
+    acked_ = std::max(acked_, group.back());
+    StartSync();
+  }
+  const std::weak_ptr<char> alive = alive_;
+  for (const StreamSeq seq : group) {
+    if (alive.expired() || link_ != Link::kUp) return;
+    if (status.ok()) {
+      observer_->OnAppended(seq);
+    } else {
+      observer_->OnRefused(seq, status);
+    }
+  }
 }
 
 void MemoryLog::StartSync() {
@@ -300,6 +336,7 @@ void MemoryLog::RequestDurable(StreamSeq seq) {
 void MemoryLog::Barrier(SeqFn done) {
   const uint64_t id = Expect([done](const absl::Status& why) { done(why); });
   if (id == 0) return;
+  SendHeld(Place::kLast);
   requests_->Push({.run = [this, id, done = std::move(done)] {
     answers_->Push({.run = [this, id, done, last = Last()] {
       if (Settle(id)) done(last);

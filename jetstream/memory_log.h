@@ -67,6 +67,10 @@ class MemoryLog : public Log {
     size_t max_payload_bytes = limits::kEmbeddedMaxPayloadBytes;
     int replicas = 1;
     bool exclusive = false;
+    // Of the appends of one turn only the last one answers, for all of them, as NatsLog's with an
+    // exclusive server do (docs/adr/0043): a refusal of it says nothing of those before it, and
+    // what an earlier connection has sent answers for itself.
+    bool answer_for_group = false;
     // False: Open waits for Reconnect.
     bool connect_on_open = true;
     // Records that a read passes before other work gets its turn.
@@ -80,6 +84,8 @@ class MemoryLog : public Log {
     std::vector<MirrorState> mirrors{};
     MemoryLogFaults faults;
   };
+  // With answer_for_group: so many appends ask after a refusal, as AppendChain's do.
+  static constexpr size_t kAskAfterRefusal = 1'024;
   enum class Leg {
     kRequest,  // appends and barriers on their way to the stream
     kAnswer,   // their answers
@@ -145,8 +151,13 @@ class MemoryLog : public Log {
   void TellDisconnected();
   // Decides about what is on its way to the stream.
   void LoseRequests();
-  void AppendArrives(MemoryStream::Stored record);
-  void AnswerArrives(StreamSeq seq, const absl::Status& status);
+  [[nodiscard]] bool MayGoUnanswered(StreamSeq predicted);
+  // The newest append goes on its way, as the last of its group or as one of those before it.
+  enum class Place { kLast, kBefore };
+  void SendHeld(Place place);
+  // With the group that it answers for, itself included; empty: it does not answer.
+  void AppendArrives(MemoryStream::Stored record, const std::vector<StreamSeq>& group);
+  void AnswerArrives(const std::vector<StreamSeq>& group, const absl::Status& status);
   void StartSync();
   void ReadStep(const std::shared_ptr<ReadJob>& job);
   // Follows it at the end of the stream, or ends it.
@@ -176,10 +187,14 @@ class MemoryLog : public Log {
   std::vector<std::shared_ptr<ReadJob>> followers_;  // that are at the end
   std::set<StreamSeq> put_off_;
   std::vector<MirrorState> mirrors_ = options_.mirrors;
-  std::optional<StreamSeq> cut_off_at_;    // the stream's last sequence when it was
-  MemoryStream::Records cut_off_records_;  // and what the stream held
-  StreamSeq acked_{0};                     // to be synced: newest answered append or RequestDurable
-  StreamSeq syncing_{0};                   // what the sync that is under way covers; 0: none is
+  std::optional<StreamSeq> cut_off_at_;         // the stream's last sequence when it was
+  MemoryStream::Records cut_off_records_;       // and what the stream held
+  std::shared_ptr<MemoryStream::Stored> held_;  // the newest append, if that waits for the next
+  std::vector<StreamSeq> group_;                // that went without asking, before `held_`
+  StreamSeq highest_predicted_{0}, sent_before_{0};  // by any connection, and by earlier ones
+  size_t ask_more_ = 0;                              // appends, because one was refused
+  StreamSeq acked_{0};    // to be synced: newest answered append or RequestDurable
+  StreamSeq syncing_{0};  // what the sync that is under way covers; 0: none is
   // Replaced by Close and gone with the log: what was deferred before does not run.
   std::shared_ptr<char> alive_;
 };

@@ -342,6 +342,55 @@ TEST_F(MemoryLogTest, AStreamMadeAnewHasAnotherIdentity) {
   EXPECT_EQ(stream_.State().bytes, 0U);
 }
 
+TEST_F(MemoryLogTest, TheLastOfAGroupAnswersForAllOfIt) {
+  MemoryLog::Options options;
+  options.answer_for_group = true;
+  options.faults.refuse = [](StreamSeq predicted) {
+    return predicted == StreamSeq(5) ? MakeError(Errc::kNoSpace) : absl::OkStatus();
+  };
+  MemoryLog log(&exec_, &stream_, options);
+  Open(log);
+  TakeSaid();
+  for (uint64_t seq = 1; seq <= 3; ++seq) log.Append(StreamSeq(seq), Put(std::to_string(seq)));
+  exec_.RunDeferred();
+  EXPECT_THAT(TakeSaid(), ElementsAre("appended 1", "appended 2", "appended 3", "durable 3"));
+  // 5 does not land, 6 is refused for that; of 4 nobody tells, and it is there.
+  for (uint64_t seq = 4; seq <= 6; ++seq) log.Append(StreamSeq(seq), Put(std::to_string(seq)));
+  exec_.RunDeferred();
+  EXPECT_THAT(TakeSaid(), ElementsAre("refused 4", "refused 5", "refused 6"));
+  EXPECT_EQ(why_, Errc::kUnavailable);
+  EXPECT_THAT(Stored(), ElementsAre("1", "2", "3", "4"));
+  // Then all ask.
+  for (uint64_t seq = 5; seq <= 6; ++seq) log.Append(StreamSeq(seq), Put("again"));
+  exec_.RunDeferred();
+  EXPECT_THAT(TakeSaid(), ElementsAre("refused 5", "refused 6"));
+  // Up to 6 an earlier connection has sent appends, which may still be on their way.
+  log.Disconnect();
+  log.Reconnect();
+  exec_.RunDeferred();
+  stream_.AppendForeign(Put("late"));
+  TakeSaid();
+  for (uint64_t seq = 5; seq <= 8; ++seq) log.Append(StreamSeq(seq), Put("new"));
+  exec_.RunDeferred();
+  EXPECT_THAT(TakeSaid(), ElementsAre("refused 5", "appended 6", "durable 6", "appended 7",
+                                      "appended 8", "durable 8"));
+}
+
+TEST_F(MemoryLogTest, AFullQueueEndsTheConnectionOfAGroup) {
+  MemoryLog::Options options;
+  options.answer_for_group = true;
+  options.faults.refuse = [](StreamSeq predicted) {
+    return predicted == StreamSeq(2) ? MakeError(Errc::kTooManyRequests) : absl::OkStatus();
+  };
+  MemoryLog log(&exec_, &stream_, options);
+  Open(log);
+  TakeSaid();
+  for (uint64_t seq = 1; seq <= 2; ++seq) log.Append(StreamSeq(seq), Put("v"));
+  exec_.RunDeferred();
+  EXPECT_THAT(TakeSaid(), ElementsAre("disconnected", "connected"));
+  EXPECT_THAT(Stored(), ElementsAre("v"));
+}
+
 // Closes the log at every single moment of a busy life: nothing is called afterwards, and nothing
 // that was freed is touched (the sanitizer run looks).
 TEST_F(MemoryLogTest, CloseAtAnyMoment) {

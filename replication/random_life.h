@@ -34,7 +34,7 @@ class Life {
   }
   void Start() {
     jetstream::MemoryLog::Options options;
-    options.exclusive = server_ == Server::kEmbedded;
+    options.exclusive = options.answer_for_group = server_ == Server::kEmbedded;
     options.replicas = server_ == Server::kOutside && Chance(30) ? 3 : 1;
     options.faults.answer_delay = [this] { return std::chrono::microseconds(Pick(300)); };
     options.faults.sync_delay = [this] { return std::chrono::microseconds(Pick(500)); };

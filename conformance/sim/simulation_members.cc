@@ -39,7 +39,7 @@ jetstream::MemoryLog::Options Simulation::LogOptions() {
     run_.Fault("refusal");
     return MakeError(Errc::kTooManyRequests);
   };
-  options.exclusive = embedded_;
+  options.exclusive = options.answer_for_group = embedded_;
   options.replicas = server_ == Server::kReplicated ? 3 : 1;
   options.read_batch = 1 + run_.random.Pick(64);
   options.puts_off_deletions = embedded_ && run_.random.Chance(20);
