@@ -94,10 +94,16 @@ TEST(MirrorConfigTest, ReadsWhatTheServerSays) {
   EXPECT_TRUE(facts->mirrors);
   EXPECT_EQ(facts->origin.domain, "hub");
   EXPECT_EQ(facts->origin.created_ns, 17);
+  EXPECT_EQ(facts->stream.origin_created_ns, 17);
   EXPECT_EQ(facts->stream.state.last, StreamSeq(9));
   EXPECT_EQ(facts->newest_ns, 1'000'000'000);
   EXPECT_EQ(facts->silent_ns, 5);
   EXPECT_EQ(facts->error, "gone");
+  // One that somebody else made; and, promoted, a stream of its own.
+  answer["config"]["metadata"].erase("jetd.origin.created");
+  EXPECT_EQ(MirrorFactsOf(answer)->stream.origin_created_ns, 0);
+  answer["config"].erase("mirror");
+  EXPECT_EQ(MirrorFactsOf(answer)->stream.origin_created_ns, facts->stream.created_ns);
   answer.erase("created");
   EXPECT_FALSE(MirrorFactsOf(answer).ok());
 }

@@ -240,6 +240,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   backoff_ = options_.min_backoff;
   durable_ = StreamSeq();
   info_ = InfoOf(facts);
+  origin_created_ns_ = facts.origin_created_ns;
   log::Info("connected to nats-server {} at {}, stream {} with {} records",
             info_.server_version.empty() ? "(unknown version)" : info_.server_version,
             nats->server().url, StreamName(options_.stream), facts.state.messages);

@@ -109,6 +109,9 @@ class NatsLog : public Log {
   void StartGuard() override;
   void StopGuard() override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }
+  // When the stream was made whose records these are: its own, or the one that it mirrors. 0: a
+  // mirror that does not say of which, or no connection yet.
+  [[nodiscard]] int64_t origin_created_ns() const { return origin_created_ns_; }
 
  private:
   struct Session;
@@ -160,6 +163,7 @@ class NatsLog : public Log {
   std::shared_ptr<bool> open_;
   bool guarded_ = false;
   LogInfo info_;
+  int64_t origin_created_ns_ = 0;
   int lost_probes_ = 0;  // connections in a row that ended while their control line was tried
   std::vector<std::string> warned_;  // what was logged of WarningsOf
   std::unique_ptr<Session> session_;

@@ -16,6 +16,8 @@ namespace {
 constexpr const char* kFormatMember = "jetd.format";
 // Holds the format until a promotion is done (mirror_config.h).
 constexpr const char* kPromotingMember = "jetd.promoting";
+// Of a mirror: when the stream that it was made of was made (mirror_config.h).
+constexpr const char* kOriginMember = "jetd.origin.created";
 // Unlimited history. NATS's KV clients refuse a bucket where it is below 1; 2^53-1 is exact in
 // every JSON library.
 constexpr int64_t kMaxHistory = (int64_t{1} << 53) - 1;
@@ -50,6 +52,14 @@ std::string MetadataText(const nlohmann::json& config, const char* member) {
   const auto metadata = config.find("metadata");
   if (metadata == config.end() || !metadata->is_object()) return "";
   return TextOf(*metadata, member);
+}
+
+int64_t OriginCreatedNs(const nlohmann::json& config, int64_t own) {
+  if (!config.contains("mirror")) return own;
+  const std::string text = MetadataText(config, kOriginMember);
+  int64_t created_ns = 0;
+  (void)std::from_chars(text.data(), text.data() + text.size(), created_ns);
+  return created_ns;
 }
 
 absl::Status CheckFormat(const std::string& bucket, const std::string& text) {
@@ -188,6 +198,7 @@ absl::StatusOr<StreamFacts> FactsOf(const nlohmann::json& answer) {
   facts.max_bytes = IntegerOf(*config, "max_bytes", -1);
   facts.replicas = static_cast<int>(IntegerOf(*config, "num_replicas", 1));
   facts.created_ns = absl::ToUnixNanos(created);
+  facts.origin_created_ns = OriginCreatedNs(*config, facts.created_ns);
   facts.sealed = BoolOf(*config, "sealed");
   facts.state.last = StreamSeq(number("last_seq"));
   facts.state.messages = number("messages");

@@ -34,6 +34,8 @@ struct StreamFacts {
   absl::Status usable;     // by its configuration; asked by AskStream only
   int replicas = 1;
   int64_t created_ns = 0;
+  // Of the stream that it mirrors; of itself if it mirrors none; 0: a mirror that does not say.
+  int64_t origin_created_ns = 0;
   bool sealed = false;             // nobody writes into it any more
   uint64_t num_deleted = 0;        // between first and last
   std::vector<StreamSeq> deleted;  // those, ascending, if they were asked for

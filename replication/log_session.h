@@ -22,7 +22,7 @@ struct Patience {
 // Opens a log on a loop of its own, which runs on the calling thread, and begins `work` there once
 // it is connected. Blocks until `done` is called with how it ended, the log gives up, or patience
 // is at its end (DeadlineExceeded). After that nothing of the log's is called any more.
-using LogWorkFn = std::function<void(jetstream::Log* log, const jetstream::LogInfo& info,
+using LogWorkFn = std::function<void(jetstream::NatsLog* log, const jetstream::LogInfo& info,
                                      std::function<void(absl::Status)> done)>;
 [[nodiscard]] absl::Status RunOnLog(jetstream::NatsLogOptions options, const Patience& patience,
                                     const LogWorkFn& work);
