@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "cli/table.h"
 #include "nlohmann/json.hpp"
+#include "replication/change_finder.h"
 
 namespace jetd::cli {
 namespace {
@@ -29,7 +30,7 @@ constexpr char kExamples[] =
 absl::StatusOr<Point> BoundOf(std::string_view flag, const std::string& text) {
   if (text.empty()) return Point{};
   auto point = ReadPoint(flag, text);
-  if (point.ok() && point->kind == Point::Kind::kBeforeChange) {
+  if (point.ok() && replication::ChangeFinder::Finds(*point)) {
     return MakeStatus(absl::StatusCode::kInvalidArgument, flag, " takes a revision or a time");
   }
   return point;

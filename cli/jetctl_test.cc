@@ -69,7 +69,8 @@ TEST(JetctlTest, Mistakes) {
       {{"get", "--data-dir=/a", "--at=yesterday", "/k"},
        "jetctl get: --at: \"yesterday\" is no point; give a revision (17), a time "
        "(2026-11-20T15:10:00Z), how long ago (10m, 1h30m), before:KEY for what was before that "
-       "key's last change, or now\n"},
+       "key's last change, "
+       "before-deletion:KEY for what was before Kubernetes began to delete it, or now\n"},
       {{"get", "--data-dir=/a", "--at=7", "/k", "--print-value-only", "--output=json"},
        "jetctl get: --print-value-only and --output json exclude each other\n"},
       {{"get", "--data-dir=/a", "--at=7", "/k", "/l"},

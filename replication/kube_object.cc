@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "base/kubepb/kube_meta.pb.h"
 #include "base/strings.h"
 #include "nlohmann/json.hpp"
 
@@ -44,16 +45,22 @@ std::string NamedAsKubectlDoes(const std::string& resource) {
   return found == kNames.end() ? resource : std::string(found->second);
 }
 
-// Path -> value. Nothing if it cannot be read.
-std::optional<std::map<std::string, std::string>> Fields(std::string_view text) {
+// An object, not nested deeper than kMaxDepth; otherwise none.
+nlohmann::json ParseObject(std::string_view text) {
   int deepest = 0;
   const nlohmann::json::parser_callback_t look =
       [&deepest](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
         deepest = std::max(deepest, depth);
         return depth < kMaxDepth;
       };
-  const auto json = nlohmann::json::parse(text.begin(), text.end(), look, /*exceptions=*/false);
-  if (!json.is_object() || deepest >= kMaxDepth) return std::nullopt;
+  auto json = nlohmann::json::parse(text.begin(), text.end(), look, /*exceptions=*/false);
+  return json.is_object() && deepest < kMaxDepth ? json : nlohmann::json();
+}
+
+// Path -> value. Nothing if it cannot be read.
+std::optional<std::map<std::string, std::string>> Fields(std::string_view text) {
+  const nlohmann::json json = ParseObject(text);
+  if (!json.is_object()) return std::nullopt;
   std::map<std::string, std::string> fields;
   const nlohmann::json flat = json.flatten();
   for (const auto& [path, value] : flat.items()) {
@@ -102,6 +109,26 @@ const char* NameOf(Encoding encoding) {
       break;
   }
   return "bytes";
+}
+
+std::optional<bool> IsBeingDeleted(std::string_view value) {
+  if (EncodingOf(value) == Encoding::kJson) {
+    const nlohmann::json object = ParseObject(value);
+    const auto metadata = object.find("metadata");
+    if (metadata == object.end() || !metadata->is_object()) return std::nullopt;
+    const auto time = metadata->find("deletionTimestamp");
+    return time != metadata->end() && !time->is_null();
+  }
+  if (EncodingOf(value) != Encoding::kProtobuf) return std::nullopt;
+  value.remove_prefix(kProtobuf.size());
+  jetdkube::Envelope envelope;
+  jetdkube::Object object;
+  if (!envelope.ParseFromArray(value.data(), static_cast<int>(value.size())) ||
+      !envelope.content_encoding().empty() || !object.ParseFromString(envelope.raw()) ||
+      object.metadata().name().empty()) {
+    return std::nullopt;
+  }
+  return object.metadata().has_deletion_timestamp();
 }
 
 std::vector<FieldChange> FieldChanges(std::string_view from, std::string_view to) {

@@ -34,6 +34,11 @@ enum class Encoding {
 [[nodiscard]] Encoding EncodingOf(std::string_view value);
 [[nodiscard]] const char* NameOf(Encoding encoding);  // "encrypted"
 
+// Whether a stored object of Kubernetes says that it is being deleted: whether its metadata has a
+// deletionTimestamp. Nothing if that cannot be read in it: it is encrypted, no such object, or JSON
+// nested deeper than 100 levels.
+[[nodiscard]] std::optional<bool> IsBeingDeleted(std::string_view value);
+
 // Of two JSON objects, what differs, by its JSON pointer, ascending. Values as JSON, empty: not
 // there. Nothing if one of them cannot be read, or is nested deeper than 100 levels.
 //   /spec/replicas   1   3

@@ -59,6 +59,37 @@ TEST(KubeObjectTest, Fields) {
   EXPECT_EQ(Changes(deep, R"({"a":1})"), "");
 }
 
+// A field of a protobuf message that is bytes, a text or a message.
+std::string Field(int number, const std::string& value) {
+  return Cat(std::string(1, static_cast<char>(number << 3 | 2)),
+             std::string(1, static_cast<char>(value.size())), value);
+}
+
+TEST(KubeObjectTest, BeingDeleted) {
+  EXPECT_EQ(IsBeingDeleted(R"({"kind":"W","metadata":{"name":"w"}})"), false);
+  EXPECT_EQ(IsBeingDeleted(R"({"metadata":{"name":"w","deletionTimestamp":null}})"), false);
+  EXPECT_EQ(IsBeingDeleted(R"({"metadata":{"deletionTimestamp":"2026-11-20T15:10:00Z"}})"), true);
+  // Not that of something else in it.
+  EXPECT_EQ(IsBeingDeleted(R"({"metadata":{},"spec":{"deletionTimestamp":"x"}})"), false);
+  const std::string deep = R"({"a":)" + std::string(500'000, '[') + std::string(500'000, ']') + "}";
+  for (const std::string& other : {std::string("k8s:enc:aescbc:v1:key1:x"), std::string("ns"),
+                                   std::string("{"), std::string(R"({"spec":{}})"), deep}) {
+    EXPECT_EQ(IsBeingDeleted(other), std::nullopt) << other.substr(0, 20);
+  }
+  const std::string type = Field(1, Field(1, "v1") + Field(2, "Namespace"));
+  const auto stored = [&type](const std::string& meta, const std::string& encoding = "") {
+    return std::string("k8s\0", 4) + type +
+           Field(2, Field(1, meta) + Field(3, Field(1, "Active"))) + Field(3, encoding) +
+           Field(4, "");
+  };
+  const std::string meta = Field(1, "web") + Field(5, "uid") + Field(8, "\x08\x01");
+  EXPECT_EQ(IsBeingDeleted(stored(meta)), false);
+  EXPECT_EQ(IsBeingDeleted(stored(meta + Field(9, "\x08\x02") + Field(14, "f"))), true);
+  EXPECT_EQ(IsBeingDeleted(stored(meta, "gzip")), std::nullopt);
+  EXPECT_EQ(IsBeingDeleted(stored("")), std::nullopt);
+  EXPECT_EQ(IsBeingDeleted(stored(meta).substr(0, 40)), std::nullopt);
+}
+
 TEST(KubeObjectTest, Hash) {
   EXPECT_EQ(HashText("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

@@ -12,6 +12,7 @@ namespace jetd::replication {
 namespace {
 
 constexpr std::string_view kBefore = "before:";
+constexpr std::string_view kBeforeDeletion = "before-deletion:";
 constexpr std::string_view kAgo = " ago";
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -32,6 +33,11 @@ absl::StatusOr<Point> ParsePoint(std::string_view text, int64_t now_ns) {
   if (text.starts_with(kBefore) && text.size() > kBefore.size()) {
     point.kind = Point::Kind::kBeforeChange;
     point.key = std::string(text.substr(kBefore.size()));
+    return point;
+  }
+  if (text.starts_with(kBeforeDeletion) && text.size() > kBeforeDeletion.size()) {
+    point.kind = Point::Kind::kBeforeDeletion;
+    point.key = std::string(text.substr(kBeforeDeletion.size()));
     return point;
   }
   const bool number_only = !text.empty() && std::all_of(text.begin(), text.end(), IsDigit);
@@ -62,10 +68,11 @@ absl::StatusOr<Point> ParsePoint(std::string_view text, int64_t now_ns) {
     point.time_ns = absl::ToUnixNanos(absl::FromUnixNanos(now_ns) - before);
     return point;
   }
-  return MakeStatus(absl::StatusCode::kInvalidArgument, "\"", text,
-                    "\" is no point; give a revision (17), a time (2026-11-20T15:10:00Z), how long "
-                    "ago (10m, 1h30m), before:KEY for what was before that key's last change, or "
-                    "now");
+  return MakeStatus(
+      absl::StatusCode::kInvalidArgument, "\"", text,
+      "\" is no point; give a revision (17), a time (2026-11-20T15:10:00Z), how long "
+      "ago (10m, 1h30m), before:KEY for what was before that key's last change, "
+      "before-deletion:KEY for what was before Kubernetes began to delete it, or now");
 }
 
 std::string TimeText(int64_t time_ns) {
@@ -81,6 +88,8 @@ std::string ToText(const Point& point) {
       return TimeText(point.time_ns);
     case Point::Kind::kBeforeChange:
       return Cat("before the last change of ", point.key);
+    case Point::Kind::kBeforeDeletion:
+      return Cat("before the deletion of ", point.key);
     case Point::Kind::kNewest:
       break;
   }

@@ -20,6 +20,7 @@ namespace jetd::replication {
 //                  revision 17 and 18 belongs to 17
 //   kTime          right before the first transaction that is stamped later, by the stream's clock
 //   kBeforeChange  right before the newest change of a key
+//   kBeforeDeletion  right before the newest deletion of a key began (change_finder.h)
 //
 // Where the stream's clock went back, times do not say which moment is meant. The rule is: nothing
 // that is stamped later than the time asked for is in the point, nor anything behind that.
@@ -28,19 +29,20 @@ namespace jetd::replication {
 //   stamp     10:00  10:05  10:02  10:06  10:10
 //   at 10:03: revision 2    10:05: revision 4    10:07: revision 5
 struct Point {
-  enum class Kind { kNewest, kRevision, kTime, kBeforeChange };
+  enum class Kind { kNewest, kRevision, kTime, kBeforeChange, kBeforeDeletion };
   Kind kind = Kind::kNewest;
   Revision revision{};   // kRevision
   int64_t time_ns = 0;   // kTime: nanoseconds since 1970
-  std::string key = {};  // kBeforeChange
+  std::string key = {};  // kBeforeChange, kBeforeDeletion
 };
 
 // "now"; "17"; "2026-11-20T15:10:00.25Z", with another offset too; "10m", "-1h30m" or "10m ago",
-// that long before `now_ns`; "before:/registry/pods/default/web". InvalidArgument with one line for
-// people, which names all of these.
+// that long before `now_ns`; "before:/registry/pods/default/web", or "before-deletion:" and a key.
+// InvalidArgument with one line for people, which names all of these.
 [[nodiscard]] absl::StatusOr<Point> ParsePoint(std::string_view text, int64_t now_ns);
 
-// For people: "revision 17", "2026-11-20T15:10:00Z", "before the last change of /a".
+// For people: "revision 17", "2026-11-20T15:10:00Z", "before the last change of /a",
+// "before the deletion of /a".
 [[nodiscard]] std::string ToText(const Point& point);
 // "2026-11-20T15:10:00.25Z"; as many digits as it needs.
 [[nodiscard]] std::string TimeText(int64_t time_ns);

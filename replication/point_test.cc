@@ -25,6 +25,8 @@ TEST(PointTest, Parses) {
   EXPECT_EQ(Parsed("2026-11-20T15:10:00.123456789Z"), "2026-11-20T15:10:00.123456789Z");
   EXPECT_EQ(Parsed("before:/registry/pods/default/web"),
             "before the last change of /registry/pods/default/web");
+  EXPECT_EQ(Parsed("before-deletion:/registry/namespaces/web"),
+            "before the deletion of /registry/namespaces/web");
   EXPECT_EQ(Parsed("10m"), TimeText(kNow - 600 * kSecond));
   EXPECT_EQ(Parsed("-10m"), Parsed("10m"));
   EXPECT_EQ(Parsed("10m ago"), Parsed("10m"));
@@ -33,8 +35,9 @@ TEST(PointTest, Parses) {
 }
 
 TEST(PointTest, SaysWhatAPointIs) {
-  for (const char* text : {"", "0", "-", "before:", "yesterday", "99999999999999999999", "--10m",
-                           "2026-11-20T15:10:00", "2026-11-20", "infinite-past", "-inf", "10 m"}) {
+  for (const char* text :
+       {"", "0", "-", "before:", "before-deletion:", "yesterday", "99999999999999999999", "--10m",
+        "2026-11-20T15:10:00", "2026-11-20", "infinite-past", "-inf", "10 m"}) {
     const std::string parsed = Parsed(text);
     EXPECT_TRUE(parsed.starts_with(Cat("error: \"", text, "\" is no point; give a revision (17)")))
         << parsed;

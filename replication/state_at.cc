@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/time/clock.h"
 #include "base/error.h"
+#include "base/stable_id.h"
 #include "base/strings.h"
+#include "replication/change_finder.h"
 #include "replication/log_session.h"
 #include "replication/state_fold.h"
 #include "revision/crc32c.h"
@@ -22,7 +23,9 @@ using Result = absl::StatusOr<TransactionReader::Result>;
 // Damage is no error of the reading: all in front of it is there.
 bool IsDamage(const absl::Status& status) { return GetErrc(status) == Errc::kCorrupt; }
 
-using WorkFn = std::function<void(StateReader* reader, std::function<void(absl::Status)> done)>;
+// `cluster_id` as State has it.
+using WorkFn = std::function<void(StateReader* reader, uint64_t cluster_id,
+                                  std::function<void(absl::Status)> done)>;
 
 absl::Status RunReader(const StreamSource& source, const StateOptions& options,
                        const WorkFn& work) {
@@ -34,9 +37,11 @@ absl::Status RunReader(const StreamSource& source, const StateOptions& options,
                   {.connect = source.connect_patience,
                    .end = source.patience,
                    .interrupted = source.interrupted},
-                  [&](jetstream::Log* log, const jetstream::LogInfo& /*info*/, auto done) {
+                  [&](jetstream::NatsLog* log, const jetstream::LogInfo& info, auto done) {
                     reader = std::make_unique<StateReader>(log, &codec, options);
-                    work(reader.get(), std::move(done));
+                    const int64_t created_ns = log->origin_created_ns();
+                    work(reader.get(), created_ns == 0 ? 0 : ClusterIdOf(info.bucket, created_ns),
+                         std::move(done));
                   });
 }
 
@@ -63,10 +68,7 @@ void StateReader::Run(std::vector<Point> points, int64_t now_ns, StatesFn done) 
   points_ = std::move(points);
   now_ns_ = now_ns;
   done_ = std::move(done);
-  const bool changes = std::any_of(points_.begin(), points_.end(), [](const Point& point) {
-    return point.kind == Point::Kind::kBeforeChange;
-  });
-  if (changes) {
+  if (std::any_of(points_.begin(), points_.end(), ChangeFinder::Finds)) {
     FindChanges();
   } else {
     ReadAll();
@@ -98,37 +100,20 @@ void StateReader::Pass(TransactionReader::TransactionFn on_transaction, EndFn en
       });
 }
 
-// Turns kBeforeChange into kRevision.
+// Turns points that name a key into kRevision.
 void StateReader::FindChanges() {
-  auto newest = std::make_shared<absl::flat_hash_map<std::string, Revision>>();
-  for (const Point& point : points_) {
-    if (point.kind == Point::Kind::kBeforeChange) newest->try_emplace(point.key);
-  }
-  Pass(
-      [newest](const StreamTransaction& transaction) {
-        if (!transaction.counts) return;
-        for (const StreamTransaction::Op& op : transaction.ops) {
-          const auto found = newest->find(op.key);
-          if (found != newest->end()) found->second = transaction.revision;
-        }
-      },
-      [this, newest](const Result& result) {
-        if (!result.ok() && !IsDamage(result.status())) {
-          return std::exchange(done_, nullptr)(result.status());
-        }
-        for (Point& point : points_) {
-          if (point.kind != Point::Kind::kBeforeChange) continue;
-          const Revision change = newest->at(point.key);
-          if (change == Revision{}) {
-            return std::exchange(done_, nullptr)(MakeStatus(
-                absl::StatusCode::kNotFound, "the stream knows of no change of ", point.key));
-          }
-          point.kind = Point::Kind::kRevision;
-          point.revision = change.Prev();
-        }
-        ReadAll();
-      },
-      [this] { FindChanges(); });
+  const auto finder = std::make_shared<ChangeFinder>(points_);
+  Pass([finder](const StreamTransaction& transaction) { finder->Add(transaction); },
+       [this, finder](const Result& result) {
+         if (!result.ok() && !IsDamage(result.status())) {
+           return std::exchange(done_, nullptr)(result.status());
+         }
+         if (absl::Status found = finder->Resolve(&points_); !found.ok()) {
+           return std::exchange(done_, nullptr)(std::move(found));
+         }
+         ReadAll();
+       },
+       [this] { FindChanges(); });
 }
 
 void StateReader::ReadAll() {
@@ -155,13 +140,15 @@ absl::StatusOr<std::vector<State>> ReadStates(const StreamSource& source,
                                               const std::vector<Point>& points,
                                               const StateOptions& options) {
   std::vector<State> states;
-  const absl::Status status = RunReader(source, options, [&](StateReader* reader, auto done) {
+  const auto work = [&](StateReader* reader, uint64_t cluster_id, auto done) {
     reader->Run(points, absl::GetCurrentTimeNanos(),
-                [&states, done = std::move(done)](absl::StatusOr<std::vector<State>> read) {
+                [&states, cluster_id, done](absl::StatusOr<std::vector<State>> read) {
                   if (read.ok()) states = *std::move(read);
+                  for (State& state : states) state.cluster_id = cluster_id;
                   done(read.status());
                 });
-  });
+  };
+  const absl::Status status = RunReader(source, options, work);
   if (!status.ok()) return status;
   return states;
 }
@@ -175,12 +162,13 @@ absl::StatusOr<State> ReadState(const StreamSource& source, const Point& point,
 
 absl::StatusOr<Points> ReadPoints(const StreamSource& source, const StateOptions& options) {
   Points points;
-  const absl::Status status = RunReader(source, options, [&](StateReader* reader, auto done) {
-    reader->RunPoints([&points, done = std::move(done)](absl::StatusOr<Points> read) {
+  const auto work = [&](StateReader* reader, uint64_t /*cluster_id*/, auto done) {
+    reader->RunPoints([&points, done](absl::StatusOr<Points> read) {
       if (read.ok()) points = *std::move(read);
       done(read.status());
     });
-  });
+  };
+  const absl::Status status = RunReader(source, options, work);
   if (!status.ok()) return status;
   return points;
 }

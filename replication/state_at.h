@@ -43,6 +43,9 @@ struct State {
   bool all_leases = true;
   std::vector<LeaseId> lost_leases;  // ascending
   Points points;                     // of the stream that it was read from
+  // Of the jetd that serves that stream, or the one that it mirrors. 0: nobody knows. Set where it
+  // was read from a source.
+  uint64_t cluster_id = 0;
 };
 
 // CRC-32C of all keys, with their numbers, values and ids of leases: the same for the same keys,
@@ -60,9 +63,9 @@ struct StateOptions {
 
 class StateFold;
 
-// Reads the states at some points in one pass (two with kBeforeChange). Changes nothing; a jetd may
-// go on writing and compacting. Engine thread only; `log` is open and connected, and outlives this,
-// as does `codec`, which is of the bucket that the origin has.
+// Reads the states at some points in one pass (two with kBeforeChange or kBeforeDeletion). Changes
+// nothing; a jetd may go on writing and compacting. Engine thread only; `log` is open and
+// connected, and outlives this, as does `codec`, which is of the bucket that the origin has.
 //
 // Which points there are: the rule is in docs/adr/0070, and Points has the answer. Above the
 // compact revision all are there. Below it records go by and by; a state is given only if all that
@@ -73,8 +76,8 @@ class StateFold;
 class StateReader {
  public:
   // In the order of the points. Errors: Points::Restorable's for a point; OutOfRange for a time in
-  // the future, or before the first change; NotFound: a key (kBeforeChange) that the stream knows
-  // no change of; of the log.
+  // the future, or before the first change; ChangeFinder's for a key's change or deletion; of the
+  // log.
   using StatesFn = std::function<void(absl::StatusOr<std::vector<State>>)>;
   using PointsFn = std::function<void(absl::StatusOr<Points>)>;
 

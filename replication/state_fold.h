@@ -24,7 +24,7 @@ namespace jetd::replication {
 // One thread.
 class StateFold {
  public:
-  // No point may be of kBeforeChange. `options` outlives it.
+  // No point may name a key (ChangeFinder::Finds). `options` outlives it.
   StateFold(std::vector<Point> points, const StateOptions* options);
 
   // The next one, whether it counts or not.
