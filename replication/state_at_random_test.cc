@@ -48,6 +48,10 @@ class Naive {
   }
   [[nodiscard]] const Moment& at(Revision revision) const { return moments_.at(revision); }
   [[nodiscard]] Revision newest() const { return moments_.rbegin()->first; }
+  // The changes of a key, by the sequence from which on they count.
+  [[nodiscard]] const std::map<StreamSeq, Revision>& changes(const std::string& key) {
+    return changes_[key];
+  }
 
  private:
   struct One {
@@ -84,7 +88,12 @@ class Naive {
     group_.push_back({*header, *subject, &record});
     if (header->index < header->count) return;
     Moment next = moments_.rbegin()->second;
-    for (const One& one : std::exchange(group_, {})) Apply(one, &next);
+    for (const One& one : std::exchange(group_, {})) {
+      Apply(one, &next);
+      if (one.subject.kind == SubjectKind::kKey) {
+        changes_[one.subject.key][record.seq] = header->revision;
+      }
+    }
     moments_[header->revision] = std::move(next);
   }
   static void Apply(const One& one, Moment* next) {
@@ -111,6 +120,7 @@ class Naive {
   bool foreign_ = false;
   std::vector<One> group_;
   std::map<Revision, Moment> moments_{{Revision(1), {}}};
+  std::map<std::string, std::map<StreamSeq, Revision>> changes_;
 };
 
 // A reading of a stream, which takes its time.
@@ -269,6 +279,27 @@ TEST(StateAtRandomTest, AnOriginGivesWhatWasThere) {
   EXPECT_GT(refused, 500U);
 }
 
+// A state from before the newest change of a key, and what the stream had when that was asked for.
+struct BeforeChange {
+  std::string key;
+  StreamSeq asked;
+  State state;
+};
+
+// Of the changes of the key one that the reading may have taken for the newest: none that was there
+// when it began lies behind it, and it lies in what was read.
+void ExpectBeforeChange(const BeforeChange& given, Naive* naive) {
+  const Revision change = given.state.revision.Next();
+  bool is_one = false;
+  for (const auto& [seq, revision] : naive->changes(given.key)) {
+    is_one = is_one || revision == change;
+    if (seq > given.asked) continue;
+    EXPECT_GE(change, revision) << given.key << " at " << seq;
+  }
+  EXPECT_TRUE(is_one) << given.key << " did not change at " << change;
+  EXPECT_LE(change, given.state.points.current);
+}
+
 // While members write, compact and remove.
 TEST(StateAtRandomTest, WhileItIsWrittenAndCompacted) {
   log::Init({.level = log::Level::kError});
@@ -279,9 +310,12 @@ TEST(StateAtRandomTest, WhileItIsWrittenAndCompacted) {
     run.life().Start();
     run.life().Steps(80);
     std::vector<State> all;
+    std::vector<BeforeChange> before;
     for (int round = 0; round < 6; ++round) {
       Reading reading(run.life().exec(), run.life().stream(), /*batch=*/1);
-      reading.Start({Point{}, {.kind = Point::Kind::kBeforeChange, .key = Cat("k", round)}});
+      const std::string key = Cat("k", round);
+      reading.Start({Point{}, {.kind = Point::Kind::kBeforeChange, .key = key}});
+      const StreamSeq asked = run.mirror()->last();
       run.life().Steps(25);
       auto states = reading.Wait();
       if (!states.ok()) {
@@ -293,15 +327,17 @@ TEST(StateAtRandomTest, WhileItIsWrittenAndCompacted) {
         outdated += GetErrc(states.status()) == Errc::kUnavailable ? 1 : 0;
         continue;
       }
+      before.push_back({key, asked, states->back()});
       std::move(states->begin(), states->end(), std::back_inserter(all));
     }
     run.life().ComeToRest();
     run.life().End();
-    const Naive naive(*run.mirror());
+    Naive naive(*run.mirror());
     for (const State& state : all) {
       ExpectSame(state, naive);
       ++given;
     }
+    for (const BeforeChange& one : before) ExpectBeforeChange(one, &naive);
   }
   std::printf("%zu states given, %zu readings were overtaken\n", given, outdated);
   EXPECT_GT(given, 300U);
