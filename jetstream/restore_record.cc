@@ -35,10 +35,11 @@ bool TakeText(const json& object, const char* name, std::string* text) {
 std::string RestoreSubject(const SubjectCodec& codec) { return codec.prefix() + "_jetd.restore"; }
 
 std::string EncodeRestore(const RestoreRecord& restore) {
-  const json object = {{"what", restore.what},
-                       {"id", restore.id},
-                       {"revision", restore.revision.value()},
-                       {"bumped", restore.bumped.value()}};
+  json object = {{"what", restore.what},
+                 {"id", restore.id},
+                 {"revision", restore.revision.value()},
+                 {"bumped", restore.bumped.value()}};
+  if (restore.bump > 0) object["bump"] = restore.bump;
   return object.dump(-1, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace);
 }
 
@@ -54,6 +55,7 @@ absl::StatusOr<RestoreRecord> DecodeRestore(std::string_view payload) {
   }
   restore.revision = Revision(NumberOf(object, "revision"));
   restore.bumped = Revision(NumberOf(object, "bumped"));
+  restore.bump = NumberOf(object, "bump");
   if (restore.revision < Revision(1) || restore.bumped <= restore.revision) {
     return absl::InvalidArgumentError("restore record: its revisions are none");
   }

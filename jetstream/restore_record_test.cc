@@ -21,6 +21,9 @@ TEST(RestoreRecordTest, RoundTripAndBadPayloads) {
   EXPECT_EQ(decoded->id, restore.id);
   EXPECT_EQ(decoded->revision, restore.revision);
   EXPECT_EQ(decoded->bumped, restore.bumped);
+  EXPECT_EQ(decoded->bump, 0);
+  restore.bump = 1'000;
+  EXPECT_EQ(DecodeRestore(EncodeRestore(restore))->bump, 1'000);
   for (const char* bad : {R"({"bumped":42,"id":"a","revision":42,"what":""})",
                           R"({"bumped":42,"id":"a","revision":0,"what":""})",
                           R"({"bumped":42,"id":"a","revision":-1,"what":""})",

@@ -58,6 +58,7 @@ absl::StatusOr<RestoreRecord> NewRestore(std::string what, Revision revision, Re
   restore.id = NewId();
   restore.revision = revision;
   restore.bumped = Revision(from + bump);
+  restore.bump = bump;
   return restore;
 }
 

@@ -143,16 +143,18 @@ void BucketWriter::ReadHead() {
         }
         auto term = jetstream::DecodeTerm(record.payload);
         if (subject->kind != Kind::kTerm || !term.ok() || term->voids.empty()) return;
-        if (term->voids.front().first == StreamSeq(1)) head_.whole = *std::move(term);
+        if (term->voids.front().first != StreamSeq(1)) return;
+        head_.whole = *std::move(term);
+        head_.whole_seq = record.seq;
       },
       &BucketWriter::ReadHead, [this](StreamSeq last) { JudgeHead(last); });
 }
 
 void BucketWriter::JudgeHead(StreamSeq last) {
   if (head_.whole.has_value() && head_.whole->member_name == WholeName()) {
+    if (absl::Status same = JudgeWhole(last); !same.ok()) return End(std::move(same));
     result_.was_whole = true;
-    result_.restore = options_.restore;
-    if (head_.restore.has_value()) result_.restore = *head_.restore;
+    result_.restore = *head_.restore;
     return End(absl::OkStatus());
   }
   const bool filling = head_.restore.has_value() && !head_.whole.has_value();
@@ -161,12 +163,32 @@ void BucketWriter::JudgeHead(StreamSeq last) {
                       ", and not with ", options_.restore.what,
                       "; do that to its end, or remove the bucket"));
   }
+  if (absl::Status same = filling ? CheckBump() : absl::OkStatus(); !same.ok()) {
+    return End(std::move(same));
+  }
   if (!filling && last > StreamSeq{}) {
     return End(MakeStatus(absl::StatusCode::kAlreadyExists, "bucket ", info_.bucket,
                           " is not empty: only a new one can be filled"));
   }
   result_.restore = filling ? *head_.restore : options_.restore;
   ReadExisting();
+}
+
+absl::Status BucketWriter::JudgeWhole(StreamSeq last) const {
+  // Without its first record a jetd has removed that: what was void.
+  if (last > head_.whole_seq || !head_.restore.has_value()) {
+    return MakeStatus(absl::StatusCode::kAlreadyExists, "bucket ", info_.bucket,
+                      " was filled with ", options_.restore.what,
+                      " and has been written to since: nothing was done, and it was not compared");
+  }
+  return CheckBump();
+}
+
+absl::Status BucketWriter::CheckBump() const {
+  const int64_t begun = head_.restore->bump;
+  if (begun == 0 || begun == options_.restore.bump) return absl::OkStatus();
+  return Refuse("bucket ", info_.bucket, " is filled with a bump of ", begun, ", and not of ",
+                options_.restore.bump, "; give --bump=", begun, ", or another bucket");
 }
 
 void BucketWriter::ReadExisting() {

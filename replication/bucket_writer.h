@@ -43,8 +43,9 @@ namespace jetd::replication {
 //
 // Cut short at any point (a kill, a lost connection), it is done again with the same arguments:
 // what is there is compared with what the feed says, and the rest is appended. Once the bucket is
-// whole, that does nothing. A copy of an append that comes late finds its place taken, or is the
-// very record that belongs there.
+// whole, that does nothing, and once somebody has written to it, if only a jetd that serves it, it
+// is refused: it need not hold any more what it was filled with. A copy of an append that comes
+// late finds its place taken, or is the very record that belongs there.
 //
 // Memory: 8 bytes a record, and what is in flight. Engine thread only, as Log; it is the log's
 // observer, and calls `done` once. `log` and `codec` outlive it.
@@ -72,8 +73,9 @@ class BucketWriter final : public jetstream::Log::Observer {
   };
   // Told what the bucket is being filled with; gives the feed, which outlives the writer.
   using BeginFn = std::function<absl::StatusOr<BucketFeed*>(const jetstream::RestoreRecord&)>;
-  // Errors: AlreadyExists, the bucket has something else in it; FailedPrecondition, it is being
-  // filled with something else, or others write to it; InvalidArgument, a key or value is too
+  // Errors: AlreadyExists, the bucket has something else in it, or has been written to since it was
+  // filled; FailedPrecondition, it is being filled with something else or was with another bump, or
+  // others write to it; InvalidArgument, a key or value is too
   // large for this server; kNoSpace; what the feed says.
   using DoneFn = std::function<void(absl::StatusOr<Result>)>;
 
@@ -98,11 +100,15 @@ class BucketWriter final : public jetstream::Log::Observer {
   struct Head {
     std::optional<jetstream::RestoreRecord> restore;
     std::optional<jetstream::TermRecord> whole;
+    StreamSeq whole_seq;  // of that
   };
   using Step = void (BucketWriter::*)();
 
   void ReadHead();
   void JudgeHead(StreamSeq last);
+  [[nodiscard]] absl::Status JudgeWhole(StreamSeq last) const;
+  // Of what the bucket is filled with, or was, to what this writer was told.
+  [[nodiscard]] absl::Status CheckBump() const;
   void ReadExisting();
   void AskRoom();
   void Begin();

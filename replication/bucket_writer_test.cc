@@ -103,9 +103,9 @@ class BucketWriterTest : public testing::Test {
   using Written = std::optional<absl::StatusOr<BucketWriter::Result>>;
   using Disturb = std::function<void(MemoryLog*)>;
 
-  [[nodiscard]] static jetstream::RestoreRecord RestoreOf(const BucketState& state) {
+  [[nodiscard]] jetstream::RestoreRecord RestoreOf(const BucketState& state) const {
     auto restore =
-        NewRestore(NameOfState("bucket etcd", state), state.revision, state.newest, kBump);
+        NewRestore(NameOfState("bucket etcd", state), state.revision, state.newest, bump_);
     JETD_CHECK(restore.ok()) << restore.status();
     restore->id = "00112233445566778899aabbccddeeff";  // so that streams can be compared
     return *restore;
@@ -205,6 +205,7 @@ class BucketWriterTest : public testing::Test {
     EXPECT_TRUE(absl::IsFailedPrecondition(report.status())) << report.status();
   }
 
+  int64_t bump_ = kBump;
   FakeExecutor exec_;
   MemoryStream stream_;
   const jetstream::SubjectCodec codec_{"B"};
@@ -306,18 +307,53 @@ TEST_F(BucketWriterTest, AStoreThatLivesOnIsWrittenAnew) {
 TEST_F(BucketWriterTest, AWholeBucketIsLeftAlone) {
   const BucketState state = SomeState(3, 20);
   ASSERT_TRUE(Write(state)->ok());
+  const std::string before = LinesOf(stream_);
+  const Written again = Write(state);
+  ASSERT_TRUE(again.has_value() && again->ok()) << again->status();
+  EXPECT_TRUE((*again)->was_whole);
+  EXPECT_EQ((*again)->restore.bumped, Revision(state.newest.value() + kBump));
+  EXPECT_EQ(LinesOf(stream_), before);
+}
+
+// It need not hold any more what it was filled with.
+TEST_F(BucketWriterTest, AWholeBucketThatWasWrittenToIsNotTakenForTheSame) {
+  const BucketState state = SomeState(3, 20);
+  ASSERT_TRUE(Write(state)->ok());
   for (int round = 0; round < 2; ++round) {
-    const std::string before = LinesOf(stream_);
-    const Written again = Write(state);
-    ASSERT_TRUE(again.has_value() && again->ok()) << again->status();
-    EXPECT_TRUE((*again)->was_whole);
-    EXPECT_EQ(LinesOf(stream_), before);
     // A jetd serves it, and has removed what is void.
     const revision::ScratchFolder folder;
     FixtureMember member(&exec_, &stream_, "member", folder.path());
-    member.Put("later", "value");
+    if (round == 1) member.Put("later", "value");
+    const std::string before = LinesOf(stream_);
+    const Written again = Write(state);
+    EXPECT_TRUE(absl::IsAlreadyExists(again->status())) << again->status();
+    EXPECT_NE(again->status().message().find("has been written to since"), std::string::npos);
+    EXPECT_EQ(LinesOf(stream_), before);
   }
   EXPECT_EQ(stream_.Find(StreamSeq(1)), nullptr);
+}
+
+TEST_F(BucketWriterTest, AnotherBumpIsRefused) {
+  const BucketState state = SomeState(3, 20);
+  for (const size_t there : {size_t{5}, SIZE_MAX}) {
+    stream_.Recreate(1);
+    bump_ = kBump;
+    (void)Write(
+        state,
+        [there, first = true](MemoryLog* log) mutable {
+          if (!std::exchange(first, false) || there == SIZE_MAX) return;
+          log->Hold(Leg::kRequest);
+          log->Pass(Leg::kRequest, there);
+        },
+        200);
+    const std::string before = LinesOf(stream_);
+    bump_ = kBump + 1;
+    const Written other = Write(state);
+    EXPECT_TRUE(absl::IsFailedPrecondition(other->status())) << other->status();
+    EXPECT_NE(other->status().message().find("give --bump=1000"), std::string::npos)
+        << other->status();
+    EXPECT_EQ(LinesOf(stream_), before);
+  }
 }
 
 TEST_F(BucketWriterTest, WhatIsNotNewOrOfAnotherRestoreIsRefused) {
