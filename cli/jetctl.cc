@@ -19,10 +19,13 @@ constexpr char kIntro[] =
     "jetctl looks after buckets of jetd, an etcd v3 server whose storage is NATS JetStream.";
 
 constexpr char kFooter[] =
-    "Every flag can be given as a variable too: JETD_DATA_DIR for --data-dir.\n"
+    "The flags that say where a bucket is can be given as variables too: JETD_DATA_DIR for\n"
+    "--data-dir, JETD_NATS_URL for --nats-url, and so on, for all that begin with --nats-, for\n"
+    "--bucket and --stream. What is typed counts for more. All others are flags only.\n"
     "`jetctl COMMAND --help` says more of a command.\n"
     "\n"
-    "Exit codes: 0 done; 1 it could not be done; 2 the command line is wrong; 3 damage was found.";
+    "Exit codes: 0 done; 1 it could not be done; 2 the command line is wrong; 3 damage was found,\n"
+    "in the bucket that was looked at, or in what came of it.";
 
 class HelpFormatter final : public CLI::Formatter {
  public:
@@ -129,6 +132,11 @@ std::vector<std::string> ForParser(const std::vector<std::string>& arguments) {
   return reversed;
 }
 
+int ExitCodeOf(const absl::Status& failure) {
+  if (absl::IsInvalidArgument(failure)) return kExitUsage;
+  return absl::IsDataLoss(failure) ? kExitDamaged : kExitFailed;
+}
+
 int Run(const std::vector<std::string>& arguments, Output* output) {
   CLI::App app(kIntro, "jetctl");
   app.footer(kFooter);
@@ -170,7 +178,7 @@ int Run(const std::vector<std::string>& arguments, Output* output) {
   // If it ended because nobody takes its results, that is what there is to say.
   if (!output->Flush().ok()) return kExitFailed;
   output->Say(chosen.name, MessageOf(result.status()));
-  return absl::IsInvalidArgument(result.status()) ? kExitUsage : kExitFailed;
+  return ExitCodeOf(result.status());
 }
 
 }  // namespace

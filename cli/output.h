@@ -16,7 +16,7 @@ namespace jetd::cli {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;   // it could not be done, or not to its end
 inline constexpr int kExitUsage = 2;    // the command line is wrong; nothing was begun
-inline constexpr int kExitDamaged = 3;  // `check`: done, and the bucket is damaged
+inline constexpr int kExitDamaged = 3;  // done or not: damage was found (every kDataLoss)
 
 // Where a command says what it does: results to one file, everything else to the other, so that a
 // pipe gets the results alone. Progress is one line that is written over, on a terminal only. Any

@@ -22,6 +22,7 @@
 #include "etcdclient/client.h"
 #include "etcdclient/testing/server_process.h"
 #include "gtest/gtest.h"
+#include "jetstream/nats_ask.h"
 #include "jetstream/nats_test_server.h"
 #include "nlohmann/json.hpp"
 #include "replication/mirror_harness.h"
@@ -296,6 +297,25 @@ TEST_F(TimeTravelTest, ACompactionLeavesWhatItSaysAndAMirrorAll) {
   EXPECT_EQ(both.exit_code, kExitOk) << both.messages;
   EXPECT_NE(both.results.find("\norigin "), std::string::npos) << both.results;
   EXPECT_NE(both.results.find("\n/KV_travel_mirror  1 "), std::string::npos) << both.results;
+}
+
+// A script that looks for damage must find it here too.
+TEST_F(TimeTravelTest, DamageHasAnExitCodeOfItsOwn) {
+  nats_ = jetstream::NatsTestServer::StartFrom("JETD_NATS_SERVER");
+  if (nats_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER is not set";
+  Start();
+  Live(30);
+  server_->Kill(ServerProcess::Scope::kTree);
+  const auto removed = jetstream::AskNats({.url = nats_->url()},
+                                          {.subject = "$JS.API.STREAM.MSG.DELETE.KV_travel",
+                                           .payload = R"({"seq":15,"no_erase":true})"},
+                                          std::chrono::seconds(10));
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  const Ran history = Travel("history", {"--prefix="});
+  EXPECT_EQ(history.exit_code, kExitDamaged) << history.messages;
+  EXPECT_NE(history.messages.find("this is not all"), std::string::npos) << history.messages;
+  const Ran get = Get(Cat(newest()));
+  EXPECT_EQ(get.exit_code, kExitDamaged) << get.messages;
 }
 
 TEST_F(TimeTravelTest, HistoryAndDiff) {
