@@ -33,8 +33,7 @@ class LiveStore {
 
   [[nodiscard]] etcdclient::Client* client() { return client_.get(); }
   [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
-
-  // 0: it has none (kine).
+  // Of a jetd it is ClusterIdOf (base/stable_id.h). 0: it has none (kine).
   [[nodiscard]] uint64_t cluster_id() const { return cluster_id_; }
   // The range of all keys, or of those with the prefix, as ReadKeys has found that the server takes
   // it; for a watch.

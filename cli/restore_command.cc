@@ -28,14 +28,16 @@ constexpr char kExamples[] =
     "no jetd serves it; cut short, the same command goes on.\n"
     "\n"
     "In place: what differs is written to the jetd that serves --endpoints, as transactions that\n"
-    "watchers see, one for each key. Leases that are gone are not attached again.\n"
+    "watchers see, one for each key. Leases that are gone are not attached again. Look at it with\n"
+    "--dry-run, and give the revision that it names: --before-deletion and --before-change name\n"
+    "another moment once keys are written, and so does 10m.\n"
     "\n"
     "Examples:\n"
     "  jetctl restore --data-dir /var/lib/jetd --to-time 10m --to-data-dir /var/lib/jetd-restored\n"
     "  jetctl restore --nats-url nats://n1:4222 --bucket a --to-revision 4711 --to-bucket a2\n"
-    "  jetctl restore --nats-url nats://n1:4222 --bucket a --before-change "
-    "/registry/namespaces/web\\\n"
-    "                 --in-place --namespace web --endpoints http://127.0.0.1:2379 --dry-run";
+    "  jetctl restore --nats-url nats://n1:4222 --bucket a --namespace web\\\n"
+    "                 --before-deletion /registry/namespaces/web\\\n"
+    "                 --in-place --endpoints http://127.0.0.1:2379 --dry-run";
 
 template <typename... Pieces>
 absl::Status Invalid(const Pieces&... pieces) {
@@ -70,6 +72,9 @@ void RestoreCommand::AddFlags(CLI::App* app) {
       ->group(moment);
   add(moment, "--before-change", &before_change_,
       "As all was before the newest change of this key");
+  add(moment, "--before-deletion", &before_deletion_,
+      "As all was before Kubernetes began to delete this key's object, which it may take long to "
+      "do: before its deletionTimestamp");
   app->add_option("--prefix", prefixes_, "Only keys with this prefix; may be given several times")
       ->allow_extra_args(false)
       ->group(moment);
@@ -93,16 +98,22 @@ void RestoreCommand::AddFlags(CLI::App* app) {
   add(place, "--cacert", &ca_file_, "CA of its certificate, PEM");
   add(place, "--cert", &cert_file_, "Client certificate for it, PEM");
   add(place, "--key", &key_file_, "Its key, PEM");
+  app->add_flag("--from-another-store", from_another_store_,
+                "--endpoints serves another store than the one that is read, and its keys are to "
+                "be replaced")
+      ->group(place);
   app->add_flag("--yes", yes_, "Do not ask")->group(place);
   app->add_flag("--dry-run", dry_run_, "Say what would be done, and do nothing");
   app->add_option("--output", output_, "table or json [table]")->take_last();
 }
 
 absl::Status RestoreCommand::CheckFlags() const {
-  const int points =
-      (to_time_.empty() ? 0 : 1) + (to_revision_ == 0 ? 0 : 1) + (before_change_.empty() ? 0 : 1);
+  const int points = (to_time_.empty() ? 0 : 1) + (to_revision_ == 0 ? 0 : 1) +
+                     (before_change_.empty() ? 0 : 1) + (before_deletion_.empty() ? 0 : 1);
   if (points != 1) {
-    return Invalid("which moment? Give one of --to-time, --to-revision and --before-change");
+    return Invalid(
+        "which moment? Give one of --to-time, --to-revision, --before-change and "
+        "--before-deletion");
   }
   if (in_place_ && target_.given()) {
     return Invalid(
@@ -113,6 +124,9 @@ absl::Status RestoreCommand::CheckFlags() const {
     return Invalid("--in-place goes through the jetd that serves the store; give its --endpoints");
   }
   if (!in_place_ && !endpoints_.empty()) return Invalid("--endpoints is for --in-place");
+  if (!in_place_ && from_another_store_) {
+    return Invalid("--from-another-store is for --in-place");
+  }
   if (bump_ < 1) return Invalid("--bump must be at least 1");
   return absl::OkStatus();
 }
@@ -124,12 +138,26 @@ absl::StatusOr<Point> RestoreCommand::ThePoint() const {
   if (!before_change_.empty()) {
     return Point{.kind = Point::Kind::kBeforeChange, .key = before_change_};
   }
+  if (!before_deletion_.empty()) {
+    return Point{.kind = Point::Kind::kBeforeDeletion, .key = before_deletion_};
+  }
   auto point = replication::ParsePoint(to_time_, NowNs());
   if (!point.ok()) return Invalid("--to-time: ", MessageOf(point.status()));
   if (point->kind != Point::Kind::kTime) {
     return Invalid("--to-time: \"", to_time_, "\" is no time");
   }
   return point;
+}
+
+std::string RestoreCommand::MovingMoment() const {
+  if (!before_change_.empty()) return "--before-change";
+  if (!before_deletion_.empty()) return "--before-deletion";
+  if (to_time_.empty()) return "";
+  // So long ago.
+  const auto now = replication::ParsePoint(to_time_, 0);
+  const auto later = replication::ParsePoint(to_time_, 1);
+  const bool same = now.ok() && later.ok() && now->time_ns == later->time_ns;
+  return same ? "" : Cat("--to-time=", to_time_);
 }
 
 absl::StatusOr<int> RestoreCommand::Run(Output* output) {
@@ -161,10 +189,11 @@ absl::StatusOr<int> RestoreCommand::Run(Output* output) {
     output->Say(name(), Cat(Counted(read->lost_leases.size(), "lease"),
                             " of keys can no longer be found out; the keys come without"));
   }
+  const uint64_t cluster_id = read->cluster_id;
   BucketState state = replication::BucketStateOf(*std::move(read));
   std::erase_if(state.keys,
                 [&selection](const revision::KvRef& kv) { return !selection->Matches(kv->key()); });
-  if (in_place_) return InPlace(output, *form, moment, *selection, state);
+  if (in_place_) return InPlace(output, *form, moment, cluster_id, *selection, state);
   return IntoBucket(output, *form, *source, Cat(moment, ", ", selection->Text()), std::move(state),
                     target);
 }
@@ -187,11 +216,15 @@ absl::StatusOr<int> RestoreCommand::IntoBucket(Output* output, OutputForm form,
 }
 
 absl::StatusOr<int> RestoreCommand::InPlace(Output* output, OutputForm form,
-                                            const std::string& moment,
+                                            const std::string& moment, uint64_t cluster_id,
                                             const replication::KeySelection& selection,
                                             const BucketState& state) {
   InPlaceOptions options;
   options.moment = moment;
+  options.revision = state.revision;
+  options.moves = MovingMoment();
+  options.cluster_id = cluster_id;
+  options.from_another_store = from_another_store_;
   options.selection = &selection;
   options.dry_run = dry_run_;
   options.yes = yes_;
@@ -200,14 +233,15 @@ absl::StatusOr<int> RestoreCommand::InPlace(Output* output, OutputForm form,
                    .ca_file = ca_file_,
                    .cert_file = cert_file_,
                    .key_file = key_file_};
-  options.undo = Cat("jetctl restore --in-place", source_.Typed(), " ",
-                     replication::ShellWord(Cat("--endpoints=", endpoints_)));
+  options.command = Cat("jetctl restore --in-place", source_.Typed(), " ",
+                        replication::ShellWord(Cat("--endpoints=", endpoints_)));
   for (const auto& [flag, value] :
        {std::pair("--cacert=", &ca_file_), std::pair("--cert=", &cert_file_),
         std::pair("--key=", &key_file_)}) {
-    if (!value->empty()) CatTo(options.undo, " ", replication::ShellWord(Cat(flag, *value)));
+    if (!value->empty()) CatTo(options.command, " ", replication::ShellWord(Cat(flag, *value)));
   }
-  options.undo += selection.Flags();
+  if (from_another_store_) options.command += " --from-another-store";
+  options.command += selection.Flags();
   return RestoreInPlace(output, options, state);
 }
 

@@ -36,17 +36,20 @@ class RestoreCommand final : public Command {
                                                replication::BucketState state,
                                                const replication::StreamSource& target);
   [[nodiscard]] absl::StatusOr<int> InPlace(Output* output, OutputForm form,
-                                            const std::string& moment,
+                                            const std::string& moment, uint64_t cluster_id,
                                             const replication::KeySelection& selection,
                                             const replication::BucketState& state);
+  // How the moment is named, if that means another one later; "".
+  [[nodiscard]] std::string MovingMoment() const;
 
   SourceFlags source_;
   TargetFlags target_;
-  std::string to_time_, before_change_, output_, endpoints_, ca_file_, cert_file_, key_file_;
+  std::string to_time_, before_change_, before_deletion_, output_, endpoints_;
+  std::string ca_file_, cert_file_, key_file_;
   int64_t to_revision_ = 0;
   int64_t bump_ = replication::kDefaultBump;
   std::vector<std::string> prefixes_, namespaces_;
-  bool in_place_ = false, dry_run_ = false, yes_ = false;
+  bool in_place_ = false, from_another_store_ = false, dry_run_ = false, yes_ = false;
 };
 
 }  // namespace jetd::cli

@@ -47,14 +47,16 @@ TEST(RestoreCommandTest, Mistakes) {
   unsetenv("JETD_DATA_DIR");
   unsetenv("JETD_NATS_URL");
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{}, "which moment? Give one of --to-time, --to-revision and --before-change"},
-      {{"--to-revision=2", "--to-time=1h"},
-       "which moment? Give one of --to-time, --to-revision and --before-change"},
+      {{},
+       "which moment? Give one of --to-time, --to-revision, --before-change and --before-deletion"},
+      {{"--before-deletion=/a", "--before-change=/a"},
+       "which moment? Give one of --to-time, --to-revision, --before-change and --before-deletion"},
       {{"--to-revision=2", "--in-place"},
        "--in-place goes through the jetd that serves the store; give its --endpoints"},
       {{"--to-revision=2", "--in-place", "--endpoints=http://a", "--to-bucket=b"},
        "--in-place writes to --endpoints, and the --to- flags name a new bucket; give one of them"},
       {{"--to-revision=2", "--endpoints=http://a"}, "--endpoints is for --in-place"},
+      {{"--to-revision=2", "--from-another-store"}, "--from-another-store is for --in-place"},
       {{"--to-revision=2", "--bump=0"}, "--bump must be at least 1"},
       {{"--to-revision=2", "--output=yaml"}, "--output: \"yaml\" is neither table nor json"},
       {{"--to-time=17", "--data-dir=/a"}, "--to-time: \"17\" is no time"},
