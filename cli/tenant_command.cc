@@ -5,7 +5,6 @@
 #include <charconv>
 #include <filesystem>
 #include <iterator>
-#include <limits>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -14,6 +13,8 @@
 
 #include "base/strings.h"
 #include "cli/source_flags.h"
+#include "cli/storage_size.h"
+#include "cli/table.h"
 #include "jetstream/nats_endpoint.h"
 #include "jetstream/nats_files.h"
 #include "jetstream/nats_program.h"
@@ -52,34 +53,6 @@ absl::Status Invalid(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
 }
 
-struct Unit {
-  const char* name;
-  int64_t bytes;
-};
-constexpr Unit kUnits[] = {{"TiB", int64_t{1} << 40},
-                           {"GiB", int64_t{1} << 30},
-                           {"MiB", int64_t{1} << 20},
-                           {"KiB", int64_t{1} << 10}};
-
-// "8GiB", "8Gi", or bytes.
-absl::StatusOr<int64_t> ParseStorage(const std::string& text) {
-  int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, number);
-  const std::string_view unit(parsed.ptr, static_cast<size_t>(end - parsed.ptr));
-  int64_t factor = unit.empty() ? 1 : 0;
-  for (const Unit& known : kUnits) {
-    const std::string_view name = known.name;
-    if (unit == name || unit == name.substr(0, 2)) factor = known.bytes;
-  }
-  if (parsed.ec != std::errc() || number <= 0 || factor == 0 ||
-      number > std::numeric_limits<int64_t>::max() / factor) {
-    return Invalid("--storage: \"", text, "\" is no size; give bytes, or a number with KiB, MiB, ",
-                   "GiB or TiB, as 8GiB");
-  }
-  return number * factor;
-}
-
 absl::StatusOr<int64_t> ParseCount(const char* flag, const std::string& text) {
   int64_t number = 0;
   const char* const end = text.data() + text.size();
@@ -100,7 +73,7 @@ absl::StatusOr<TenantAdmin::LimitChange> ParseLimits(const std::string& storage,
     return parsed.status();
   };
   absl::Status status;
-  if (!storage.empty()) status.Update(take(ParseStorage(storage), &change.storage_bytes));
+  if (!storage.empty()) status.Update(take(ParseSize("--storage", storage), &change.storage_bytes));
   if (!streams.empty()) status.Update(take(ParseCount("--streams", streams), &change.streams));
   if (!consumers.empty()) {
     status.Update(take(ParseCount("--consumers", consumers), &change.consumers));
@@ -109,29 +82,18 @@ absl::StatusOr<TenantAdmin::LimitChange> ParseLimits(const std::string& storage,
   return change;
 }
 
-std::string SizeText(int64_t bytes) {
-  for (const Unit& unit : kUnits) {
-    if (bytes > 0 && bytes % unit.bytes == 0) return Cat(bytes / unit.bytes, unit.name);
-  }
-  return Cat(bytes);
+std::string TextOf(const std::vector<std::vector<std::string>>& rows) {
+  Table table(rows.front());
+  for (size_t i = 1; i < rows.size(); ++i) table.Add(rows[i]);
+  return table.ToText();
 }
 
-// Columns as wide as what stands in them.
-std::string Table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      text += row[i];
-      if (i + 1 < row.size()) text.append(widths[i] - row[i].size() + 2, ' ');
-    }
-    text += '\n';
-  }
-  return text;
+// What was begun and has to be ended; empty: nothing.
+std::string BegunOf(const Tenant& tenant) {
+  if (tenant.going)
+    return Cat("being removed: `jetctl tenant remove ", tenant.name, " --yes` ends");
+  if (tenant.next_user.empty()) return std::string();
+  return Cat("new credentials: `jetctl tenant rotate ", tenant.name, "` ends");
 }
 
 json JsonOf(const TenantAdmin& admin, const Tenant& tenant) {
@@ -143,6 +105,7 @@ json JsonOf(const TenantAdmin& admin, const Tenant& tenant) {
                  {"consumers_limit", tenant.limits.consumers},
                  {"credentials_file", admin.CredentialsFile(tenant)}};
   if (!tenant.account.empty()) object["account"] = tenant.account;
+  if (const std::string begun = BegunOf(tenant); !begun.empty()) object["begun"] = begun;
   return object;
 }
 
@@ -165,6 +128,7 @@ std::vector<std::vector<std::string>> RowsOf(const TenantAdmin& admin, const Ten
   if (!tenant.account.empty()) rows.push_back({"account", tenant.account});
   rows.push_back({"credentials", admin.CredentialsFile(tenant)});
   rows.push_back({"flags of jetd", JetdFlags(admin, tenant)});
+  if (const std::string begun = BegunOf(tenant); !begun.empty()) rows.push_back({"begun", begun});
   return rows;
 }
 
@@ -180,6 +144,10 @@ std::string AddUse(const TenantAdmin& admin, const Tenant& tenant, json* object)
   (*object)["consumers"] = use->consumers;
   return Cat(use->storage_bytes, " bytes, ", use->streams, " streams, ", use->consumers,
              " consumers");
+}
+
+tenant::TellFn TellOn(Output* output) {
+  return [output](const std::string& line) { output->Say("tenant", line); };
 }
 
 std::string Absolute(const std::string& path) {
@@ -255,6 +223,8 @@ void TenantCommand::AddFlags(CLI::App* app) {
     if (name == "add") {
       add("--bucket", &bucket_, "Its KV bucket [NAME]");
       AddLimitFlags(sub, kDefaultStorage);
+      add("--nats-config", &nats_config_,
+          "nats-server's configuration: a static one that has the name already refuses it");
     }
     if (name == "limit") AddLimitFlags(sub, "");
     if (name == "remove") sub->add_flag("--yes", yes_, "Really");
@@ -289,7 +259,7 @@ absl::StatusOr<std::string> TenantCommand::StateDir() const {
   return Absolute(folder);
 }
 
-absl::StatusOr<std::unique_ptr<TenantAdmin>> TenantCommand::Open() const {
+absl::StatusOr<std::unique_ptr<TenantAdmin>> TenantCommand::Open(Output* output) const {
   auto folder = StateDir();
   if (!folder.ok()) return folder.status();
   tenant::AdminOptions options;
@@ -314,11 +284,13 @@ absl::StatusOr<std::unique_ptr<TenantAdmin>> TenantCommand::Open() const {
     options.nats_server = *std::move(found);
   }
   options.pid_file = OrVariable(pid_file_, "JETD_PID_FILE");
+  options.nats_config = OrVariable(nats_config_, "JETD_NATS_CONFIG");
+  options.tell = TellOn(output);
   auto admin = TenantAdmin::Open(std::move(options));
-  const bool typed = !nats_server_.empty() || !pid_file_.empty();
+  const bool typed = !nats_server_.empty() || !pid_file_.empty() || !nats_config_.empty();
   if (admin.ok() && typed && (*admin)->roster().kind == ServerKind::kOperator) {
-    return Invalid("--nats-server and --pid-file are for a static configuration; the tenants in ",
-                   *folder, " are an operator's");
+    return Invalid("--nats-server, --pid-file and --nats-config are for a static configuration; ",
+                   "the tenants in ", *folder, " are an operator's");
   }
   return admin;
 }
@@ -338,6 +310,7 @@ void TenantCommand::Show(const TenantAdmin& admin, const Change& change, const c
   if (output_ == "json") {
     json object = JsonOf(admin, change.tenant);
     object["changed"] = change.changed;
+    object["finished"] = change.finished;
     if (!change.next.empty()) object["next"] = change.next;
     output->Print(Cat(object.dump(2), "\n"));
     return;
@@ -345,7 +318,8 @@ void TenantCommand::Show(const TenantAdmin& admin, const Change& change, const c
   auto rows = RowsOf(admin, change.tenant);
   if (!change.next.empty()) rows.push_back({"to do", change.next});
   output->Print(Cat("tenant ", change.tenant.name, ": ",
-                    change.changed ? done : "nothing to change", "\n\n", Table(rows)));
+                    change.changed ? done : "nothing to change",
+                    change.finished ? "\n\n" : ", begun\n\n", TextOf(rows)));
 }
 
 absl::StatusOr<int> TenantCommand::Init(Output* output) {
@@ -379,7 +353,8 @@ absl::StatusOr<int> TenantCommand::Init(Output* output) {
   folder.system_creds_file = system_creds_;
   if (!operator_name_.empty()) folder.operator_name = operator_name_;
   if (!resolver_dir_.empty()) folder.resolver_dir = Absolute(resolver_dir_);
-  if (absl::Status begun = TenantAdmin::Init(folder); !begun.ok()) return begun;
+  folder.tell = TellOn(output);
+  if (absl::Status begun = tenant::BeginFolder(folder); !begun.ok()) return begun;
   std::string text = Cat("tenants are kept in ", *dir, "\n");
   if (folder.kind == ServerKind::kStatic) {
     CatTo(text, "to do: in nats-server's configuration, by a path that is relative to it:\n\n",
@@ -408,7 +383,7 @@ absl::StatusOr<int> TenantCommand::Add(Output* output) {
     return Invalid("--bucket: \"", bucket_, "\" is no name of a tenant's bucket; it takes up to ",
                    tenant::kMaxNameBytes, " letters, digits, - and _");
   }
-  auto admin = Open();
+  auto admin = Open(output);
   if (!admin.ok()) return admin.status();
   const auto change = (*admin)->Add(wanted);
   if (!change.ok()) return change.status();
@@ -417,7 +392,7 @@ absl::StatusOr<int> TenantCommand::Add(Output* output) {
 }
 
 absl::StatusOr<int> TenantCommand::List(Output* output) {
-  auto admin = Open();
+  auto admin = Open(output);
   if (!admin.ok()) return admin.status();
   json objects = json::array();
   std::vector<std::vector<std::string>> rows = {
@@ -425,18 +400,18 @@ absl::StatusOr<int> TenantCommand::List(Output* output) {
   if (use_) rows.front().push_back("IN USE");
   for (const auto& [name, tenant] : (*admin)->roster().tenants) {
     objects.push_back(JsonOf(**admin, tenant));
-    rows.push_back({name, tenant.bucket, SizeText(tenant.limits.storage_bytes),
-                    Cat(tenant.limits.streams), Cat(tenant.limits.consumers),
-                    (*admin)->CredentialsFile(tenant)});
+    rows.push_back({tenant.going ? Cat(name, " (being removed)") : name, tenant.bucket,
+                    SizeText(tenant.limits.storage_bytes), Cat(tenant.limits.streams),
+                    Cat(tenant.limits.consumers), (*admin)->CredentialsFile(tenant)});
     if (use_) rows.back().push_back(AddUse(**admin, tenant, &objects.back()));
   }
-  output->Print(output_ == "json" ? Cat(objects.dump(2), "\n") : Table(rows));
+  output->Print(output_ == "json" ? Cat(objects.dump(2), "\n") : TextOf(rows));
   return kExitOk;
 }
 
 absl::StatusOr<int> TenantCommand::ShowOne(Output* output) {
   if (absl::Status named = CheckName(); !named.ok()) return named;
-  auto admin = Open();
+  auto admin = Open(output);
   if (!admin.ok()) return admin.status();
   const auto tenant = (*admin)->Find(name_);
   if (!tenant.ok()) return tenant.status();
@@ -445,7 +420,7 @@ absl::StatusOr<int> TenantCommand::ShowOne(Output* output) {
   if (!(*admin)->nats_url().empty()) {
     rows.push_back({"in use", AddUse(**admin, *tenant, &object)});
   }
-  output->Print(output_ == "json" ? Cat(object.dump(2), "\n") : Table(rows));
+  output->Print(output_ == "json" ? Cat(object.dump(2), "\n") : TextOf(rows));
   return kExitOk;
 }
 
@@ -456,7 +431,7 @@ absl::StatusOr<int> TenantCommand::Limit(Output* output) {
   if (storage_.empty() && streams_.empty() && consumers_.empty()) {
     return Invalid("name a limit: --storage, --streams or --consumers");
   }
-  auto admin = Open();
+  auto admin = Open(output);
   if (!admin.ok()) return admin.status();
   const auto change = (*admin)->Limit(name_, *limits);
   if (!change.ok()) return change.status();
@@ -466,7 +441,7 @@ absl::StatusOr<int> TenantCommand::Limit(Output* output) {
 
 absl::StatusOr<int> TenantCommand::Rotate(Output* output) {
   if (absl::Status named = CheckName(); !named.ok()) return named;
-  auto admin = Open();
+  auto admin = Open(output);
   if (!admin.ok()) return admin.status();
   const auto change = (*admin)->Rotate(name_);
   if (!change.ok()) return change.status();
@@ -480,16 +455,16 @@ absl::StatusOr<int> TenantCommand::Remove(Output* output) {
     return Invalid("this ends the jetd of tenant ", name_, " and removes its credentials (its ",
                    "records stay, out of reach); if that is meant, add --yes");
   }
-  auto admin = Open();
+  auto admin = Open(output);
   if (!admin.ok()) return admin.status();
   const auto change = (*admin)->Remove(name_);
   if (!change.ok()) return change.status();
   if (output_ == "json") {
-    json object = {{"tenant", name_}, {"removed", true}};
+    json object = {{"tenant", name_}, {"removed", change->finished}};
     if (!change->next.empty()) object["next"] = change->next;
     output->Print(Cat(object.dump(2), "\n"));
   } else {
-    output->Print(Cat("tenant ", name_, ": removed\n",
+    output->Print(Cat("tenant ", name_, change->finished ? ": removed\n" : ": removal begun\n",
                       change->next.empty() ? "" : Cat("to do: ", change->next, "\n")));
   }
   return kExitOk;

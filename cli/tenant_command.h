@@ -32,7 +32,7 @@ class TenantCommand final : public Command {
   void AddServerFlags(CLI::App* verb);
   void AddLimitFlags(CLI::App* verb, const char* storage_default);
   [[nodiscard]] absl::StatusOr<std::string> StateDir() const;
-  [[nodiscard]] absl::StatusOr<std::unique_ptr<tenant::TenantAdmin>> Open() const;
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<tenant::TenantAdmin>> Open(Output* output) const;
   [[nodiscard]] absl::Status CheckName() const;
   void Show(const tenant::TenantAdmin& admin, const tenant::Change& change, const char* done,
             Output* output) const;
@@ -47,7 +47,7 @@ class TenantCommand final : public Command {
 
   CLI::App* app_ = nullptr;  // of this command; lives as long as it is run
   std::string state_dir_, output_, name_, bucket_, storage_, streams_, consumers_;
-  std::string nats_url_, ca_file_, cert_file_, key_file_, nats_server_, pid_file_;
+  std::string nats_url_, ca_file_, cert_file_, key_file_, nats_server_, pid_file_, nats_config_;
   std::string kind_, operator_name_, operator_seed_, system_creds_, resolver_dir_;
   bool yes_ = false, use_ = false;
 };

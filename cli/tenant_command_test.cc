@@ -107,6 +107,35 @@ TEST(TenantCommandTest, Mistakes) {
   }
 }
 
+TEST(TenantCommandTest, WhatIsBegunIsSaid) {
+  for (const char* variable : {"JETD_STATE_DIR", "JETD_NATS_URL", "JETD_PID_FILE"}) {
+    unsetenv(variable);
+  }
+  std::string folder = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
+  JETD_CHECK(mkdtemp(folder.data()) != nullptr) << folder;
+  const auto tenant = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "tenant");
+    arguments.push_back("--state-dir=" + folder);
+    return Jetctl(arguments);
+  };
+  ASSERT_EQ(tenant({"init"}).exit_code, kExitOk);
+  const Ran own = tenant({"add", "SYS"});
+  EXPECT_EQ(own.exit_code, kExitUsage);
+  EXPECT_THAT(own.messages, HasSubstr("\"SYS\" is the name of an account of nats-server's own"));
+  ASSERT_EQ(tenant({"add", "acme"}).exit_code, kExitOk);
+  const Ran rotated = tenant({"rotate", "acme"});
+  EXPECT_EQ(rotated.exit_code, kExitOk) << rotated.messages;
+  EXPECT_THAT(rotated.results, HasSubstr("tenant acme: new credentials, begun\n"));
+  EXPECT_THAT(rotated.results, HasSubstr("then give this command again"));
+  EXPECT_THAT(tenant({"show", "acme"}).results,
+              HasSubstr("begun            new credentials: `jetctl tenant rotate acme` ends"));
+  EXPECT_THAT(tenant({"rotate", "acme"}).results, HasSubstr("tenant acme: new credentials\n"));
+  const Ran removed = tenant({"remove", "acme", "--yes"});
+  EXPECT_EQ(removed.exit_code, kExitOk) << removed.messages;
+  EXPECT_THAT(removed.results, HasSubstr("tenant acme: removed\nto do: tell nats-server"));
+  std::filesystem::remove_all(folder);
+}
+
 enum class Kind { kStatic, kOperator };
 
 class TenantServerTest : public ::testing::TestWithParam<Kind> {

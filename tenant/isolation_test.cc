@@ -154,8 +154,8 @@ class IsolationTest : public testing::TestWithParam<ServerKind>, protected LoopR
     JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
     folder_ = name;
     const bool is_static = GetParam() == ServerKind::kStatic;
-    const absl::Status made = TenantAdmin::Init(
-        {.folder = folder_, .kind = GetParam(), .resolver_dir = folder_ + "/jwt"});
+    const absl::Status made =
+        BeginFolder({.folder = folder_, .kind = GetParam(), .resolver_dir = folder_ + "/jwt"});
     ASSERT_TRUE(made.ok()) << made;
     // A static server finds its tenants when it starts, the other learns of them.
     if (is_static) AddTenants("");

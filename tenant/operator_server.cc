@@ -57,17 +57,19 @@ absl::Status Send(const NatsEndpoint& system, const char* subject, const std::st
 
 }  // namespace
 
-NewOperator MakeOperator(const std::string& name, const std::string& resolver_dir, int64_t issued) {
-  const NkeyPair key = NkeyPair::Generate(NkeyKind::kOperator);
-  const NkeyPair system = NkeyPair::Generate(NkeyKind::kAccount);
+int64_t NowSeconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+NewOperator MakeOperator(const NkeyPair& key, const NkeyPair& system, const std::string& name,
+                         const std::string& resolver_dir, int64_t issued) {
   const NkeyPair user = NkeyPair::Generate(NkeyKind::kUser);
   // The system account has no JetStream.
   const std::string account_jwt = AccountJwt(key, system.public_key(), "SYS", {}, issued);
   const std::string user_jwt = UnboundUserJwt(system, user.public_key(), "jetctl", issued);
   NewOperator made;
-  made.operator_seed = key.Seed();
-  made.system_account = system.public_key();
-  made.system_account_seed = system.Seed();
   made.system_credentials = CredentialsText(user_jwt, user.Seed());
   made.configuration =
       Cat(kHead, "operator: ", OperatorJwt(key, name, system.public_key(), issued),

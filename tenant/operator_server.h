@@ -16,17 +16,19 @@
 
 namespace jetd::tenant {
 
-// What a new operator needs, and the part of nats-server's configuration that names it.
+// Seconds since 1970, as JWTs are dated.
+[[nodiscard]] int64_t NowSeconds();
+
+// What a new operator needs beside its two keys.
 struct NewOperator {
-  std::string operator_seed;
-  std::string system_account;  // "A…"
-  std::string system_account_seed;
   std::string system_credentials;  // of a user of the system account
   std::string configuration;       // operator, system account and resolver; no secret in it
 };
-// `resolver_dir`: where nats-server keeps the accounts' JWTs; it makes the folder.
-[[nodiscard]] NewOperator MakeOperator(const std::string& name, const std::string& resolver_dir,
-                                       int64_t issued);
+// `key` is the operator's, `system` its system account's. `resolver_dir`: where nats-server keeps
+// the accounts' JWTs; it makes the folder.
+[[nodiscard]] NewOperator MakeOperator(const jetstream::NkeyPair& key,
+                                       const jetstream::NkeyPair& system, const std::string& name,
+                                       const std::string& resolver_dir, int64_t issued);
 
 // The text of the credentials file of a tenant's user.
 [[nodiscard]] std::string TenantCredentials(const jetstream::NkeyPair& account,

@@ -32,6 +32,8 @@ json JsonOf(const Tenant& tenant) {
                  {"consumers", tenant.limits.consumers}};
   if (!tenant.account.empty()) object["account"] = tenant.account;
   if (!tenant.revoked.empty()) object["revoked"] = tenant.revoked;
+  if (!tenant.next_user.empty()) object["next_user"] = tenant.next_user;
+  if (tenant.going) object["going"] = true;
   return object;
 }
 
@@ -43,7 +45,9 @@ absl::StatusOr<Tenant> TenantOf(const std::string& name, const json& object) {
                            .streams = IntegerOf(object, "streams", 0),
                            .consumers = IntegerOf(object, "consumers", 0)},
                 .user = StringOf(object, "user"),
-                .account = StringOf(object, "account")};
+                .account = StringOf(object, "account"),
+                .next_user = StringOf(object, "next_user"),
+                .going = object.contains("going")};
   if (!jetstream::IsBucketName(tenant.bucket)) return Bad("a tenant without a bucket");
   const auto revoked = object.find("revoked");
   if (revoked != object.end() && revoked->is_object()) {
@@ -64,6 +68,8 @@ bool IsTenantName(std::string_view name) {
   return !name.empty() && name.size() <= kMaxNameBytes && name.front() != '-' &&
          name.front() != '_' && jetstream::IsBucketName(std::string(name));
 }
+
+bool IsReservedName(std::string_view name) { return name == "SYS"; }
 
 std::string TextOf(const Roster& roster) {
   json tenants = json::object();

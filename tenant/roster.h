@@ -28,6 +28,10 @@ struct Tenant {
   std::string user;     // public nkey of its user, "U…"
   std::string account;  // kOperator: its account's, "A…"
   Revocations revoked;  // kOperator
+  // What is begun, and ended by the same command: of the user that is to take the place of `user`,
+  // the public nkey, and that all of it is being removed.
+  std::string next_user;
+  bool going = false;
   bool operator==(const Tenant&) const = default;
 };
 
@@ -37,6 +41,8 @@ inline constexpr size_t kMaxNameBytes = 64;
 // A tenant's name, which becomes its account's: up to 64 letters, digits, `-` and `_`, the first of
 // them a letter or digit.
 [[nodiscard]] bool IsTenantName(std::string_view name);
+// One that nats-server, or who configures it, gives to its own accounts: no new tenant gets it.
+[[nodiscard]] bool IsReservedName(std::string_view name);
 
 // All tenants of one nats-server (or cluster), as they should be. It holds no secret. A plain
 // value.

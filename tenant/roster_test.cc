@@ -24,7 +24,9 @@ Roster Example() {
                             .limits = {.storage_bytes = 1 << 30, .streams = 1, .consumers = 100},
                             .user = "UACME",
                             .account = "AACME",
-                            .revoked = {{"UOLD", 1'789'000'000}}};
+                            .revoked = {{"UOLD", 1'789'000'000}},
+                            .next_user = "UNEXT"};
+  roster.tenants["beta"] = {.name = "beta", .bucket = "beta", .user = "UBETA", .going = true};
   return roster;
 }
 
@@ -66,6 +68,8 @@ TEST(AccountsText, NamesLimitsAndTheSubjectsOfOneBucket) {
   EXPECT_THAT(text, HasSubstr("\"acme\": {\n  jetstream: { max_memory: 0, max_file: 1073741824, "
                               "max_streams: 1, max_consumers: 100 }\n"));
   EXPECT_THAT(text, HasSubstr("    nkey: UACME\n"));
+  EXPECT_THAT(text, HasSubstr("    nkey: UNEXT\n")) << "both are let in for a while";
+  EXPECT_THAT(text, Not(HasSubstr("beta"))) << "it is being removed";
   EXPECT_THAT(text, HasSubstr("        \"$KV.acme.>\"\n"));
   EXPECT_THAT(text, HasSubstr("        \"_jetd.acme.inbox.>\"\n"));
   EXPECT_THAT(text, Not(HasSubstr("_INBOX")));

@@ -2,6 +2,7 @@
 #include "tenant/static_server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <thread>
 #include <vector>
 
 #include "base/pem_files.h"
@@ -21,6 +23,8 @@
 
 namespace jetd::tenant {
 namespace {
+
+using std::chrono::steady_clock;
 
 constexpr char kHead[] =
     "# Written by `jetctl tenant`: what is changed here by hand is lost. It belongs into the\n"
@@ -48,7 +52,38 @@ struct Ended {
   std::string output;
 };
 
-absl::StatusOr<Ended> RunProgram(std::vector<std::string> words) {
+// Takes what the program writes until it has closed its end, for as long as there is time.
+void ReadOutput(int fd, steady_clock::time_point deadline, std::string* output) {
+  std::array<char, 4096> buffer{};
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
+    if (left.count() <= 0) return;
+    pollfd readable{.fd = fd, .events = POLLIN, .revents = 0};
+    if (poll(&readable, 1, static_cast<int>(left.count())) <= 0) continue;
+    const ssize_t got = read(fd, buffer.data(), buffer.size());
+    if (got == 0 || (got < 0 && errno != EINTR)) return;
+    if (got > 0 && output->size() < kMaxOutputBytes) {
+      output->append(buffer.data(), static_cast<size_t>(got));
+    }
+  }
+}
+
+// Ends it if there is no time left. True: it has ended by itself.
+bool WaitFor(pid_t pid, steady_clock::time_point deadline, int* status) {
+  while (waitpid(pid, status, WNOHANG) == 0) {
+    if (steady_clock::now() >= deadline) {
+      kill(pid, SIGKILL);
+      while (waitpid(pid, status, 0) < 0 && errno == EINTR) {
+      }
+      return false;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+absl::StatusOr<Ended> RunProgram(std::vector<std::string> words,
+                                 std::chrono::milliseconds patience) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return Failed("no pipe");
   posix_spawn_file_actions_t actions;
@@ -62,21 +97,17 @@ absl::StatusOr<Ended> RunProgram(std::vector<std::string> words) {
   const int error = posix_spawn(&pid, pointers[0], &actions, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
-  Ended ended;
-  std::array<char, 4096> buffer{};
-  for (ssize_t got = 1; error == 0 && got != 0;) {
-    got = read(ends[0], buffer.data(), buffer.size());
-    if (got < 0 && errno != EINTR) break;
-    if (got > 0 && ended.output.size() < kMaxOutputBytes) {
-      ended.output.append(buffer.data(), static_cast<size_t>(got));
-    }
-  }
-  close(ends[0]);
   if (error != 0) {
+    close(ends[0]);
     return Failed("cannot run ", words[0], ": ", std::string_view(std::strerror(error)));
   }
+  const auto deadline = steady_clock::now() + patience;
+  Ended ended;
+  ReadOutput(ends[0], deadline, &ended.output);
+  close(ends[0]);
   int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  if (!WaitFor(pid, deadline, &status)) {
+    return Failed(words[0], " was not through after ", patience.count(), " ms");
   }
   if (WIFEXITED(status)) ended.exit_code = WEXITSTATUS(status);
   return ended;
@@ -96,20 +127,27 @@ std::string LastLineOf(const std::string& text) {
 std::string AccountsText(const Roster& roster) {
   std::string text = kHead;
   for (const auto& [name, tenant] : roster.tenants) {
+    if (tenant.going) continue;
     const AccountLimits& limits = tenant.limits;
     CatTo(text, "\"", name, "\": {\n  jetstream: { max_memory: 0, max_file: ", limits.storage_bytes,
           ", max_streams: ", limits.streams, ", max_consumers: ", limits.consumers,
-          " }\n  users: [ {\n    nkey: ", tenant.user, "\n    permissions: {\n");
+          " }\n  users: [ ");
     const jetstream::Permissions permissions = jetstream::PermissionsOf(tenant.bucket);
-    AppendList(text, "publish", permissions.publish);
-    AppendList(text, "subscribe", permissions.subscribe);
-    CatTo(text, "    }\n  } ]\n}\n");
+    for (const std::string& user : {tenant.user, tenant.next_user}) {
+      if (user.empty()) continue;
+      CatTo(text, user == tenant.user ? "{" : ", {", "\n    nkey: ", user,
+            "\n    permissions: {\n");
+      AppendList(text, "publish", permissions.publish);
+      AppendList(text, "subscribe", permissions.subscribe);
+      text += "    }\n  } ";
+    }
+    text += "]\n}\n";
   }
   return text;
 }
 
 absl::Status CheckAccounts(const std::string& nats_server, const std::string& folder,
-                           const std::string& accounts_text) {
+                           const std::string& accounts_text, std::chrono::milliseconds patience) {
   const std::string accounts = folder + "/check-tenants.conf";
   const std::string whole = folder + "/check-nats.conf";
   absl::Status status = WriteFileAtomically(accounts, accounts_text, kSecretFile);
@@ -118,9 +156,9 @@ absl::Status CheckAccounts(const std::string& nats_server, const std::string& fo
                                  kSecretFile);
   }
   if (status.ok()) {
-    const auto ended = RunProgram({nats_server, "-t", "-c", whole});
+    const auto ended = RunProgram({nats_server, "-t", "-c", whole}, patience);
     if (!ended.ok()) {
-      status = ended.status();
+      status = Failed("nothing was changed: ", MessageOf(ended.status()));
     } else if (ended->exit_code != 0) {
       status = Failed("nothing was changed: ", nats_server,
                       " -t does not take the accounts: ", LastLineOf(ended->output));

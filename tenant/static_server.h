@@ -5,6 +5,7 @@
 #ifndef JETD_TENANT_STATIC_SERVER_H_
 #define JETD_TENANT_STATIC_SERVER_H_
 
+#include <chrono>
 #include <string>
 
 #include "absl/status/status.h"
@@ -12,14 +13,17 @@
 
 namespace jetd::tenant {
 
-// What stands inside `accounts { … }` of the configuration, one account a tenant. There is no
-// secret in it: users are public keys. Pure; the same roster gives the same text.
+// What stands inside `accounts { … }` of the configuration, one account a tenant, without those
+// that are being removed. There is no secret in it: users are public keys. Pure; the same roster
+// gives the same text.
 [[nodiscard]] std::string AccountsText(const Roster& roster);
 
 // Whether the program `nats_server` takes the text. Leaves nothing in `folder`, which it writes to.
-// FailedPrecondition with nats-server's own line.
+// FailedPrecondition with nats-server's own line, or: it was not through after `patience`, and is
+// ended.
 [[nodiscard]] absl::Status CheckAccounts(const std::string& nats_server, const std::string& folder,
-                                         const std::string& accounts_text);
+                                         const std::string& accounts_text,
+                                         std::chrono::milliseconds patience);
 
 // Tells the nats-server whose process id stands in the file to read its configuration again. It
 // does so soon after. FailedPrecondition: there is no such process, or it is no nats-server.

@@ -1,28 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tenant/tenant_admin.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <cstring>
-#include <filesystem>
-#include <system_error>
-#include <thread>
+#include <optional>
 #include <utility>
 
 #include "base/pem_files.h"
 #include "base/strings.h"
-#include "jetstream/bucket_access.h"
-#include "jetstream/nats_api.h"
-#include "jetstream/nats_ask.h"
-#include "nlohmann/json.hpp"
 #include "tenant/atomic_file.h"
+#include "tenant/config_word.h"
 #include "tenant/operator_server.h"
 #include "tenant/static_server.h"
+#include "tenant/tenant_folder.h"
 
 namespace jetd::tenant {
 namespace {
@@ -31,119 +22,32 @@ using jetstream::NatsEndpoint;
 using jetstream::NkeyKind;
 using jetstream::NkeyPair;
 
-constexpr const char* kRosterFile = "tenants.json";
-constexpr const char* kAccountsFile = "tenants.conf";
-constexpr const char* kOperatorFile = "operator.conf";
-constexpr const char* kOperatorSeed = "keys/operator.seed";
-constexpr const char* kSystemSeed = "keys/system.seed";
-constexpr const char* kSystemCreds = "keys/system.creds";
-constexpr std::chrono::milliseconds kAnswerPatience{2'000};
-// How long a server may take to do as told.
-constexpr std::chrono::seconds kArrival{15};
-constexpr std::chrono::milliseconds kPause{100};
+// Until when JWTs of a user are revoked: its key never comes again, and a clock that was ahead may
+// have dated one into the future. The last second of the year 9999.
+constexpr int64_t kForEver = 253'402'300'799;
 
 template <typename... Pieces>
 absl::Status Failed(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, pieces...);
 }
 
-int64_t NowSeconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-// The key of the first line that is a seed, as in credentials and seed files.
-absl::StatusOr<NkeyPair> ReadKey(const std::string& path, NkeyKind kind) {
-  const auto text = ReadWholeFile(path);
-  if (!text.ok()) return text.status();
-  for (size_t begin = 0; begin < text->size();) {
-    const size_t end = std::min(text->find_first_of("\r\n", begin), text->size());
-    auto key = NkeyPair::FromSeed(std::string_view(*text).substr(begin, end - begin));
-    if (key.ok() && key->kind() == kind) return key;
-    begin = end + 1;
-  }
-  return Failed(path, " holds no nkey seed of the kind that is needed here");
-}
-
-absl::StatusOr<int> LockFolder(const std::string& folder) {
-  const std::string path = folder + "/lock";
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kSecretFile);
-  if (fd < 0) return Failed("cannot open ", path, ": ", std::string_view(std::strerror(errno)));
-  while (flock(fd, LOCK_EX) != 0) {
-    if (errno == EINTR) continue;
-    close(fd);
-    return Failed("cannot lock ", path);
-  }
-  return fd;
-}
-
-absl::Status WriteSecret(const std::string& path, std::string_view text) {
-  return WriteFileAtomically(path, text, kSecretFile);
-}
-
-absl::Status InitOperator(const NewFolder& folder, Roster* roster) {
-  const std::string base = folder.folder + "/";
-  for (const char* name : {"keys", "keys/accounts"}) {
-    if (absl::Status made = MakeFolder(base + name, kSecretFolder); !made.ok()) return made;
-  }
-  if (!folder.operator_seed_file.empty()) {
-    auto key = ReadKey(folder.operator_seed_file, NkeyKind::kOperator);
-    if (!key.ok()) return key.status();
-    absl::Status creds = jetstream::CheckCredsFile(folder.system_creds_file);
-    if (!creds.ok()) return Failed(MessageOf(creds));
-    const auto text = ReadWholeFile(folder.system_creds_file);
-    if (!text.ok()) return text.status();
-    absl::Status written = WriteSecret(base + kOperatorSeed, key->Seed() + "\n");
-    if (written.ok()) written = WriteSecret(base + kSystemCreds, *text);
-    return written;
-  }
-  roster->operator_name = folder.operator_name;
-  roster->issued = NowSeconds();
-  const NewOperator made = MakeOperator(folder.operator_name, folder.resolver_dir, roster->issued);
-  roster->system_account = made.system_account;
-  absl::Status written = WriteSecret(base + kOperatorSeed, made.operator_seed + "\n");
-  if (written.ok()) written = WriteSecret(base + kSystemSeed, made.system_account_seed + "\n");
-  if (written.ok()) written = WriteSecret(base + kSystemCreds, made.system_credentials);
-  if (written.ok()) {
-    written = WriteFileAtomically(base + kOperatorFile, made.configuration, kOpenFile);
-  }
-  return written;
+// The public key of a user's credentials; empty: there is none.
+std::string UserOf(const std::string& path) {
+  const auto key = ReadKey(path, NkeyKind::kUser);
+  return key.ok() ? key->public_key() : std::string();
 }
 
 }  // namespace
 
 // ---- The folder ---------------------------------------------------------------------------------
 
-absl::Status TenantAdmin::Init(const NewFolder& folder) {
-  const std::string& path = folder.folder;
-  if (absl::Status made = MakeFolder(path, kOpenFolder); !made.ok()) return made;
-  const auto lock = LockFolder(path);
-  if (!lock.ok()) return lock.status();
-  Roster roster{.kind = folder.kind, .nats_url = folder.nats_url};
-  absl::Status status = MakeFolder(path + "/creds", kSecretFolder);
-  std::error_code ignored;
-  if (std::filesystem::exists(path + "/" + kRosterFile, ignored)) {
-    status = MakeStatus(absl::StatusCode::kAlreadyExists, path, " keeps tenants already");
-  } else if (status.ok() && folder.kind == ServerKind::kOperator) {
-    status = InitOperator(folder, &roster);
-  } else if (status.ok()) {
-    status = WriteFileAtomically(path + "/" + kAccountsFile, AccountsText(roster), kOpenFile);
-  }
-  // The last: with it the folder is one of tenants.
-  if (status.ok()) status = WriteSecret(path + "/" + kRosterFile, TextOf(roster));
-  close(*lock);
-  return status;
-}
-
 absl::StatusOr<std::unique_ptr<TenantAdmin>> TenantAdmin::Open(AdminOptions options) {
   const std::string path = Cat(options.folder, "/", kRosterFile);
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
+  if (!IsThere(path)) {
     return MakeStatus(absl::StatusCode::kNotFound, "no tenants are kept in ", options.folder,
                       ": begin with `jetctl tenant init`");
   }
-  const auto lock = LockFolder(options.folder);
+  const auto lock = LockFolder(options.folder, options.lock_patience, options.tell);
   if (!lock.ok()) return lock.status();
   absl::StatusOr<Roster> roster;
   const auto text = ReadWholeFile(path);
@@ -162,7 +66,10 @@ absl::StatusOr<std::unique_ptr<TenantAdmin>> TenantAdmin::Open(AdminOptions opti
 }
 
 TenantAdmin::TenantAdmin(AdminOptions options, Roster roster, int lock_fd)
-    : options_(std::move(options)), roster_(std::move(roster)), lock_fd_(lock_fd) {}
+    : options_(std::move(options)),
+      roster_(std::move(roster)),
+      probe_(options_.server, roster_.kind, options_.arrival_patience),
+      lock_fd_(lock_fd) {}
 
 TenantAdmin::~TenantAdmin() { close(lock_fd_); }
 
@@ -176,6 +83,14 @@ std::string TenantAdmin::CredentialsFile(const Tenant& tenant) const {
 
 std::string TenantAdmin::AccountSeedFile(const Tenant& tenant) const {
   return Path(Cat("keys/accounts/", tenant.name, ".seed"));
+}
+
+std::string TenantAdmin::NextFile(const Tenant& tenant) const {
+  return CredentialsFile(tenant) + ".next";
+}
+
+std::string TenantAdmin::OldFile(const Tenant& tenant) const {
+  return CredentialsFile(tenant) + ".old";
 }
 
 absl::StatusOr<Tenant> TenantAdmin::Find(const std::string& name) const {
@@ -195,36 +110,77 @@ absl::Status TenantAdmin::Save(const Roster& next) {
   return saved;
 }
 
+absl::StatusOr<Roster> TenantAdmin::With(const Tenant& tenant) const {
+  Roster next = roster_;
+  next.tenants[tenant.name] = tenant;
+  if (next.kind == ServerKind::kOperator) {
+    // A resolver takes no JWT for newer than one with a later time.
+    next.issued = std::max(NowSeconds(), next.issued);
+  } else if (!options_.nats_server.empty()) {
+    absl::Status checked = CheckAccounts(options_.nats_server, options_.folder, AccountsText(next),
+                                         options_.check_patience);
+    if (!checked.ok()) return checked;
+  }
+  return next;
+}
+
 // ---- Commands -----------------------------------------------------------------------------------
 
-absl::Status TenantAdmin::WriteCredentials(const Tenant& tenant, const NkeyPair& user) const {
-  if (roster_.kind == ServerKind::kStatic) {
-    return WriteSecret(CredentialsFile(tenant), user.Seed() + "\n");
+Change TenantAdmin::ChangeOf(const Tenant& tenant) const {
+  return {.tenant = tenant, .credentials_file = CredentialsFile(tenant)};
+}
+
+absl::StatusOr<Tenant> TenantAdmin::FindLasting(const std::string& name) const {
+  auto tenant = Find(name);
+  if (tenant.ok() && tenant->going) {
+    return Failed("tenant ", name, " is being removed; `jetctl tenant remove ", name,
+                  " --yes` ends it");
   }
+  return tenant;
+}
+
+absl::Status TenantAdmin::CheckNewName(const std::string& name) const {
+  if (IsReservedName(name)) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "\"", name,
+                      "\" is the name of an account of nats-server's own; choose another");
+  }
+  if (roster_.kind == ServerKind::kOperator || options_.nats_config.empty()) {
+    return absl::OkStatus();
+  }
+  const auto where = FindConfigWord(options_.nats_config, Path(kAccountsFile), name);
+  if (!where.ok()) return where.status();
+  if (where->empty()) return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kInvalidArgument, "\"", name, "\" stands in ", *where,
+                    ", perhaps as an account, which a tenant of that name would replace; choose ",
+                    "another, or look, and leave --nats-config out");
+}
+
+absl::Status TenantAdmin::WriteCredentials(const std::string& path, const Tenant& tenant,
+                                           const NkeyPair& user) const {
+  if (roster_.kind == ServerKind::kStatic) return WriteSecret(path, user.Seed() + "\n");
   const auto account = ReadKey(AccountSeedFile(tenant), NkeyKind::kAccount);
   if (!account.ok()) return account.status();
-  return WriteSecret(CredentialsFile(tenant),
-                     TenantCredentials(*account, user, tenant, NowSeconds()));
+  return WriteSecret(path, TenantCredentials(*account, user, tenant, NowSeconds()));
 }
 
 absl::StatusOr<Change> TenantAdmin::Add(const Tenant& wanted) {
-  const auto found = roster_.tenants.find(wanted.name);
-  if (found != roster_.tenants.end()) {
-    const Tenant& there = found->second;
-    if (there.bucket != wanted.bucket || there.limits != wanted.limits) {
-      return MakeStatus(absl::StatusCode::kAlreadyExists, "tenant ", there.name,
-                        " is there with other settings (bucket ", there.bucket, ", storage ",
-                        there.limits.storage_bytes, " bytes, streams ", there.limits.streams,
-                        ", consumers ", there.limits.consumers,
+  if (roster_.tenants.contains(wanted.name)) {
+    const auto there = FindLasting(wanted.name);
+    if (!there.ok()) return there.status();
+    if (there->bucket != wanted.bucket || there->limits != wanted.limits) {
+      return MakeStatus(absl::StatusCode::kAlreadyExists, "tenant ", there->name,
+                        " is there with other settings (bucket ", there->bucket, ", storage ",
+                        there->limits.storage_bytes, " bytes, streams ", there->limits.streams,
+                        ", consumers ", there->limits.consumers,
                         "); `jetctl tenant limit` changes limits");
     }
-    std::error_code ignored;
-    if (!std::filesystem::exists(CredentialsFile(there), ignored)) {
-      return Failed("tenant ", there.name, " is there, but ", CredentialsFile(there),
-                    " is gone; `jetctl tenant rotate ", there.name, "` makes new credentials");
+    if (!IsThere(CredentialsFile(*there))) {
+      return Failed("tenant ", there->name, " is there, but ", CredentialsFile(*there),
+                    " is gone; `jetctl tenant rotate ", there->name, "` makes new credentials");
     }
-    return Put(Tenant(there), nullptr);
+    return Put(*there, nullptr);
   }
+  if (absl::Status named = CheckNewName(wanted.name); !named.ok()) return named;
   const NkeyPair user = NkeyPair::Generate(NkeyKind::kUser);
   Tenant tenant = wanted;
   tenant.user = user.public_key();
@@ -238,7 +194,7 @@ absl::StatusOr<Change> TenantAdmin::Add(const Tenant& wanted) {
 }
 
 absl::StatusOr<Change> TenantAdmin::Limit(const std::string& name, const LimitChange& change) {
-  auto tenant = Find(name);
+  auto tenant = FindLasting(name);
   if (!tenant.ok()) return tenant.status();
   AccountLimits& limits = tenant->limits;
   limits.storage_bytes = change.storage_bytes.value_or(limits.storage_bytes);
@@ -247,90 +203,201 @@ absl::StatusOr<Change> TenantAdmin::Limit(const std::string& name, const LimitCh
   return Put(*tenant, nullptr);
 }
 
-absl::StatusOr<Change> TenantAdmin::Rotate(const std::string& name) {
-  auto tenant = Find(name);
-  if (!tenant.ok()) return tenant.status();
-  // An account's JWT names for ever whom it revokes; a static configuration just names nobody else.
-  if (roster_.kind == ServerKind::kOperator) tenant->revoked[tenant->user] = NowSeconds();
-  const NkeyPair user = NkeyPair::Generate(NkeyKind::kUser);
-  tenant->user = user.public_key();
-  return Put(*tenant, &user);
-}
-
 absl::StatusOr<Change> TenantAdmin::Put(const Tenant& tenant, const NkeyPair* new_user) {
-  Roster next = roster_;
-  next.tenants[tenant.name] = tenant;
-  const bool changed = next != roster_;
-  if (next.kind == ServerKind::kOperator) {
-    // A resolver takes no JWT for newer than one with a later time.
-    next.issued = std::max(NowSeconds(), next.issued);
-  } else if (!options_.nats_server.empty()) {
-    absl::Status checked = CheckAccounts(options_.nats_server, options_.folder, AccountsText(next));
-    if (!checked.ok()) return checked;
-  }
-  if (new_user != nullptr) {
-    absl::Status written = WriteCredentials(tenant, *new_user);
-    if (!written.ok()) return written;
-  }
-  if (absl::Status saved = Save(next); !saved.ok()) return saved;
+  Change change = ChangeOf(tenant);
+  const auto found = roster_.tenants.find(tenant.name);
+  change.changed = found == roster_.tenants.end() || found->second != tenant;
+  const auto next = With(tenant);
+  if (!next.ok()) return next.status();
+  absl::Status kept;
+  if (new_user != nullptr) kept = WriteCredentials(change.credentials_file, tenant, *new_user);
+  if (kept.ok()) kept = Save(*next);
+  if (!kept.ok()) return kept;
   auto left = Publish(tenant);
   if (!left.ok()) return left.status();
-  return Change{.tenant = tenant,
-                .credentials_file = CredentialsFile(tenant),
-                .changed = changed,
-                .next = *std::move(left)};
+  change.next = *std::move(left);
+  if (!change.next.empty() || !probe_.known()) return change;
+  const absl::Status served = probe_.UntilServed(tenant, change.credentials_file);
+  if (!served.ok()) {
+    return Failed("tenant ", tenant.name, " is written, but ", MessageOf(served));
+  }
+  return change;
 }
 
 absl::StatusOr<Change> TenantAdmin::Remove(const std::string& name) {
   auto tenant = Find(name);
   if (!tenant.ok()) return tenant.status();
-  Change change{.tenant = *tenant, .credentials_file = CredentialsFile(*tenant)};
-  if (roster_.kind == ServerKind::kOperator) {
-    // First the server: as long as it knows the account, its keys are needed.
-    const auto system = SystemUser();
-    if (!system.ok()) return system.status();
-    const auto key = OperatorKey();
-    if (!key.ok()) return key.status();
-    absl::Status deleted = DeleteAccount(*system, *key, tenant->account, NowSeconds());
-    if (!deleted.ok()) return deleted;
+  const bool again = tenant->going;
+  if (!again) {
+    tenant->going = true;
+    const auto next = With(*tenant);
+    if (!next.ok()) return next.status();
+    if (absl::Status saved = Save(*next); !saved.ok()) return saved;
   }
-  Roster next = roster_;
-  next.tenants.erase(name);
-  if (absl::Status saved = Save(next); !saved.ok()) return saved;
-  absl::Status removed = RemoveFile(CredentialsFile(*tenant));
-  if (roster_.kind == ServerKind::kOperator) {
-    removed.Update(RemoveFile(AccountSeedFile(*tenant)));
+  Change change = ChangeOf(*tenant);
+  auto left = PublishRemoval(*tenant);
+  if (!left.ok()) return left.status();
+  if (!probe_.known() || !IsThere(change.credentials_file)) {
+    change.next = left->empty() ? Cat("see that nats-server has ended its connections: it was not ",
+                                      "looked at, for want of ",
+                                      probe_.known() ? "its credentials" : "--nats-url")
+                                : *std::move(left);
   } else {
-    auto left = PublishConfig();
-    if (!left.ok()) return left.status();
-    change.next = *std::move(left);
+    if (!left->empty() && !again) {
+      change.finished = false;
+      change.next = Cat(*left, ", then give this command again: it looks and ends it");
+      return change;
+    }
+    const absl::Status refused = probe_.UntilRefused(*tenant, change.credentials_file);
+    if (!refused.ok()) {
+      return Failed("tenant ", name, " is taken out, but ", MessageOf(refused),
+                    "; its credentials are kept to look again: give the command again");
+    }
+  }
+  if (absl::Status forgotten = Forget(*tenant); !forgotten.ok()) return forgotten;
+  return change;
+}
+
+// The list's entry last: with it the rest is done by giving the command again.
+absl::Status TenantAdmin::Forget(const Tenant& tenant) {
+  absl::Status removed;
+  for (const std::string& path :
+       {NextFile(tenant), OldFile(tenant), CredentialsFile(tenant), AccountSeedFile(tenant)}) {
+    removed.Update(RemoveFile(path));
   }
   if (!removed.ok()) return removed;
+  Roster next = roster_;
+  next.tenants.erase(tenant.name);
+  return Save(next);
+}
+
+// ---- New credentials ----------------------------------------------------------------------------
+//
+//   user   next_user   NAME.creds   .next   .old
+//   A      -           A
+//   A      B           A            B              both are let in, once the server is told
+//   B      -           B                    A      A is let in no more, once the server is told
+//   B      -           B
+//
+// From one line to the next the files come before the list, and a command that is given again goes
+// on with the line that it finds.
+
+absl::StatusOr<Change> TenantAdmin::Rotate(const std::string& name) {
+  auto tenant = FindLasting(name);
+  if (!tenant.ok()) return tenant.status();
+  if (tenant->next_user.empty() && IsThere(OldFile(*tenant))) {
+    return Retire(*tenant, Attempt::kAgain);
+  }
+  auto unfinished = Introduce(&*tenant);
+  if (!unfinished.ok()) return unfinished.status();
+  if (unfinished->has_value()) return **std::move(unfinished);
+  if (absl::Status placed = PutInPlace(&*tenant); !placed.ok()) return placed;
+  return Retire(*tenant, Attempt::kFirst);
+}
+
+absl::StatusOr<std::optional<Change>> TenantAdmin::Introduce(Tenant* tenant) {
+  const bool again =
+      !tenant->next_user.empty() && (UserOf(NextFile(*tenant)) == tenant->next_user ||
+                                     UserOf(CredentialsFile(*tenant)) == tenant->next_user);
+  if (!again) {
+    const NkeyPair user = NkeyPair::Generate(NkeyKind::kUser);
+    tenant->next_user = user.public_key();
+    const auto next = With(*tenant);
+    if (!next.ok()) return next.status();
+    absl::Status kept = WriteCredentials(NextFile(*tenant), *tenant, user);
+    if (kept.ok()) kept = Save(*next);
+    if (!kept.ok()) return kept;
+  }
+  // Without credentials in place nobody is to be kept in.
+  if (!IsThere(CredentialsFile(*tenant))) return std::nullopt;
+  auto left = Publish(*tenant);
+  if (!left.ok()) return left.status();
+  if (!again && (!left->empty() || !probe_.known())) {
+    Change change = ChangeOf(*tenant);
+    change.finished = false;
+    change.next = Cat(left->empty() ? "see that nats-server has read its configuration" : *left,
+                      ", then give this command again: until then the old credentials count");
+    return change;
+  }
+  if (!probe_.known()) return std::nullopt;
+  const std::string next = NextFile(*tenant);
+  const absl::Status served =
+      probe_.UntilServed(*tenant, IsThere(next) ? next : CredentialsFile(*tenant));
+  if (served.ok()) return std::nullopt;
+  return Failed("tenant ", tenant->name, " keeps its credentials, for with the new ones ",
+                MessageOf(served), "; give the command again");
+}
+
+absl::Status TenantAdmin::PutInPlace(Tenant* tenant) {
+  const std::string path = CredentialsFile(*tenant);
+  const std::string next = NextFile(*tenant);
+  if (UserOf(path) != tenant->next_user) {
+    if (IsThere(path)) {
+      const auto old = ReadWholeFile(path);
+      if (!old.ok()) return old.status();
+      if (absl::Status kept = WriteSecret(OldFile(*tenant), *old); !kept.ok()) return kept;
+    }
+    const auto text = ReadWholeFile(next);
+    if (!text.ok()) return text.status();
+    if (absl::Status placed = WriteSecret(path, *text); !placed.ok()) return placed;
+  }
+  if (absl::Status removed = RemoveFile(next); !removed.ok()) return removed;
+  // An account's JWT names for ever whom it revokes; a static configuration just names nobody else.
+  if (roster_.kind == ServerKind::kOperator) tenant->revoked[tenant->user] = kForEver;
+  tenant->user = std::exchange(tenant->next_user, std::string());
+  const auto roster = With(*tenant);
+  if (!roster.ok()) return roster.status();
+  return Save(*roster);
+}
+
+absl::StatusOr<Change> TenantAdmin::Retire(const Tenant& tenant, Attempt attempt) {
+  Change change = ChangeOf(tenant);
+  auto left = Publish(tenant);
+  if (!left.ok()) return left.status();
+  const std::string old = OldFile(tenant);
+  if (!probe_.known()) {
+    change.next = left->empty() ? "see that nats-server refuses the old ones: it was not looked at"
+                                : *std::move(left);
+  } else if (!left->empty() && attempt == Attempt::kFirst) {
+    change.finished = !IsThere(old);
+    change.next = *std::move(left);
+    if (!change.finished) change.next += ", then give this command again: it looks and ends it";
+    return change;
+  } else {
+    absl::Status seen = probe_.UntilServed(tenant, change.credentials_file);
+    if (seen.ok() && IsThere(old)) seen = probe_.UntilRefused(tenant, old);
+    if (!seen.ok()) {
+      return Failed("tenant ", tenant.name, " has new credentials, and the old ones are to count ",
+                    "no more, but ", MessageOf(seen), "; give the command again");
+    }
+  }
+  if (absl::Status removed = RemoveFile(old); !removed.ok()) return removed;
   return change;
 }
 
 // ---- The server ---------------------------------------------------------------------------------
 
 absl::StatusOr<std::string> TenantAdmin::Publish(const Tenant& tenant) {
-  std::string left;
-  if (roster_.kind == ServerKind::kOperator) {
-    const auto system = SystemUser();
-    if (!system.ok()) return system.status();
-    const auto key = OperatorKey();
-    if (!key.ok()) return key.status();
-    absl::Status pushed = PushAccount(*system, *key, tenant, roster_.issued);
-    if (!pushed.ok()) {
-      return MakeStatus(
-          pushed.code(), "written to ", options_.folder,
-          ", but not brought to the server (give the command again): ", MessageOf(pushed));
-    }
-  } else {
-    auto published = PublishConfig();
-    if (!published.ok() || !published->empty()) return published;
-  }
-  if (options_.server.url.empty()) return std::string();
-  absl::Status arrived = Verify(tenant);
-  if (!arrived.ok()) return arrived;
+  if (roster_.kind == ServerKind::kStatic) return PublishConfig();
+  const auto system = SystemUser();
+  if (!system.ok()) return system.status();
+  const auto key = OperatorKey();
+  if (!key.ok()) return key.status();
+  absl::Status pushed = PushAccount(*system, *key, tenant, roster_.issued);
+  if (pushed.ok()) return std::string();
+  return MakeStatus(
+      pushed.code(), "written to ", options_.folder,
+      ", but not brought to the server (give the command again): ", MessageOf(pushed));
+}
+
+absl::StatusOr<std::string> TenantAdmin::PublishRemoval(const Tenant& tenant) {
+  if (roster_.kind == ServerKind::kStatic) return PublishConfig();
+  const auto system = SystemUser();
+  if (!system.ok()) return system.status();
+  const auto key = OperatorKey();
+  if (!key.ok()) return key.status();
+  absl::Status deleted = DeleteAccount(*system, *key, tenant.account, NowSeconds());
+  if (!deleted.ok()) return deleted;
   return std::string();
 }
 
@@ -347,43 +414,8 @@ absl::StatusOr<std::string> TenantAdmin::PublishConfig() {
   return std::string();
 }
 
-// Until the tenant's own user sees what was asked for.
-absl::Status TenantAdmin::Verify(const Tenant& tenant) const {
-  const auto deadline = std::chrono::steady_clock::now() + kArrival;
-  absl::Status last;
-  do {
-    const auto use = Ask(tenant);
-    if (use.ok() && use->storage_limit_bytes == tenant.limits.storage_bytes) {
-      return absl::OkStatus();
-    }
-    last = use.ok() ? Failed("its storage limit is ", use->storage_limit_bytes, " bytes there")
-                    : use.status();
-    std::this_thread::sleep_for(kPause);
-  } while (std::chrono::steady_clock::now() < deadline);
-  return Failed("tenant ", tenant.name, " is written, but the server at ",
-                jetstream::UrlWithoutSecrets(options_.server.url),
-                " does not serve it so: ", MessageOf(last));
-}
-
 absl::StatusOr<AccountUse> TenantAdmin::Ask(const Tenant& tenant) const {
-  if (options_.server.url.empty()) return Failed("no server is known; give --nats-url");
-  NatsEndpoint endpoint = options_.server;
-  auto& credentials = endpoint.credentials;
-  (roster_.kind == ServerKind::kStatic ? credentials.nkey_seed_file : credentials.creds_file) =
-      CredentialsFile(tenant);
-  const std::string inbox = jetstream::InboxPrefix(tenant.bucket);
-  const auto answer = jetstream::AskNats(
-      endpoint, {.subject = "$JS.API.INFO", .inbox_prefix = inbox}, kAnswerPatience);
-  if (!answer.ok()) return answer.status();
-  const nlohmann::json account = jetstream::ParseAnswer(*answer);
-  const jetstream::ApiError error = jetstream::ApiErrorOf(account);
-  if (error.code != 0) return Failed("JetStream: ", error.description);
-  const auto limits = account.find("limits");
-  if (limits == account.end() || !limits->is_object()) return Failed("JetStream names no limits");
-  return AccountUse{.storage_bytes = jetstream::IntegerOf(account, "storage", 0),
-                    .streams = jetstream::IntegerOf(account, "streams", 0),
-                    .consumers = jetstream::IntegerOf(account, "consumers", 0),
-                    .storage_limit_bytes = jetstream::IntegerOf(*limits, "max_storage", 0)};
+  return probe_.Ask(tenant, CredentialsFile(tenant));
 }
 
 absl::StatusOr<NatsEndpoint> TenantAdmin::SystemUser() const {

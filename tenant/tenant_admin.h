@@ -2,6 +2,7 @@
 #ifndef JETD_TENANT_TENANT_ADMIN_H_
 #define JETD_TENANT_TENANT_ADMIN_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,22 +13,11 @@
 #include "absl/status/statusor.h"
 #include "jetstream/nats_endpoint.h"
 #include "jetstream/nkey.h"
+#include "tenant/account_probe.h"
 #include "tenant/roster.h"
+#include "tenant/tenant_folder.h"
 
 namespace jetd::tenant {
-
-// What to begin a folder of tenants with.
-struct NewFolder {
-  std::string folder;
-  ServerKind kind = ServerKind::kStatic;
-  std::string nats_url;  // kept, for later commands; may be empty
-  // kOperator: a new operator of that name, whose resolver keeps its files there; or, with a seed,
-  // an operator (or one of its signing keys) that is there already, and credentials of a user of
-  // its system account.
-  std::string operator_name = "jetd";
-  std::string resolver_dir;
-  std::string operator_seed_file, system_creds_file;
-};
 
 struct AdminOptions {
   std::string folder;
@@ -38,6 +28,15 @@ struct AdminOptions {
   // process id of the server that is then told to read it. Empty: neither.
   std::string nats_server;
   std::string pid_file;
+  // kStatic: the server's whole configuration; no new tenant gets a name that stands in it. Empty:
+  // not looked at.
+  std::string nats_config;
+  // How long a server may take to do as told, the checking program to end, another jetctl to leave
+  // the folder.
+  std::chrono::milliseconds arrival_patience{15'000};
+  std::chrono::milliseconds check_patience{30'000};
+  std::chrono::milliseconds lock_patience = kLockPatience;
+  TellFn tell = {};  // may be null
 };
 
 // What a command has done.
@@ -45,13 +44,9 @@ struct Change {
   Tenant tenant;
   std::string credentials_file;
   bool changed = true;
+  // False: the command must be given again, after what `next` says.
+  bool finished = true;
   std::string next;  // what is left for the operator to do, one line; empty: nothing
-};
-
-// What an account says of itself.
-struct AccountUse {
-  int64_t storage_bytes = 0, streams = 0, consumers = 0;  // in use
-  int64_t storage_limit_bytes = 0;
 };
 
 // TenantAdmin keeps the tenants of one nats-server, or cluster, in a folder, and brings every
@@ -59,6 +54,8 @@ struct AccountUse {
 //
 //   tenants.json          what there should be; no secrets
 //   creds/NAME.nkey       static: a user's seed.  operator: NAME.creds, a user's JWT and seed
+//   creds/….next, ….old   while credentials are replaced: the new ones until the server knows them,
+//                         the old ones until it refuses them
 //   tenants.conf          static: for the accounts of nats-server's configuration
 //   operator.conf         operator: for its top
 //   keys/…                operator: seeds of the operator and the accounts, the system's
@@ -66,13 +63,12 @@ struct AccountUse {
 //
 // Files are replaced atomically, those with secrets are of mode 0600 in folders of mode 0700. What
 // was interrupted is finished by giving the command again. No error and no result holds a secret.
+// What a server does is believed when its tenant's user has seen it, where a server is known.
 //
-// One at a time for a folder: Open waits for the lock of another. Any one thread; blocks.
+// One at a time for a folder: Open waits for the lock of another, and says so; Unavailable: it
+// waited long enough. Any one thread; blocks.
 class TenantAdmin {
  public:
-  // The folder may be there and empty, or there with nothing of this in it. AlreadyExists: tenants
-  // are kept there.
-  [[nodiscard]] static absl::Status Init(const NewFolder& folder);
   // NotFound: no tenants are kept there.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<TenantAdmin>> Open(AdminOptions options);
   ~TenantAdmin();
@@ -87,15 +83,17 @@ class TenantAdmin {
   [[nodiscard]] const std::string& nats_url() const { return options_.server.url; }
 
   // A tenant that is there as asked for is brought to the server again. AlreadyExists: it is there,
-  // and different.
+  // and different. InvalidArgument: the name is one of the server's own accounts.
   [[nodiscard]] absl::StatusOr<Change> Add(const Tenant& wanted);
   struct LimitChange {
     std::optional<int64_t> storage_bytes, streams, consumers;
   };
   [[nodiscard]] absl::StatusOr<Change> Limit(const std::string& name, const LimitChange& change);
-  // New credentials in the place of the old ones, which count no more once the server knows.
+  // New credentials in the place of the old ones, which count no more then. At every moment the
+  // ones in their file are good: both are until the server is seen to know the new ones.
   [[nodiscard]] absl::StatusOr<Change> Rotate(const std::string& name);
-  // Its records stay with nats-server, which nobody can reach then.
+  // Its records stay with nats-server, which nobody can reach then. The credentials are kept until
+  // the server refuses them, if it is known.
   [[nodiscard]] absl::StatusOr<Change> Remove(const std::string& name);
 
   // Asks the server, with the tenant's own credentials. FailedPrecondition: no server is known.
@@ -105,21 +103,37 @@ class TenantAdmin {
   TenantAdmin(AdminOptions options, Roster roster, int lock_fd);
   [[nodiscard]] std::string Path(std::string_view name) const;
   [[nodiscard]] std::string AccountSeedFile(const Tenant& tenant) const;
-  [[nodiscard]] absl::Status WriteCredentials(const Tenant& tenant,
+  [[nodiscard]] std::string NextFile(const Tenant& tenant) const;
+  [[nodiscard]] std::string OldFile(const Tenant& tenant) const;
+  // Find of one that is not being removed.
+  [[nodiscard]] absl::StatusOr<Tenant> FindLasting(const std::string& name) const;
+  [[nodiscard]] absl::Status CheckNewName(const std::string& name) const;
+  // To `path`, with which the tenant's user is `user`.
+  [[nodiscard]] absl::Status WriteCredentials(const std::string& path, const Tenant& tenant,
                                               const jetstream::NkeyPair& user) const;
   [[nodiscard]] absl::Status Save(const Roster& next);
+  // The roster with the tenant as it is here, checked.
+  [[nodiscard]] absl::StatusOr<Roster> With(const Tenant& tenant) const;
   // `new_user`: whose credentials to write; null: those that are there stay.
   [[nodiscard]] absl::StatusOr<Change> Put(const Tenant& tenant,
                                            const jetstream::NkeyPair* new_user);
-  // Brings the tenant to the server; returns what is left to do.
+  // Tells the server of the tenant; returns what is left to do.
   [[nodiscard]] absl::StatusOr<std::string> Publish(const Tenant& tenant);
   [[nodiscard]] absl::StatusOr<std::string> PublishConfig();
-  [[nodiscard]] absl::Status Verify(const Tenant& tenant) const;
+  [[nodiscard]] absl::StatusOr<std::string> PublishRemoval(const Tenant& tenant);
+  // The steps of Rotate. The first returns a change that is not finished, or nothing: go on.
+  [[nodiscard]] absl::StatusOr<std::optional<Change>> Introduce(Tenant* tenant);
+  [[nodiscard]] absl::Status PutInPlace(Tenant* tenant);
+  enum class Attempt { kFirst, kAgain };
+  [[nodiscard]] absl::StatusOr<Change> Retire(const Tenant& tenant, Attempt attempt);
+  [[nodiscard]] absl::Status Forget(const Tenant& tenant);
+  [[nodiscard]] Change ChangeOf(const Tenant& tenant) const;
   [[nodiscard]] absl::StatusOr<jetstream::NatsEndpoint> SystemUser() const;
   [[nodiscard]] absl::StatusOr<jetstream::NkeyPair> OperatorKey() const;
 
-  AdminOptions options_;
+  const AdminOptions options_;
   Roster roster_;
+  const AccountProbe probe_;
   const int lock_fd_;
 };
 

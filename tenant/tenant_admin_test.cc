@@ -4,120 +4,33 @@
 #include "tenant/tenant_admin.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "jetstream/bucket_access.h"
-#include "jetstream/nats_ask.h"
-#include "jetstream/nats_test_server.h"
 #include "jetstream/nkey.h"
+#include "tenant/admin_harness.h"
+#include "tenant/operator_server.h"
+#include "tenant/tenant_folder.h"
 
 namespace jetd::tenant {
 namespace {
 
-using jetstream::NatsTestServer;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr int64_t kMiB = 1 << 20;
-
-Tenant Wanted(const std::string& name) {
-  return {.name = name,
-          .bucket = name,
-          .limits = {.storage_bytes = 64 * kMiB, .streams = 1, .consumers = 50}};
-}
 
 mode_t ModeOf(const std::string& path) {
   struct stat file {};
   JETD_CHECK(stat(path.c_str(), &file) == 0) << path;
   return file.st_mode & 0777;
 }
-
-class TenantAdminTest : public testing::TestWithParam<ServerKind> {
- protected:
-  void SetUp() override {
-    log::Init({.level = log::Level::kError});
-    std::string name = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  [[nodiscard]] bool is_static() const { return GetParam() == ServerKind::kStatic; }
-  [[nodiscard]] NewFolder New() const {
-    return {.folder = folder_, .kind = GetParam(), .resolver_dir = folder_ + "/jwt"};
-  }
-  // The folder, and a server whose configuration includes what it holds.
-  void Start() {
-    const absl::Status made = TenantAdmin::Init(New());
-    ASSERT_TRUE(made.ok()) << made;
-    const std::string here = "../" + std::string(std::filesystem::path(folder_).filename());
-    const std::string config =
-        is_static() ? Cat("pid_file: \"", folder_, "/nats.pid\"\naccounts {\n  include \"", here,
-                          "/tenants.conf\"\n}\n")
-                    : Cat("include \"", here, "/operator.conf\"\n");
-    server_ = NatsTestServer::StartFrom("JETD_NATS_SERVER", config);
-    if (server_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
-    Open();
-  }
-  void Open() {
-    AdminOptions options{.folder = folder_, .server = {.url = server_->url()}};
-    if (is_static()) {
-      options.nats_server = std::getenv("JETD_NATS_SERVER");
-      options.pid_file = folder_ + "/nats.pid";
-    }
-    admin_.reset();
-    auto opened = TenantAdmin::Open(options);
-    ASSERT_TRUE(opened.ok()) << opened.status();
-    admin_ = *std::move(opened);
-  }
-  // A copy of a tenant's credentials as they are now.
-  std::string Keep(const Tenant& tenant) {
-    const std::string path = folder_ + "/kept";
-    std::filesystem::copy_file(admin_->CredentialsFile(tenant), path,
-                               std::filesystem::copy_options::overwrite_existing);
-    return path;
-  }
-  absl::Status Connect(const std::string& credentials, const std::string& bucket) {
-    jetstream::NatsEndpoint endpoint{.url = server_->url()};
-    auto& field =
-        is_static() ? endpoint.credentials.nkey_seed_file : endpoint.credentials.creds_file;
-    field = credentials;
-    const std::string inbox = jetstream::InboxPrefix(bucket);
-    return jetstream::AskNats(endpoint, {.subject = "$JS.API.INFO", .inbox_prefix = inbox},
-                              std::chrono::seconds(10))
-        .status();
-  }
-
-  // Soon: a server that has read its configuration goes over its connections a moment later.
-  void ExpectToConnect(const std::string& credentials, const std::string& bucket) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    absl::Status status = Connect(credentials, bucket);
-    while (!status.ok() && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // poll of another process
-      status = Connect(credentials, bucket);
-    }
-    EXPECT_TRUE(status.ok()) << status;
-  }
-
-  std::string folder_;
-  std::unique_ptr<NatsTestServer> server_;
-  std::unique_ptr<TenantAdmin> admin_;
-};
 
 TEST_P(TenantAdminTest, ATenantsLifeOnARunningServer) {
   Start();
@@ -166,14 +79,75 @@ TEST_P(TenantAdminTest, ATenantsLifeOnARunningServer) {
   const auto removed = admin_->Remove("acme");
   ASSERT_TRUE(removed.ok()) << removed.status();
   EXPECT_FALSE(std::filesystem::exists(removed->credentials_file));
-  // A reload comes soon after the signal.
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (Connect(last, "acme").ok() && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // poll of another process
-  }
-  EXPECT_FALSE(Connect(last, "acme").ok());
+  EXPECT_EQ(removed->next, "") << "the server was looked at";
+  EXPECT_TRUE(absl::IsUnauthenticated(Connect(last, "acme"))) << Connect(last, "acme");
   ExpectToConnect(beta->credentials_file, "beta");
   EXPECT_THAT(admin_->Find("acme").status().ToString(), HasSubstr("there are: beta"));
+}
+
+// Then a static server has no user, and lets everybody in, into an account of its own.
+TEST_P(TenantAdminTest, TheLastTenantGoesLikeEveryOther) {
+  Start();
+  if (admin_ == nullptr) return;
+  ASSERT_TRUE(admin_->Add(Wanted("acme")).ok());
+  const auto removed = admin_->Remove("acme");
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  EXPECT_TRUE(removed->finished);
+  EXPECT_EQ(removed->next, "");
+}
+
+TEST_P(TenantAdminTest, ARemovalThatWasInterruptedIsEnded) {
+  Start();
+  if (admin_ == nullptr) return;
+  const auto acme = admin_->Add(Wanted("acme"));
+  ASSERT_TRUE(acme.ok() && admin_->Add(Wanted("beta")).ok()) << acme.status();
+  const std::string seed = folder_ + "/keys/accounts/acme.seed";
+  const std::string secret = Text(seed);
+  Roster begun = admin_->roster();
+  begun.tenants["acme"].going = true;
+  // As if killed before the server was told, and then all but at the end.
+  for (const bool told : {false, true}) {
+    admin_.reset();
+    std::ofstream(folder_ + "/tenants.json") << TextOf(begun);
+    if (!is_static()) std::ofstream(seed) << secret;  // an operator's
+    Open();
+    EXPECT_THAT(admin_->Add(Wanted("acme")).status().ToString(), HasSubstr("is being removed"));
+    const auto removed = admin_->Remove("acme");
+    ASSERT_TRUE(removed.ok()) << removed.status();
+    EXPECT_EQ(removed->next.empty(), !told) << "without credentials nothing can be looked at";
+    EXPECT_TRUE(absl::IsNotFound(admin_->Find("acme").status()));
+    EXPECT_FALSE(std::filesystem::exists(acme->credentials_file));
+    EXPECT_FALSE(std::filesystem::exists(seed));
+    EXPECT_THAT(Text(folder_ + "/tenants.conf"), Not(HasSubstr("acme")));
+  }
+}
+
+TEST_P(TenantAdminTest, CredentialsWorkUntilTheServerKnowsNewOnes) {
+  Start();
+  if (admin_ == nullptr) return;
+  const auto acme = admin_->Add(Wanted("acme"));
+  ASSERT_TRUE(acme.ok()) << acme.status();
+  const std::string path = acme->credentials_file;
+  const std::string old = Keep(acme->tenant);
+  server_->Kill();
+  EXPECT_FALSE(admin_->Rotate("acme").ok());
+  EXPECT_EQ(Text(path), Text(old));
+  const std::string next = Text(path + ".next");
+  EXPECT_FALSE(admin_->Rotate("acme").ok());
+  EXPECT_EQ(Text(path), Text(old));
+  EXPECT_EQ(Text(path + ".next"), next) << "the same attempt";
+  server_->Restart();
+  ExpectToConnect(path, "acme");
+
+  Open();
+  const auto rotated = admin_->Rotate("acme");
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
+  EXPECT_EQ(Text(path), next);
+  EXPECT_EQ(rotated->next, "");
+  EXPECT_TRUE(absl::IsUnauthenticated(Connect(old, "acme"))) << Connect(old, "acme");
+  EXPECT_TRUE(Connect(path, "acme").ok()) << Connect(path, "acme");
+  EXPECT_FALSE(std::filesystem::exists(path + ".next"));
+  EXPECT_FALSE(std::filesystem::exists(path + ".old"));
 }
 
 TEST_P(TenantAdminTest, TheLongestNameFitsALine) {
@@ -221,54 +195,60 @@ TEST_P(TenantAdminTest, SecretsAreForTheOwnerAlone) {
 TEST_P(TenantAdminTest, AFolderIsBegunOnce) {
   const absl::StatusOr<std::unique_ptr<TenantAdmin>> none = TenantAdmin::Open({.folder = folder_});
   EXPECT_TRUE(absl::IsNotFound(none.status())) << none.status();
-  ASSERT_TRUE(TenantAdmin::Init(New()).ok());
-  EXPECT_TRUE(absl::IsAlreadyExists(TenantAdmin::Init(New())));
+  ASSERT_TRUE(BeginFolder(New()).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(BeginFolder(New())));
   EXPECT_TRUE(TenantAdmin::Open({.folder = folder_}).ok());
+}
+
+TEST_P(TenantAdminTest, WithoutItsListAFolderIsNotBegunAnew) {
+  ASSERT_TRUE(BeginFolder(New()).ok());
+  const auto keys = [this] {
+    return Text(folder_ + "/keys/operator.seed") + Text(folder_ + "/keys/system.seed");
+  };
+  const std::string before = keys();
+  EXPECT_EQ(before.empty(), is_static());
+  // As if killed before its last step.
+  std::filesystem::remove(folder_ + "/tenants.json");
+  EXPECT_TRUE(BeginFolder(New()).ok());
+  EXPECT_EQ(keys(), before);
+  if (!is_static()) {
+    EXPECT_THAT(Text(folder_ + "/operator.conf"),
+                HasSubstr(TenantAdmin::Open({.folder = folder_}).value()->roster().system_account));
+  }
+  // With a tenant its list is lost.
+  std::ofstream(folder_ + "/creds/acme.creds") << "of acme";
+  const std::string accounts = Text(folder_ + "/tenants.conf");
+  std::filesystem::remove(folder_ + "/tenants.json");
+  const absl::Status refused = BeginFolder(New());
+  EXPECT_THAT(refused.ToString(), HasSubstr("acme.creds), but no tenants.json; bring it back"));
+  EXPECT_EQ(keys(), before);
+  EXPECT_EQ(Text(folder_ + "/tenants.conf"), accounts);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TenantAdminTest,
                          testing::Values(ServerKind::kStatic, ServerKind::kOperator),
                          [](const auto& kind) { return std::string(NameOf(kind.param)); });
 
-class WithoutServer : public TenantAdminTest {};
+class OfOperator : public TenantAdminTest {};
 
-TEST_P(WithoutServer, AChangeSaysWhatIsLeftToDo) {
-  ASSERT_TRUE(TenantAdmin::Init(New()).ok());
-  auto admin = TenantAdmin::Open({.folder = folder_});
-  ASSERT_TRUE(admin.ok()) << admin.status();
-  const auto acme = (*admin)->Add(Wanted("acme"));
+TEST_P(OfOperator, CredentialsOfAClockThatWasAheadAreRevokedToo) {
+  Start();
+  if (admin_ == nullptr) return;
+  const auto acme = admin_->Add(Wanted("acme"));
   ASSERT_TRUE(acme.ok()) << acme.status();
-  EXPECT_THAT(acme->next, HasSubstr("nats-server --signal reload"));
-  std::filesystem::remove(acme->credentials_file);
-  const auto again = (*admin)->Add(Wanted("acme"));
-  EXPECT_THAT(again.status().ToString(), HasSubstr("`jetctl tenant rotate acme` makes new"));
-  EXPECT_TRUE((*admin)->Rotate("acme").ok());
+  const auto account = ReadKey(folder_ + "/keys/accounts/acme.seed", jetstream::NkeyKind::kAccount);
+  const auto user = ReadKey(acme->credentials_file, jetstream::NkeyKind::kUser);
+  ASSERT_TRUE(account.ok() && user.ok());
+  std::ofstream(acme->credentials_file)
+      << TenantCredentials(*account, *user, acme->tenant, NowSeconds() + 3600);
+  const std::string old = Keep(acme->tenant);
+  ExpectToConnect(old, "acme");
+  const auto rotated = admin_->Rotate("acme");
+  EXPECT_TRUE(rotated.ok()) << rotated.status();
+  EXPECT_TRUE(absl::IsUnauthenticated(Connect(old, "acme"))) << Connect(old, "acme");
 }
 
-TEST_P(WithoutServer, AWrongProcessIdIsNotSignalled) {
-  ASSERT_TRUE(TenantAdmin::Init(New()).ok());
-  const std::string pid_file = folder_ + "/pid";
-  auto admin = TenantAdmin::Open({.folder = folder_, .pid_file = pid_file});
-  ASSERT_TRUE(admin.ok()) << admin.status();
-  EXPECT_THAT((*admin)->Add(Wanted("acme")).status().ToString(), HasSubstr(pid_file));
-  std::ofstream(pid_file) << getpid() << "\n";
-  EXPECT_THAT((*admin)->Add(Wanted("acme")).status().ToString(),
-              HasSubstr("is no nats-server but tenant_admin_te"));
-  std::ofstream(pid_file) << "x";
-  EXPECT_THAT((*admin)->Add(Wanted("acme")).status().ToString(), HasSubstr("no process id"));
-}
-
-TEST_P(WithoutServer, WhatNatsServerDoesNotTakeIsNotWritten) {
-  ASSERT_TRUE(TenantAdmin::Init(New()).ok());
-  auto admin = TenantAdmin::Open({.folder = folder_, .nats_server = "/bin/false"});
-  ASSERT_TRUE(admin.ok()) << admin.status();
-  const auto before = ReadWholeFile(folder_ + "/tenants.conf");
-  EXPECT_THAT((*admin)->Add(Wanted("acme")).status().ToString(), HasSubstr("nothing was changed"));
-  EXPECT_TRUE((*admin)->roster().tenants.empty());
-  EXPECT_EQ(*ReadWholeFile(folder_ + "/tenants.conf"), *before);
-}
-
-INSTANTIATE_TEST_SUITE_P(Static, WithoutServer, testing::Values(ServerKind::kStatic));
+INSTANTIATE_TEST_SUITE_P(Operator, OfOperator, testing::Values(ServerKind::kOperator));
 
 }  // namespace
 }  // namespace jetd::tenant

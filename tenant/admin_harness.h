@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// For tests: tenants of a real nats-server, known to it in both ways, in a new folder that is gone
+// afterwards.
+#ifndef JETD_TENANT_ADMIN_HARNESS_H_
+#define JETD_TENANT_ADMIN_HARNESS_H_
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/pem_files.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "jetstream/bucket_access.h"
+#include "jetstream/nats_ask.h"
+#include "jetstream/nats_test_server.h"
+#include "tenant/tenant_admin.h"
+
+namespace jetd::tenant {
+
+inline constexpr int64_t kMiB = 1 << 20;
+
+inline Tenant Wanted(const std::string& name) {
+  return {.name = name,
+          .bucket = name,
+          .limits = {.storage_bytes = 64 * kMiB, .streams = 1, .consumers = 50}};
+}
+
+class TenantAdminTest : public testing::TestWithParam<ServerKind> {
+ protected:
+  void SetUp() override {
+    log::Init({.level = log::Level::kError});
+    std::string name = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
+    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
+    folder_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  [[nodiscard]] bool is_static() const { return GetParam() == ServerKind::kStatic; }
+  [[nodiscard]] NewFolder New() const {
+    return {.folder = folder_, .kind = GetParam(), .resolver_dir = folder_ + "/jwt"};
+  }
+  // The folder, and a server whose configuration includes what it holds.
+  void Start() {
+    const absl::Status made = BeginFolder(New());
+    ASSERT_TRUE(made.ok()) << made;
+    const std::string here = "../" + std::string(std::filesystem::path(folder_).filename());
+    config_ = is_static() ? Cat("pid_file: \"", folder_, "/nats.pid\"\naccounts {\n  include \"",
+                                here, "/tenants.conf\"\n}\n")
+                          : Cat("include \"", here, "/operator.conf\"\n");
+    server_ = jetstream::NatsTestServer::StartFrom("JETD_NATS_SERVER", config_);
+    if (server_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+    Open();
+  }
+  [[nodiscard]] AdminOptions Options() const {
+    AdminOptions options{.folder = folder_, .server = {.url = server_->url()}};
+    if (is_static()) {
+      options.nats_server = std::getenv("JETD_NATS_SERVER");
+      options.pid_file = folder_ + "/nats.pid";
+    }
+    return options;
+  }
+  void Open() { Open(Options()); }
+  void Open(const AdminOptions& options) {
+    admin_.reset();
+    auto opened = TenantAdmin::Open(options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    admin_ = *std::move(opened);
+  }
+  // A copy of a tenant's credentials as they are now.
+  std::string Keep(const Tenant& tenant) {
+    const std::string path = folder_ + "/kept";
+    std::filesystem::copy_file(admin_->CredentialsFile(tenant), path,
+                               std::filesystem::copy_options::overwrite_existing);
+    return path;
+  }
+  absl::Status Connect(const std::string& credentials, const std::string& bucket) {
+    jetstream::NatsEndpoint endpoint{.url = server_->url()};
+    auto& field =
+        is_static() ? endpoint.credentials.nkey_seed_file : endpoint.credentials.creds_file;
+    field = credentials;
+    const std::string inbox = jetstream::InboxPrefix(bucket);
+    return jetstream::AskNats(endpoint, {.subject = "$JS.API.INFO", .inbox_prefix = inbox},
+                              std::chrono::seconds(10))
+        .status();
+  }
+
+  // Soon: a server that has read its configuration goes over its connections a moment later.
+  void ExpectToConnect(const std::string& credentials, const std::string& bucket) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    absl::Status status = Connect(credentials, bucket);
+    while (!status.ok() && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // poll of another process
+      status = Connect(credentials, bucket);
+    }
+    EXPECT_TRUE(status.ok()) << status;
+  }
+
+  [[nodiscard]] std::string Text(const std::string& path) const {
+    return ReadWholeFile(path).value_or("");
+  }
+
+  std::string folder_, config_;
+  std::unique_ptr<jetstream::NatsTestServer> server_;
+  std::unique_ptr<TenantAdmin> admin_;
+};
+
+}  // namespace jetd::tenant
+
+#endif  // JETD_TENANT_ADMIN_HARNESS_H_
