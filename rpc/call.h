@@ -28,8 +28,9 @@ class CallHandler {
   // The message of Write is in frames, and these are with the socket or in its bounded buffer.
   virtual void OnWritten() = 0;
   // The call is over: its end was sent, or the client is gone (it cancelled, its deadline is past,
-  // its connection broke). `sent` says which. Called exactly once, the last thing; the Call must
-  // not be used from then on. The handler may delete itself here.
+  // its connection broke). `sent` says which: true without a Finish of the handler means that the
+  // transport has refused a message that was too large. Called exactly once, the last thing; the
+  // Call must not be used from then on. The handler may delete itself here.
   virtual void OnOver(bool sent) = 0;
 
  protected:

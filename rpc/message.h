@@ -2,19 +2,18 @@
 #ifndef JETD_RPC_MESSAGE_H_
 #define JETD_RPC_MESSAGE_H_
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
-#include <cstdlib>
-#include <cstring>
+#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
+
+#include "absl/container/inlined_vector.h"
 
 namespace jetd::rpc {
 
-// Slice is a piece of constant bytes that is shared, not copied: its own memory, or somebody
-// else's block that counts its users (a value of the store). Any thread; one Slice, one thread.
+// Slice is a piece of constant bytes that is shared, not copied: memory of its own, or somebody
+// else's block that counts its users (a value of the store). One Slice, one thread; those that
+// share bytes may be on any.
 class Slice {
  public:
   // How users of a block are counted.
@@ -27,12 +26,14 @@ class Slice {
   // Takes over one reference of `block`, which keeps `bytes` alive.
   Slice(std::string_view bytes, void* block, const Counting* counting)
       : bytes_(bytes), block_(block), counting_(counting) {}
-  // Memory of its own, a copy.
+  // Memory of its own, a copy. One allocation, none for no bytes.
   [[nodiscard]] static Slice Copy(std::string_view bytes);
-  // Memory of its own, to be written through `*memory` before the slice is given to anybody.
+  // Memory of its own, to be written through `*memory` before the slice is given to anybody. Null
+  // for no bytes.
   [[nodiscard]] static Slice Allocate(size_t bytes, char** memory);
 
-  Slice(const Slice& other) : bytes_(other.bytes_), block_(other.block_), counting_(other.counting_) {
+  Slice(const Slice& other)
+      : bytes_(other.bytes_), block_(other.block_), counting_(other.counting_) {
     if (block_ != nullptr) counting_->ref(block_);
   }
   Slice(Slice&& other) noexcept
@@ -64,17 +65,20 @@ class Slice {
   const Counting* counting_ = nullptr;
 };
 
-// Message is the bytes of one protobuf message, in pieces. A value; copies share the bytes.
+// Message is the bytes of one protobuf message, in pieces; most are one piece, which costs no
+// allocation. A value; copies share the bytes.
 class Message {
  public:
+  using Pieces = absl::InlinedVector<Slice, 1>;
+
   Message() = default;
   explicit Message(Slice piece) : size_(piece.size()) { pieces_.push_back(std::move(piece)); }
-  explicit Message(std::vector<Slice> pieces) : pieces_(std::move(pieces)) {
+  explicit Message(Pieces pieces) : pieces_(std::move(pieces)) {
     for (const Slice& piece : pieces_) size_ += piece.size();
   }
 
   [[nodiscard]] size_t size() const { return size_; }
-  [[nodiscard]] const std::vector<Slice>& pieces() const { return pieces_; }
+  [[nodiscard]] const Pieces& pieces() const { return pieces_; }
   // The bytes of a message that came from a client, which are one piece.
   [[nodiscard]] std::string_view whole() const {
     return pieces_.empty() ? std::string_view() : pieces_.front().bytes();
@@ -83,9 +87,11 @@ class Message {
     pieces_.clear();
     size_ = 0;
   }
+  // A copy of all bytes.
+  [[nodiscard]] std::string Flatten() const;
 
  private:
-  std::vector<Slice> pieces_;
+  Pieces pieces_;
   size_t size_ = 0;
 };
 
