@@ -115,6 +115,43 @@ inline constexpr std::chrono::seconds kLeaseGrace{2};
 // How many stalls in a row are forgiven. Beyond: the engine is overloaded for good, and leases end.
 inline constexpr int kLeaseMaxGraces = 5;
 
+// --- gRPC over HTTP/2 -----------------------------------------------------------------------
+// What a client may send on one stream, and on one connection, before anybody reads it. The second
+// is many of the first: streams whose messages nobody wants now do not hold up the others. Each
+// connection can make jetd hold as much as the second. Beyond: the client waits.
+inline constexpr int kStreamWindowBytes = 256 * 1024;
+inline constexpr int kConnectionWindowBytes = 8 * 1024 * 1024;
+// Messages that have begun to arrive, counted in full, of one connection and of all, with what
+// waits unread. Beyond: ResourceExhausted, as where too many requests wait.
+inline constexpr size_t kMaxIncomingBytesEach = 128UL << 20;
+inline constexpr size_t kMaxIncomingBytes = 512UL << 20;
+// Frames of one connection that wait for its socket, without the values that they share. Beyond:
+// messages wait in their calls, and nothing more is read from that client.
+inline constexpr size_t kMaxOutgoingBytes = 256UL << 10;
+// Bytes received from, and sent to, one connection before others get their turn.
+inline constexpr size_t kReceiveBytes = 64UL << 10;
+inline constexpr size_t kSendBytes = 1UL << 20;
+// Names and values of a call's headers, 32 more for each. Beyond: the call is reset.
+inline constexpr size_t kMaxHeaderBytes = 64UL << 10;
+// Calls of one connection at a time. Beyond: REFUSED_STREAM.
+inline constexpr uint32_t kMaxStreams = 100'000;
+// Calls that a connection may reset at once, and each second from then on: clients that end
+// thousands of watches do. Beyond: the connection ends.
+inline constexpr uint64_t kResetBurst = 20'000;
+inline constexpr uint64_t kResetsPerSecond = 1'000;
+// Answers to pings and settings that wait to be sent. Beyond: the connection ends.
+inline constexpr size_t kMaxWaitingAcks = 1'000;
+// From accept to a client's HTTP/2 settings. Beyond: closed.
+inline constexpr std::chrono::seconds kGreetingPatience{20};
+// From a server's farewell until it believes that clients have heard (grpc-go's value).
+inline constexpr std::chrono::seconds kFarewellPatience{5};
+// Connections taken, and steps of TLS handshakes made (up to 0.6 ms each with RSA), before others
+// get their turn.
+inline constexpr int kAcceptsPerTurn = 64;
+inline constexpr int kHandshakesPerTurn = 4;
+// How long a server that has no descriptor left takes no connection.
+inline constexpr std::chrono::milliseconds kAcceptPause{100};
+
 // --- HTTP (--listen-metrics-urls) -----------------------------------------------------------
 // Connections at a time. Beyond: they wait in the kernel's backlog.
 inline constexpr int kMaxHttpConnections = 64;

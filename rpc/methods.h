@@ -2,10 +2,14 @@
 #ifndef JETD_RPC_METHODS_H_
 #define JETD_RPC_METHODS_H_
 
+#include <algorithm>
 #include <functional>
-#include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "rpc/call.h"
 
@@ -19,15 +23,35 @@ class Methods {
   // to itself (see CallHandler::OnOver); never null. It may call Finish on `call` at once.
   using Open = std::function<CallHandler*(Call* call)>;
 
-  void Add(std::string path, Open open) { opens_[std::move(path)] = std::move(open); }
+  // REQUIRES: a path of the form "/service/method".
+  void Add(const std::string& path, Open open) {
+    services_.insert(path.substr(1, path.rfind('/') - 1));
+    opens_[path] = std::move(open);
+  }
   // Null: a path that nobody serves, which the transport answers itself, with grpc-go's words.
   [[nodiscard]] const Open* Find(std::string_view path) const {
     const auto it = opens_.find(path);
     return it == opens_.end() ? nullptr : &it->second;
   }
+  [[nodiscard]] bool HasService(std::string_view name) const {
+    return services_.find(name) != services_.end();
+  }
+
+  // A name of metadata (in lower case) that calls are asked for: Call::metadata has it.
+  void Keep(std::string name) { kept_.push_back(std::move(name)); }
+  [[nodiscard]] bool Keeps(std::string_view name) const {
+    return std::find(kept_.begin(), kept_.end(), name) != kept_.end();
+  }
 
  private:
-  std::map<std::string, Open, std::less<>> opens_;
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+
+  std::unordered_map<std::string, Open, Hash, std::equal_to<>> opens_;
+  std::set<std::string, std::less<>> services_;
+  std::vector<std::string> kept_;
 };
 
 }  // namespace jetd::rpc

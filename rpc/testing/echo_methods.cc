@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rpc/testing/echo_methods.h"
+
+#include <charconv>
+
+namespace jetd::rpc {
+
+// Deletes itself at its end, and counts.
+class EchoMethods::Handler : public CallHandler {
+ public:
+  Handler(EchoMethods* all, Call* call) : all_(all), call_(call) { ++all->heard_.opened; }
+
+  void OnMessage(const Message& /*message*/) override {}
+  void OnHalfClosed() override { call_->Finish({}); }
+  void OnWritten() override { ++all_->heard_.written; }
+  void OnOver(bool sent) override {
+    ++(sent ? all_->heard_.over_sent : all_->heard_.over_unsent);
+    delete this;
+  }
+
+ protected:
+  EchoMethods* const all_;
+  Call* const call_;
+};
+
+namespace {
+
+// Takes a number and a blank off the front.
+size_t TakeNumber(std::string_view* text) {
+  size_t number = 0;
+  const auto parsed = std::from_chars(text->data(), text->data() + text->size(), number);
+  text->remove_prefix(static_cast<size_t>(parsed.ptr - text->data()));
+  if (parsed.ec == std::errc() && !text->empty()) text->remove_prefix(1);
+  return number;
+}
+
+enum class Kind { kUnary, kStream };
+
+}  // namespace
+
+class EchoMethods::Echo final : public Handler {
+ public:
+  Echo(EchoMethods* all, Call* call, Kind kind) : Handler(all, call), kind_(kind) { call_->Read(); }
+  void OnMessage(const Message& message) override {
+    if (kind_ == Kind::kUnary) {
+      call_->FinishWith(message);
+    } else {
+      call_->Write(message);
+    }
+  }
+  void OnWritten() override {
+    Handler::OnWritten();
+    call_->Read();
+  }
+
+ private:
+  const Kind kind_;
+};
+
+class EchoMethods::Collect final : public Handler {
+ public:
+  Collect(EchoMethods* all, Call* call) : Handler(all, call) { call_->Read(); }
+  void OnMessage(const Message& message) override {
+    all_bytes_.append(message.whole());
+    call_->Read();
+  }
+  void OnHalfClosed() override { call_->FinishWith(Message(Slice::Copy(all_bytes_))); }
+
+ private:
+  std::string all_bytes_;
+};
+
+class EchoMethods::Repeat final : public Handler {
+ public:
+  Repeat(EchoMethods* all, Call* call) : Handler(all, call) { call_->Read(); }
+  void OnMessage(const Message& message) override {
+    std::string_view text = message.whole();
+    left_ = TakeNumber(&text);
+    const size_t bytes = TakeNumber(&text);
+    piece_ = Slice::Copy(bytes == 0 ? std::string(text) : std::string(bytes, text.at(0)));
+    Next();
+  }
+  void OnWritten() override {
+    Handler::OnWritten();
+    Next();
+  }
+
+ private:
+  void Next() {
+    if (left_-- == 0) return call_->Finish({});
+    call_->Write(Message(piece_));
+  }
+
+  size_t left_ = 0;
+  Slice piece_;
+};
+
+class EchoMethods::Fail final : public Handler {
+ public:
+  Fail(EchoMethods* all, Call* call) : Handler(all, call) { call_->Read(); }
+  void OnMessage(const Message& message) override {
+    std::string_view text = message.whole();
+    const size_t code = TakeNumber(&text);
+    call_->Finish({static_cast<Code>(code), std::string(text)});
+  }
+};
+
+class EchoMethods::Hold final : public Handler {
+ public:
+  Hold(EchoMethods* all, Call* call, size_t reads) : Handler(all, call) {
+    all_->held_.insert(this);
+    if (reads > 0) call_->Read();
+  }
+  ~Hold() override { all_->held_.erase(this); }
+  void End() { call_->Finish({}); }
+};
+
+class EchoMethods::Who final : public Handler {
+ public:
+  Who(EchoMethods* all, Call* call) : Handler(all, call) {
+    call_->FinishWith(Message(Slice::Copy(call_->metadata("who"))));
+  }
+};
+
+EchoMethods::EchoMethods() {
+  methods_.Keep("who");
+  methods_.Add("/test.Echo/Unary", [this](Call* c) { return new Echo(this, c, Kind::kUnary); });
+  methods_.Add("/test.Echo/Chat", [this](Call* c) { return new Echo(this, c, Kind::kStream); });
+  methods_.Add("/test.Echo/Collect", [this](Call* c) { return new Collect(this, c); });
+  methods_.Add("/test.Echo/Repeat", [this](Call* c) { return new Repeat(this, c); });
+  methods_.Add("/test.Echo/Fail", [this](Call* c) { return new Fail(this, c); });
+  methods_.Add("/test.Echo/Hold", [this](Call* c) { return new Hold(this, c, 1); });
+  methods_.Add("/test.Echo/Deaf", [this](Call* c) { return new Hold(this, c, 0); });
+  methods_.Add("/test.Echo/Who", [this](Call* c) { return new Who(this, c); });
+}
+
+EchoMethods::~EchoMethods() = default;
+
+void EchoMethods::Release() {
+  // They go later, in OnOver.
+  for (Hold* call : held_) call->End();
+}
+
+}  // namespace jetd::rpc
