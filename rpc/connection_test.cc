@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A connection without socket or clock, and clients that keep no rules.
+#include "rpc/connection.h"
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "base/fake_executor.h"
+#include "base/strings.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "rpc/testing/echo_methods.h"
+#include "rpc/testing/memory_connection.h"
+#include "rpc/testing/raw_client.h"
+
+namespace jetd::rpc {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::Contains;
+using ::testing::Pair;
+
+constexpr char kUnary[] = "/test.Echo/Unary";
+constexpr uint32_t kNoError = 0, kEnhanceYourCalm = 11, kRefusedStream = 7;
+
+class ConnectionTest : public ::testing::Test {
+ protected:
+  // Sends, and takes what the server says to it.
+  void Exchange(const std::string& bytes) {
+    listens_ = server_.Send(bytes);
+    client_.Receive(server_.Receive());
+  }
+  void Listen() { client_.Receive(server_.Receive()); }
+  void Hello(const std::map<uint16_t, uint32_t>& settings = {}) {
+    Exchange(RawClient::Hello(settings));
+  }
+  [[nodiscard]] std::string StatusOf(uint32_t stream) {
+    const auto& fields = client_.answer(stream).fields;
+    const auto code = fields.find("grpc-status");
+    const auto text = fields.find("grpc-message");
+    return Cat(code == fields.end() ? "none" : code->second, " ",
+               text == fields.end() ? "" : text->second);
+  }
+  [[nodiscard]] std::string FieldOf(uint32_t stream, const std::string& name) {
+    const auto& fields = client_.answer(stream).fields;
+    const auto it = fields.find(name);
+    return it == fields.end() ? "none" : it->second;
+  }
+  // The farewell's error and text; "" without one.
+  [[nodiscard]] std::string GoAway() {
+    std::string last;
+    for (const Frame& frame : client_.others()) {
+      if (frame.type != Frame::kGoAway) continue;
+      last = Cat(frame.NumberAt(4), " ", frame.payload.substr(8), " up to ", frame.NumberAt(0));
+    }
+    return last;
+  }
+
+  static TransportOptions Options() {
+    TransportOptions options;
+    options.max_message_bytes = 1'000'000;
+    options.max_concurrent_streams = 50;
+    return options;
+  }
+
+  FakeExecutor executor_;
+  EchoMethods methods_;
+  Core core_{&executor_, &methods_.methods(), Options()};
+  MemoryConnection server_{&core_};
+  RawClient client_;
+  bool listens_ = true;
+};
+
+TEST_F(ConnectionTest, AUnaryCallByHand) {
+  Hello();
+  Exchange(client_.Call(1, kUnary, "hello"));
+  EXPECT_EQ(client_.answer(1).bytes, std::string("\0\0\0\0\5hello", 10));
+  EXPECT_EQ(StatusOf(1), "0 ");
+  EXPECT_TRUE(client_.answer(1).ended);
+  EXPECT_FALSE(client_.answer(1).reset);
+  EXPECT_EQ(server_->calls(), 0U);
+}
+
+// However the bytes fall into pieces.
+TEST_F(ConnectionTest, ByteByByte) {
+  std::string all = RawClient::Hello();
+  all += client_.Call(1, kUnary, "hello");
+  all += client_.Call(3, "/test.Echo/Fail", "5 gone");
+  for (const char byte : all) Exchange(std::string(1, byte));
+  EXPECT_EQ(client_.answer(1).bytes, std::string("\0\0\0\0\5hello", 10));
+  EXPECT_EQ(StatusOf(3), "5 gone");
+}
+
+TEST_F(ConnectionTest, MessagesInOddFrames) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Collect")));
+  const std::string two = std::string("\0\0\0\0\3abc", 8) + std::string("\0\0\0\0\0", 5) +
+                          std::string("\0\0\0\0\2de", 7);
+  for (size_t i = 0; i < two.size(); i += 3) Exchange(RawClient::Data(1, two.substr(i, 3)));
+  Exchange(RawClient::Data(1, "", Frame::kEndStream));
+  EXPECT_EQ(client_.answer(1).bytes, std::string("\0\0\0\0\5abcde", 10));
+}
+
+TEST_F(ConnectionTest, AnEndInTheMiddleOfAMessage) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf(kUnary)) +
+           RawClient::Data(1, std::string("\0\0\0\0\5he", 7), Frame::kEndStream));
+  EXPECT_EQ(StatusOf(1), "13 unexpected EOF");
+}
+
+TEST_F(ConnectionTest, TheSizeIsJudgedBeforeTheMessageComes) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf(kUnary)) +
+           RawClient::Data(1, std::string("\0\xFF\xFF\xFF\xFF", 5)));
+  EXPECT_EQ(StatusOf(1), "8 grpc: received message larger than max (4294967295 vs. 1000000)");
+  // The client is told to stop, too.
+  EXPECT_TRUE(client_.answer(1).reset);
+  EXPECT_EQ(client_.answer(1).reset_code, kNoError);
+  EXPECT_EQ(core_.incoming.used(), 0U);
+  EXPECT_EQ(methods_.heard().over_sent, 1) << "its handler hears of it";
+}
+
+TEST_F(ConnectionTest, FlagsThatGrpcDoesNotHave) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf(kUnary)) +
+           RawClient::Data(1, std::string("\7\0\0\0\0", 5), Frame::kEndStream));
+  EXPECT_EQ(StatusOf(1), "13 grpc: received unexpected payload format 7");
+  Exchange(client_.Headers(3, RawClient::CallOf(kUnary)) +
+           RawClient::Data(3, std::string("\1\0\0\0\1x", 6), Frame::kEndStream));
+  EXPECT_EQ(StatusOf(3), "13 grpc: compressed flag set with identity or empty encoding");
+}
+
+TEST_F(ConnectionTest, AnotherEncodingIsRefusedAndIdentityIsNot) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf(kUnary, {{"grpc-encoding", "snappy"}})));
+  EXPECT_EQ(StatusOf(1), "12 grpc: Decompressor is not installed for grpc-encoding \"snappy\"");
+  EXPECT_EQ(FieldOf(1, "grpc-accept-encoding"), "identity");
+  Exchange(client_.Headers(3, RawClient::CallOf(kUnary, {{"grpc-encoding", "identity"}})) +
+           RawClient::Message(3, "hello", Frame::kEndStream));
+  EXPECT_EQ(StatusOf(3), "0 ");
+}
+
+// As curl asks.
+TEST_F(ConnectionTest, WhatIsNoCallIsAnsweredByHttp) {
+  Hello();
+  Exchange(client_.Headers(
+      1,
+      {{":method", "GET"}, {":scheme", "http"}, {":path", "/version"}, {":authority", "127.0.0.1"}},
+      Frame::kEndHeaders | Frame::kEndStream));
+  EXPECT_EQ(FieldOf(1, ":status"), "405");
+  EXPECT_TRUE(client_.answer(1).ended);
+  Exchange(client_.Headers(3, {{":method", "POST"},
+                               {":scheme", "http"},
+                               {":path", kUnary},
+                               {":authority", "127.0.0.1"},
+                               {"content-type", "application/json"}}));
+  EXPECT_EQ(FieldOf(3, ":status"), "415");
+  EXPECT_EQ(StatusOf(3), "3 invalid gRPC request content-type \"application/json\"");
+  Exchange(client_.Headers(5, RawClient::CallOf(kUnary, {{"grpc-timeout", "5 minutes"}})));
+  EXPECT_EQ(FieldOf(5, ":status"), "400");
+  EXPECT_EQ(methods_.heard().opened, 0);
+}
+
+TEST_F(ConnectionTest, ADeadlineEndsACall) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Hold", {{"grpc-timeout", "300m"}})));
+  executor_.Advance(290ms);
+  Listen();
+  EXPECT_EQ(methods_.held(), 1U);
+  EXPECT_FALSE(client_.answer(1).ended);
+  executor_.Advance(10ms + TimerWheel::kTick);
+  Listen();
+  EXPECT_EQ(StatusOf(1), "4 context deadline exceeded");
+  EXPECT_EQ(methods_.held(), 0U);
+  EXPECT_EQ(methods_.heard().over_unsent, 1);
+}
+
+TEST_F(ConnectionTest, ACallThatEndsInTimeLeavesNoTimer) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf(kUnary, {{"grpc-timeout", "10S"}})) +
+           RawClient::Message(1, "hello", Frame::kEndStream));
+  EXPECT_EQ(StatusOf(1), "0 ");
+  executor_.Advance(11s);
+  EXPECT_EQ(StatusOf(1), "0 ");
+  EXPECT_EQ(methods_.heard().over_sent, 1);
+}
+
+TEST_F(ConnectionTest, PingsAreAnswered) {
+  Hello();
+  Exchange(RawClient::Ping("abcdefgh"));
+  EXPECT_EQ(client_.others().back().payload, "abcdefgh");
+  EXPECT_EQ(client_.others().back().flags, Frame::kAck);
+}
+
+TEST_F(ConnectionTest, TooManyPingsEndTheConnection) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Hold")));
+  for (int i = 0; i < 3; ++i) Exchange(RawClient::Ping());
+  EXPECT_EQ(GoAway(), "");
+  Exchange(RawClient::Ping());
+  EXPECT_EQ(GoAway(), Cat(kEnhanceYourCalm, " too_many_pings up to 1"));
+  EXPECT_TRUE(server_->finished());
+  EXPECT_FALSE(server_.Send(RawClient::Ping()));
+}
+
+TEST_F(ConnectionTest, PingsAtEtcdsPaceAreNotTooMany) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Hold")));
+  for (int i = 0; i < 20; ++i) {
+    executor_.Advance(5s);
+    Exchange(RawClient::Ping());
+  }
+  EXPECT_EQ(GoAway(), "");
+  // Without a call they are, at any pace that is not hours.
+  methods_.Release();
+  Listen();
+  for (int i = 0; i < 4; ++i) {
+    executor_.Advance(60s);
+    Exchange(RawClient::Ping());
+  }
+  EXPECT_EQ(GoAway(), Cat(kEnhanceYourCalm, " too_many_pings up to 1"));
+}
+
+// As the client of Go measures its window: a ping to every answer.
+TEST_F(ConnectionTest, PingsToAnswersAreForgiven) {
+  Hello();
+  for (uint32_t id = 1; id < 201; id += 2) {
+    Exchange(client_.Call(id, kUnary, "hello"));
+    Exchange(RawClient::Ping());
+  }
+  EXPECT_EQ(GoAway(), "");
+}
+
+TEST_F(ConnectionTest, ASilentClientIsAskedAndGivenUp) {
+  Hello();
+  executor_.Advance(2h + 1s);
+  Listen();
+  EXPECT_EQ(client_.Count(Frame::kPing), 1U);
+  EXPECT_FALSE(server_->finished());
+  executor_.Advance(21s);
+  EXPECT_TRUE(server_->finished());
+}
+
+TEST_F(ConnectionTest, ASilentClientThatAnswersGoesOn) {
+  Hello();
+  executor_.Advance(1min);
+  for (int i = 0; i < 3; ++i) {
+    executor_.Advance(2h - 1min + 1s);
+    Listen();
+    ASSERT_EQ(client_.Count(Frame::kPing), static_cast<size_t>(i + 1));
+    Exchange(Frame{.type = Frame::kPing, .flags = Frame::kAck, .payload = std::string(8, '\0')}
+                 .Encode());
+    executor_.Advance(1min);
+    EXPECT_FALSE(server_->finished());
+  }
+}
+
+TEST_F(ConnectionTest, ADrainIsInTwoSteps) {
+  Hello();
+  server_->Drain();
+  Listen();
+  EXPECT_EQ(GoAway(), Cat(kNoError, "  up to ", 0x7FFFFFFF));
+  EXPECT_EQ(client_.Count(Frame::kPing), 1U);
+  // A call that crossed it on the way.
+  Exchange(client_.Call(1, kUnary, "hello"));
+  EXPECT_EQ(StatusOf(1), "0 ");
+  EXPECT_FALSE(server_->finished());
+  Frame pong = client_.others().back();
+  for (const Frame& frame : client_.others()) {
+    if (frame.type == Frame::kPing) pong = frame;
+  }
+  pong.flags = Frame::kAck;
+  Exchange(pong.Encode());
+  EXPECT_EQ(GoAway(), Cat(kNoError, " graceful_stop up to 1"));
+  EXPECT_TRUE(server_->finished());
+}
+
+TEST_F(ConnectionTest, ADrainWaitsForCallsAndNotForPongs) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Hold")));
+  server_->Drain();
+  executor_.Advance(limits::kFarewellPatience + TimerWheel::kTick);
+  Listen();
+  EXPECT_EQ(GoAway(), Cat(kNoError, " graceful_stop up to 1"));
+  // Too late, and the client has been told.
+  Exchange(client_.Call(3, kUnary, "hello"));
+  EXPECT_FALSE(client_.answer(3).ended);
+  EXPECT_FALSE(server_->finished());
+  methods_.Release();
+  Listen();
+  EXPECT_TRUE(client_.answer(1).ended);
+  Exchange(RawClient::Reset(1));
+  EXPECT_TRUE(server_->finished());
+}
+
+TEST_F(ConnectionTest, CallsBeyondTheLimitAreRefused) {
+  Hello();
+  for (uint32_t i = 0; i < 51; ++i) {
+    Exchange(client_.Headers(1 + 2 * i, RawClient::CallOf("/test.Echo/Hold")));
+  }
+  EXPECT_EQ(methods_.held(), 50U);
+  EXPECT_TRUE(client_.answer(101).reset);
+  EXPECT_EQ(client_.answer(101).reset_code, kRefusedStream);
+}
+
+TEST_F(ConnectionTest, HeadersWithoutEndAreReset) {
+  Hello();
+  RawClient::Fields many;
+  for (int i = 0; i < 70; ++i) many.emplace_back(Cat("x-", i), std::string(1'000, 'x'));
+  const std::string frame = client_.Headers(1, RawClient::CallOf(kUnary, many));
+  // Too long for one frame: cut as a client has to.
+  std::string_view block = std::string_view(frame).substr(9);
+  std::string cut;
+  for (uint8_t type = Frame::kHeaders; !block.empty(); type = Frame::kContinuation) {
+    const std::string part(block.substr(0, 16'384));
+    block.remove_prefix(part.size());
+    cut += Frame{.type = type,
+                 .flags = block.empty() ? Frame::kEndHeaders : Frame::kNone,
+                 .stream = 1,
+                 .payload = part}
+               .Encode();
+  }
+  Exchange(cut);
+  EXPECT_TRUE(client_.answer(1).reset);
+  EXPECT_EQ(methods_.heard().opened, 0);
+  Exchange(client_.Call(3, kUnary, "hello"));
+  EXPECT_EQ(StatusOf(3), "0 ");
+}
+
+TEST_F(ConnectionTest, ResetsWithoutEndEndTheConnection) {
+  Hello();
+  uint32_t id = 1;
+  for (; listens_ && !server_->finished() && id < 2 * 30'000; id += 2) {
+    Exchange(client_.Headers(id, RawClient::CallOf("/test.Echo/Hold")) + RawClient::Reset(id));
+  }
+  EXPECT_GT(id, 2 * limits::kResetBurst);
+  EXPECT_TRUE(server_->finished());
+  EXPECT_NE(GoAway(), "");
+  EXPECT_EQ(methods_.held(), 0U);
+}
+
+// Nobody reads what the server says to them.
+TEST_F(ConnectionTest, PingsAndSettingsWithoutEndEndTheConnection) {
+  Hello();
+  std::string flood;
+  for (int i = 0; i < 100; ++i) flood += Frame{.type = Frame::kSettings}.Encode();
+  int floods = 0;
+  while (server_.Send(flood) && floods < 1'000) ++floods;
+  EXPECT_LT(floods, 20);
+  EXPECT_TRUE(server_->finished());
+}
+
+TEST_F(ConnectionTest, WhatIsNoHttp2EndsTheConnection) {
+  EXPECT_FALSE(server_.Send("GET /version HTTP/1.1\r\nHost: x\r\n\r\n"));
+  EXPECT_TRUE(server_->finished());
+}
+
+TEST_F(ConnectionTest, AFrameThatBreaksTheRulesEndsTheConnection) {
+  Hello();
+  Exchange(RawClient::Data(1, "data of no stream"));
+  EXPECT_NE(GoAway(), "");
+  EXPECT_TRUE(server_->finished());
+}
+
+TEST_F(ConnectionTest, WindowsOpenAsHandlersRead) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Deaf")));
+  const std::string part(16'384, 'x');
+  const std::string message = std::string("\0\0\x0F\0\0", 5);  // 983,040 bytes follow
+  Exchange(RawClient::Data(1, message));
+  for (size_t sent = 0; sent + part.size() <= 240'000; sent += part.size()) {
+    Exchange(RawClient::Data(1, part));
+  }
+  EXPECT_EQ(client_.Count(Frame::kWindowUpdate), 1U) << "the connection's own, of its beginning";
+  // Beyond its window.
+  for (int i = 0; i < 3; ++i) Exchange(RawClient::Data(1, part));
+  EXPECT_TRUE(client_.answer(1).reset || GoAway() != "");
+}
+
+TEST_F(ConnectionTest, WhatComesUnreadIsCountedAndGivenBack) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Deaf")));
+  Exchange(RawClient::Message(1, std::string(10'000, 'x')));
+  Exchange(RawClient::Message(1, std::string(10'000, 'y')));
+  EXPECT_GE(core_.incoming.used(), 10'000U);
+  Exchange(RawClient::Reset(1));
+  EXPECT_EQ(core_.incoming.used(), 0U);
+  EXPECT_EQ(server_->calls(), 0U);
+}
+
+// Announced is as good as sent: many large messages that never come do not take all memory.
+TEST_F(ConnectionTest, MessagesThatNeverComeAreBounded) {
+  Hello({{3, 1'000}});
+  const std::string announced("\0\0\x0F\x42\x40", 5);  // 1,000,000
+  std::vector<std::unique_ptr<MemoryConnection>> others;
+  int refused = 0;
+  for (int i = 0; i < 14 && refused == 0; ++i) {
+    others.push_back(std::make_unique<MemoryConnection>(&core_));
+    MemoryConnection& other = *others.back();
+    RawClient client;
+    other.Send(RawClient::Hello());
+    for (uint32_t id = 1; id < 100; id += 2) {
+      other.Send(client.Headers(id, RawClient::CallOf(kUnary)) + RawClient::Data(id, announced));
+    }
+    client.Receive(other.Receive());
+    for (uint32_t id = 1; id < 100; id += 2) {
+      const auto& fields = client.answer(id).fields;
+      if (fields.empty()) continue;
+      ++refused;
+      EXPECT_THAT(fields, Contains(Pair("grpc-status", "8")));
+    }
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_LE(core_.incoming.used(), limits::kMaxIncomingBytes);
+  others.clear();
+  EXPECT_EQ(core_.incoming.used(), 0U);
+}
+
+// A client without a window gets nothing, and costs one message.
+TEST_F(ConnectionTest, AClosedWindowHoldsAnswersBack) {
+  Hello({{4, 0}});
+  Exchange(client_.Call(1, "/test.Echo/Repeat", "1000 5000 x"));
+  EXPECT_EQ(client_.answer(1).bytes, "");
+  EXPECT_EQ(methods_.heard().written, 0);
+  Exchange(RawClient::Window(1, 12'000));
+  EXPECT_EQ(client_.answer(1).bytes.size(), 12'000U);
+  EXPECT_EQ(methods_.heard().written, 2);
+  // And may go in the middle of a message.
+  Exchange(RawClient::Reset(1));
+  EXPECT_EQ(methods_.heard().over_unsent, 1);
+  EXPECT_EQ(server_->calls(), 0U);
+}
+
+TEST_F(ConnectionTest, ADeadlineInTheMiddleOfAMessageResets) {
+  Hello({{4, 100}});
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Repeat", {{"grpc-timeout", "1S"}})) +
+           RawClient::Message(1, "1 5000 x", Frame::kEndStream));
+  EXPECT_EQ(client_.answer(1).bytes.size(), 100U);
+  executor_.Advance(2s);
+  Listen();
+  EXPECT_TRUE(client_.answer(1).reset);
+  EXPECT_EQ(server_->calls(), 0U);
+}
+
+TEST_F(ConnectionTest, ValuesAreNotCopied) {
+  Hello({{4, 1U << 20}});
+  Exchange(RawClient::Window(0, 1U << 20));
+  server_.Send(client_.Call(1, kUnary, std::string(10'000, 'x')));
+  server_->RunEvents(SIZE_MAX);
+  server_->Fill();
+  EXPECT_GT(server_->output().size(), 10'000U);
+  EXPECT_LT(server_->output().copied_bytes(), 200U);
+}
+
+}  // namespace
+}  // namespace jetd::rpc
