@@ -16,7 +16,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "etcdapi/testing/http_get.h"
-#include "etcdapi/testing/test_certificate.h"
+#include "base/testing/test_certificate.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -22,7 +22,7 @@
 #include "etcdapi/flags.h"
 #include "etcdapi/testing/http_get.h"
 #include "etcdapi/testing/jetd_process.h"
-#include "etcdapi/testing/test_certificate.h"
+#include "base/testing/test_certificate.h"
 #include "gmock/gmock.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"

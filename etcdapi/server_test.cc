@@ -12,7 +12,7 @@
 
 #include "base/etcdpb/rpc.grpc.pb.h"
 #include "base/strings.h"
-#include "etcdapi/testing/test_certificate.h"
+#include "base/testing/test_certificate.h"
 #include "etcdapi/testing/test_server.h"
 #include "gmock/gmock.h"
 #include "grpcpp/create_channel.h"

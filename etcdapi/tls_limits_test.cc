@@ -16,7 +16,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "etcdapi/testing/jetd_process.h"
-#include "etcdapi/testing/test_certificate.h"
+#include "base/testing/test_certificate.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_test_server.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "etcdapi/testing/test_certificate.h"
+#include "base/testing/test_certificate.h"
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 
-namespace jetd::etcdapi {
+namespace jetd {
 namespace {
 
 template <typename T, void (*Free)(T*)>
@@ -112,4 +112,4 @@ std::string MakeTestCrl(const TestCertificate& issuer, const std::vector<long>& 
   return TextOf(out.get());
 }
 
-}  // namespace jetd::etcdapi
+}  // namespace jetd

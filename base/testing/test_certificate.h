@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef JETD_ETCDAPI_TESTING_TEST_CERTIFICATE_H_
-#define JETD_ETCDAPI_TESTING_TEST_CERTIFICATE_H_
+#ifndef JETD_BASE_TESTING_TEST_CERTIFICATE_H_
+#define JETD_BASE_TESTING_TEST_CERTIFICATE_H_
 
 #include <string>
 #include <vector>
 
-namespace jetd::etcdapi {
+namespace jetd {
 
 // A certificate and its key in PEM, made anew for each test: for `names` (as OpenSSL writes them),
 // signed by `issuer` or, with none, by itself (then it can sign others).
@@ -24,6 +24,6 @@ struct TestCertificateOptions {
 [[nodiscard]] std::string MakeTestCrl(const TestCertificate& issuer,
                                       const std::vector<long>& serials);
 
-}  // namespace jetd::etcdapi
+}  // namespace jetd
 
-#endif  // JETD_ETCDAPI_TESTING_TEST_CERTIFICATE_H_
+#endif  // JETD_BASE_TESTING_TEST_CERTIFICATE_H_
