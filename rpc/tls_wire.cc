@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rpc/tls_wire.h"
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -18,6 +21,50 @@ namespace jetd::rpc {
 namespace {
 
 constexpr size_t kRecordBytes = 16'384;  // the most that TLS has in one
+
+bool IsForNow(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+
+int FdOf(BIO* bio) { return static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio))); }
+
+// OpenSSL's own way to a socket raises SIGPIPE where the client is gone; this one does not.
+int WriteToSocket(BIO* bio, const char* data, int bytes) {
+  BIO_clear_retry_flags(bio);
+  const ssize_t sent =
+      send(FdOf(bio), data, static_cast<size_t>(bytes), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0 && IsForNow(errno)) BIO_set_retry_write(bio);
+  return static_cast<int>(sent);
+}
+
+int ReadFromSocket(BIO* bio, char* to, int most) {
+  BIO_clear_retry_flags(bio);
+  const ssize_t got = recv(FdOf(bio), to, static_cast<size_t>(most), MSG_DONTWAIT);
+  if (got < 0 && IsForNow(errno)) BIO_set_retry_read(bio);
+  return static_cast<int>(got);
+}
+
+long ControlSocket(BIO* bio, int command, long /*number*/, void* pointer) {
+  if (command == BIO_CTRL_FLUSH) return 1;
+  if (command != BIO_C_GET_FD) return 0;
+  if (pointer != nullptr) *static_cast<int*>(pointer) = FdOf(bio);
+  return FdOf(bio);
+}
+
+// The method is made once, and never freed. Null: out of memory.
+BIO* SocketBio(int fd) {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
+    JETD_CHECK(made != nullptr) << "BIO_meth_new";
+    BIO_meth_set_write(made, &WriteToSocket);
+    BIO_meth_set_read(made, &ReadFromSocket);
+    BIO_meth_set_ctrl(made, &ControlSocket);
+    return made;
+  }();
+  BIO* const bio = BIO_new(method);
+  if (bio == nullptr) return nullptr;
+  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));
+  BIO_set_init(bio, 1);
+  return bio;
+}
 
 // TLS on a non-blocking socket. OpenSSL may want the socket writable to read, and the other way
 // round; wants_writable says so.
@@ -142,10 +189,12 @@ std::unique_ptr<Wire> TlsContexts::Accept(int fd) {
     made_of_ = std::move(current);
   }
   std::unique_ptr<SSL, FreeSsl> ssl(context_ == nullptr ? nullptr : SSL_new(context_.get()));
-  if (ssl == nullptr || SSL_set_fd(ssl.get(), fd) != 1) {
+  BIO* const bio = ssl == nullptr ? nullptr : SocketBio(fd);
+  if (bio == nullptr) {
     close(fd);
     return nullptr;
   }
+  SSL_set_bio(ssl.get(), bio, bio);
   SSL_set_accept_state(ssl.get());
   SSL_set_app_data(ssl.get(), source_.get());
   return std::make_unique<TlsWire>(fd, std::move(ssl), source_);

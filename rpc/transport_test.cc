@@ -12,70 +12,12 @@
 #include <vector>
 
 #include "base/strings.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/impl/codegen/client_unary_call.h"
-#include "grpcpp/security/credentials.h"
-#include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/sync_stream.h"
 #include "gtest/gtest.h"
 #include "rpc/testing/echo_server.h"
+#include "rpc/testing/grpc_client.h"
 
 namespace jetd::rpc {
 namespace {
-
-using Stream = grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
-using grpc::internal::RpcMethod;
-
-grpc::ByteBuffer BufferOf(const std::string& text) {
-  const grpc::Slice slice(text);
-  return grpc::ByteBuffer(&slice, 1);
-}
-
-std::string TextOf(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  EXPECT_TRUE(buffer.Dump(&slices).ok());
-  std::string text;
-  for (const auto& slice : slices) {
-    text.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return text;
-}
-
-std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);
-  arguments.SetMaxSendMessageSize(-1);
-  arguments.SetInt("grpc.use_local_subchannel_pool", 1);  // a connection of its own
-  arguments.SetInt("grpc.initial_reconnect_backoff_ms", 50);
-  arguments.SetInt("grpc.enable_retries", 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-}
-
-grpc::Status Unary(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
-                   const std::string& request, std::string* answer = nullptr,
-                   grpc::ClientContext* context = nullptr) {
-  grpc::ClientContext own;
-  grpc::ByteBuffer response;
-  const RpcMethod method(path.c_str(), RpcMethod::NORMAL_RPC);
-  grpc::Status status = grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
-      channel.get(), method, context == nullptr ? &own : context, BufferOf(request), &response);
-  if (status.ok() && answer != nullptr) *answer = TextOf(response);
-  return status;
-}
-
-std::unique_ptr<Stream> Open(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
-                             grpc::ClientContext* context) {
-  return std::unique_ptr<Stream>(
-      grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
-          channel.get(), RpcMethod(path.c_str(), RpcMethod::BIDI_STREAMING), context));
-}
-
-bool Say(Stream* stream, const std::string& text) { return stream->Write(BufferOf(text)); }
-
-std::string Hear(Stream* stream) {
-  grpc::ByteBuffer answer;
-  return stream->Read(&answer) ? TextOf(answer) : "(end)";
-}
 
 class TransportTest : public ::testing::Test {
  protected:
@@ -156,7 +98,7 @@ TEST_F(TransportTest, MetadataThatIsKeptIsThere) {
 
 TEST_F(TransportTest, StreamsGoBothWays) {
   grpc::ClientContext context;
-  const auto chat = Open(channel_, "/test.Echo/Chat", &context);
+  const auto chat = OpenStream(channel_, "/test.Echo/Chat", &context);
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(Say(chat.get(), Cat("message ", i)));
     EXPECT_EQ(Hear(chat.get()), Cat("message ", i));
@@ -168,7 +110,7 @@ TEST_F(TransportTest, StreamsGoBothWays) {
 
 TEST_F(TransportTest, AClientMayStreamAlone) {
   grpc::ClientContext context;
-  const auto collect = Open(channel_, "/test.Echo/Collect", &context);
+  const auto collect = OpenStream(channel_, "/test.Echo/Collect", &context);
   std::string all;
   for (int i = 0; i < 1'000; ++i) {
     const std::string part(static_cast<size_t>(i), static_cast<char>('a' + i % 26));
@@ -182,7 +124,7 @@ TEST_F(TransportTest, AClientMayStreamAlone) {
 
 TEST_F(TransportTest, AServerMayStreamAlone) {
   grpc::ClientContext context;
-  const auto repeat = Open(channel_, "/test.Echo/Repeat", &context);
+  const auto repeat = OpenStream(channel_, "/test.Echo/Repeat", &context);
   ASSERT_TRUE(Say(repeat.get(), "50 100000 x"));
   const std::string wanted(100'000, 'x');
   for (int i = 0; i < 50; ++i) EXPECT_EQ(Hear(repeat.get()), wanted) << i;
@@ -193,10 +135,10 @@ TEST_F(TransportTest, AServerMayStreamAlone) {
 TEST_F(TransportTest, ManyStreamsOfOneConnection) {
   constexpr int kStreams = 1'000;
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
-  std::vector<std::unique_ptr<Stream>> streams;
+  std::vector<std::unique_ptr<ClientStream>> streams;
   for (int i = 0; i < kStreams; ++i) {
     contexts.push_back(std::make_unique<grpc::ClientContext>());
-    streams.push_back(Open(channel_, "/test.Echo/Chat", contexts.back().get()));
+    streams.push_back(OpenStream(channel_, "/test.Echo/Chat", contexts.back().get()));
     ASSERT_TRUE(Say(streams.back().get(), Cat("stream ", i)));
   }
   for (int i = 0; i < kStreams; ++i) EXPECT_EQ(Hear(streams[i].get()), Cat("stream ", i));
@@ -210,7 +152,7 @@ TEST_F(TransportTest, ManyStreamsOfOneConnection) {
 
 TEST_F(TransportTest, ACancelledCallIsOver) {
   grpc::ClientContext context;
-  const auto held = Open(channel_, "/test.Echo/Hold", &context);
+  const auto held = OpenStream(channel_, "/test.Echo/Hold", &context);
   server_.WaitUntil([](Transport&, EchoMethods& methods) { return methods.held() == 1; });
   context.TryCancel();
   EXPECT_EQ(held->Finish().error_code(), grpc::StatusCode::CANCELLED);
@@ -221,7 +163,7 @@ TEST_F(TransportTest, ACancelledCallIsOver) {
 TEST_F(TransportTest, AClientThatGoesTakesItsCallsAlong) {
   {
     grpc::ClientContext context;
-    const auto held = Open(channel_, "/test.Echo/Hold", &context);
+    const auto held = OpenStream(channel_, "/test.Echo/Hold", &context);
     server_.WaitUntil([](Transport&, EchoMethods& methods) { return methods.held() == 1; });
     context.TryCancel();
     (void)held->Finish();
@@ -235,7 +177,7 @@ TEST_F(TransportTest, AClientThatGoesTakesItsCallsAlong) {
 TEST_F(TransportTest, ACallEndsAtItsDeadline) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
-  const auto held = Open(channel_, "/test.Echo/Hold", &context);
+  const auto held = OpenStream(channel_, "/test.Echo/Hold", &context);
   EXPECT_EQ(held->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   server_.WaitUntil([](Transport&, EchoMethods& methods) {
     return methods.heard().opened == 1 && methods.held() == 0;
@@ -245,7 +187,7 @@ TEST_F(TransportTest, ACallEndsAtItsDeadline) {
 // The handler asks for nothing: the client is held back by its window, others are not.
 TEST_F(TransportTest, AStreamThatNobodyReadsHoldsItsClientOnly) {
   grpc::ClientContext context;
-  const auto deaf = Open(channel_, "/test.Echo/Deaf", &context);
+  const auto deaf = OpenStream(channel_, "/test.Echo/Deaf", &context);
   bool wrote_all = true;
   std::thread writer([&] {
     for (int i = 0; i < 64 && wrote_all; ++i) {
@@ -265,7 +207,7 @@ TEST_F(TransportTest, AStreamThatNobodyReadsHoldsItsClientOnly) {
 
 TEST_F(TransportTest, AClientThatReadsNothingHoldsItsStreamOnly) {
   grpc::ClientContext context;
-  const auto repeat = Open(channel_, "/test.Echo/Repeat", &context);
+  const auto repeat = OpenStream(channel_, "/test.Echo/Repeat", &context);
   ASSERT_TRUE(Say(repeat.get(), "1000 1000000 x"));
   for (int i = 0; i < 100; ++i) {
     std::string answer;
@@ -281,7 +223,7 @@ TEST_F(TransportTest, AClientThatReadsNothingHoldsItsStreamOnly) {
 
 TEST_F(TransportTest, ADrainLetsCallsEnd) {
   grpc::ClientContext context;
-  const auto chat = Open(channel_, "/test.Echo/Chat", &context);
+  const auto chat = OpenStream(channel_, "/test.Echo/Chat", &context);
   ASSERT_TRUE(Say(chat.get(), "before"));
   EXPECT_EQ(Hear(chat.get()), "before");
   server_.Run([](Transport& transport, EchoMethods&) { transport.Drain(); });
@@ -330,7 +272,7 @@ TEST_F(TransportTest, ADrainLosesNoCall) {
 
 TEST_F(TransportTest, ACloseEndsCalls) {
   grpc::ClientContext context;
-  const auto held = Open(channel_, "/test.Echo/Hold", &context);
+  const auto held = OpenStream(channel_, "/test.Echo/Hold", &context);
   server_.WaitUntil([](Transport&, EchoMethods& methods) { return methods.held() == 1; });
   server_.Run([](Transport& transport, EchoMethods& methods) {
     transport.Close();

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// TLS on the transport's sockets, with gRPC's own client and OpenSSL's.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/mutex.h"
+#include "base/strings.h"
+#include "base/testing/test_certificate.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "rpc/testing/echo_server.h"
+#include "rpc/testing/grpc_client.h"
+#include "rpc/tls_wire.h"
+
+namespace jetd::rpc {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Certificates that a test may change while the server runs.
+class TestSource final : public TlsSource {
+ public:
+  explicit TestSource(TlsCertificates certificates) { Use(std::move(certificates)); }
+
+  // Any thread.
+  void Use(TlsCertificates certificates) {
+    MutexLock lock(mutex_);
+    current_ = std::make_shared<const TlsCertificates>(std::move(certificates));
+  }
+  void Refuse(bool refuses) {
+    MutexLock lock(mutex_);
+    refuses_ = refuses;
+  }
+  [[nodiscard]] int asked() {
+    MutexLock lock(mutex_);
+    return asked_;
+  }
+
+  [[nodiscard]] std::shared_ptr<const TlsCertificates> Current() override {
+    MutexLock lock(mutex_);
+    ++asked_;
+    return current_;
+  }
+  [[nodiscard]] absl::Status Check(X509* /*leaf*/, const STACK_OF(X509) * /*chain*/) override {
+    MutexLock lock(mutex_);
+    return refuses_ ? absl::UnauthenticatedError("not this one") : absl::OkStatus();
+  }
+  [[nodiscard]] TlsVersion min_version() const override { return min_version_; }
+  [[nodiscard]] const std::string& ciphers() const override { return ciphers_; }
+
+  // Before the server runs.
+  TlsVersion min_version_ = TlsVersion::k12;
+  std::string ciphers_;
+
+ private:
+  Mutex mutex_;
+  std::shared_ptr<const TlsCertificates> current_ ABSL_GUARDED_BY(mutex_);
+  bool refuses_ ABSL_GUARDED_BY(mutex_) = false;
+  int asked_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class TlsTest : public ::testing::Test {
+ protected:
+  [[nodiscard]] TlsCertificates ServedBy(const TestCertificate& ca) const {
+    const TestCertificate server = MakeTestCertificate("server", &ca);
+    return {.cert = server.cert_pem, .key = server.key_pem};
+  }
+  void Start() { server_ = std::make_unique<EchoServer>(EchoServer::Options{.tls = source_}); }
+  [[nodiscard]] grpc::Status CallWith(const TestCertificate& ca,
+                                      const TestCertificate& client) const {
+    grpc::SslCredentialsOptions options;
+    options.pem_root_certs = ca.cert_pem;
+    options.pem_cert_chain = client.cert_pem;
+    options.pem_private_key = client.key_pem;
+    std::string answer;
+    const grpc::Status status = Unary(ChannelTo(server_->address(), grpc::SslCredentials(options)),
+                                      "/test.Echo/Unary", std::string(100'000, 'x'), &answer);
+    EXPECT_EQ(answer.size(), status.ok() ? 100'000U : 0U);
+    return status;
+  }
+  // OpenSSL's own client, with this protocol by ALPN ("": none). The version and what was chosen,
+  // or "refused".
+  [[nodiscard]] std::string ShakeHands(int most_version, const std::string& protocol) const {
+    const std::unique_ptr<SSL_CTX, FreeSsl> context(SSL_CTX_new(TLS_client_method()));
+    SSL_CTX_set_max_proto_version(context.get(), most_version);
+    const std::unique_ptr<SSL, FreeSsl> ssl(SSL_new(context.get()));
+    const std::string offered = Cat(static_cast<char>(protocol.size()), protocol);
+    if (!protocol.empty()) {
+      SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(offered.data()),
+                          static_cast<unsigned>(offered.size()));
+    }
+    const int fd = ConnectTo(server_->port());
+    SSL_set_fd(ssl.get(), fd);
+    const bool good = SSL_connect(ssl.get()) == 1;
+    const unsigned char* chosen = nullptr;
+    unsigned int size = 0;
+    SSL_get0_alpn_selected(ssl.get(), &chosen, &size);
+    std::string result = good ? Cat(SSL_get_version(ssl.get()), " ",
+                                    std::string_view(reinterpret_cast<const char*>(chosen), size))
+                              : "refused";
+    close(fd);
+    return result;
+  }
+  static int ConnectTo(int port) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    return fd;
+  }
+
+  const TestCertificate ca_ = MakeTestCertificate("ca");
+  const TestCertificate client_ = MakeTestCertificate("client", &ca_);
+  std::shared_ptr<TestSource> source_ = std::make_shared<TestSource>(ServedBy(ca_));
+  std::unique_ptr<EchoServer> server_;
+};
+
+TEST_F(TlsTest, CallsAreServed) {
+  Start();
+  EXPECT_TRUE(CallWith(ca_, {}).ok());
+  const TestCertificate other = MakeTestCertificate("other");
+  EXPECT_EQ(CallWith(other, {}).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(TlsTest, LargeMessagesGoBothWays) {
+  Start();
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ca_.cert_pem;
+  const auto channel = ChannelTo(server_->address(), grpc::SslCredentials(options));
+  std::string request(3'000'000, 'x');
+  for (size_t i = 0; i < request.size(); i += 7) request[i] = static_cast<char>(i);
+  for (int i = 0; i < 5; ++i) {
+    std::string answer;
+    EXPECT_TRUE(Unary(channel, "/test.Echo/Unary", request, &answer).ok());
+    EXPECT_TRUE(answer == request);
+  }
+}
+
+TEST_F(TlsTest, ClientsShowCertificatesOfTheCa) {
+  TlsCertificates certificates = ServedBy(ca_);
+  certificates.ca = ca_.cert_pem;
+  source_->Use(certificates);
+  Start();
+  EXPECT_TRUE(CallWith(ca_, client_).ok());
+  EXPECT_EQ(CallWith(ca_, {}).error_code(), grpc::StatusCode::UNAVAILABLE);
+  const TestCertificate other_ca = MakeTestCertificate("other ca");
+  const TestCertificate stranger = MakeTestCertificate("client", &other_ca);
+  EXPECT_EQ(CallWith(ca_, stranger).error_code(), grpc::StatusCode::UNAVAILABLE);
+  source_->Refuse(true);
+  EXPECT_EQ(CallWith(ca_, client_).error_code(), grpc::StatusCode::UNAVAILABLE);
+  source_->Refuse(false);
+  EXPECT_TRUE(CallWith(ca_, client_).ok());
+}
+
+TEST_F(TlsTest, RenewedCertificatesAreForNewConnections) {
+  Start();
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ca_.cert_pem;
+  const auto before = ChannelTo(server_->address(), grpc::SslCredentials(options));
+  EXPECT_TRUE(Unary(before, "/test.Echo/Unary", "hello").ok());
+  const TestCertificate next = MakeTestCertificate("next ca");
+  source_->Use(ServedBy(next));
+  EXPECT_TRUE(CallWith(next, {}).ok());
+  EXPECT_EQ(CallWith(ca_, {}).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(Unary(before, "/test.Echo/Unary", "hello").ok()) << "a connection goes on";
+  EXPECT_GE(source_->asked(), 3);
+}
+
+TEST_F(TlsTest, VersionsAndProtocols) {
+  Start();
+  EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "h2"), "TLSv1.3 h2");
+  EXPECT_EQ(ShakeHands(TLS1_2_VERSION, "h2"), "TLSv1.2 h2");
+  EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "http/1.1"), "TLSv1.3 http/1.1");
+  EXPECT_EQ(ShakeHands(TLS1_3_VERSION, ""), "TLSv1.3 ");
+}
+
+TEST_F(TlsTest, TheLeastVersionCounts) {
+  source_->min_version_ = TlsVersion::k13;
+  Start();
+  EXPECT_EQ(ShakeHands(TLS1_2_VERSION, "h2"), "refused");
+  EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "h2"), "TLSv1.3 h2");
+}
+
+TEST_F(TlsTest, CiphersOfTheListOnly) {
+  source_->ciphers_ = "ECDHE-RSA-AES256-GCM-SHA384";  // the test's keys are ECDSA
+  Start();
+  EXPECT_EQ(ShakeHands(TLS1_2_VERSION, "h2"), "refused");
+  EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "h2"), "TLSv1.3 h2");
+}
+
+TEST_F(TlsTest, WhatCannotBeUsedIsSaid) {
+  const auto made = MakeTlsContext(*source_, {.cert = "no certificate", .key = "no key"});
+  EXPECT_EQ(made.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(MessageOf(made.status())), HasSubstr("certificate"));
+}
+
+// A client that never says what it wants holds nobody else up, and is closed in the end.
+TEST_F(TlsTest, SilentClientsAreClosed) {
+  EchoServer::Options options{.tls = source_};
+  options.transport.greeting_timeout = std::chrono::milliseconds(50);
+  server_ = std::make_unique<EchoServer>(std::move(options));
+  const int fd = ConnectTo(server_->port());
+  char byte = 0;
+  EXPECT_EQ(read(fd, &byte, 1), 0);
+  close(fd);
+}
+
+}  // namespace
+}  // namespace jetd::rpc
