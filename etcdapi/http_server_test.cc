@@ -15,8 +15,8 @@
 
 #include "base/check.h"
 #include "base/strings.h"
-#include "etcdapi/testing/http_get.h"
 #include "base/testing/test_certificate.h"
+#include "etcdapi/testing/http_get.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -15,8 +15,8 @@
 
 #include "base/check.h"
 #include "base/strings.h"
-#include "etcdapi/testing/jetd_process.h"
 #include "base/testing/test_certificate.h"
+#include "etcdapi/testing/jetd_process.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_test_server.h"
 
