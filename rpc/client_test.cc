@@ -206,6 +206,15 @@ TEST_F(ListeningSocketTest, APortThatIsTaken) {
   EXPECT_EQ(strange.status().code(), absl::StatusCode::kUnavailable);
 }
 
+TEST_F(ListeningSocketTest, NamesAndFamilies) {
+  const auto name = ListeningSocket::OpenTcp("localhost", 0);
+  ASSERT_TRUE(name.ok());
+  const RawSocket over_ipv4((*name)->port());
+  const auto all = ListeningSocket::OpenTcp("::", 0);
+  if (!all.ok()) GTEST_SKIP() << "no IPv6 here";
+  const RawSocket mapped((*all)->port());
+}
+
 TEST_F(ListeningSocketTest, AUnixSocketIsServedAndRemoved) {
   {
     EchoServer::Options options;

@@ -18,7 +18,7 @@ namespace {
 
 void Run(FuzzInput input) {
   FakeExecutor executor;
-  EchoMethods methods;
+  EchoMethods methods(100'000);
   TransportOptions options;
   options.max_message_bytes = 100'000;
   options.max_concurrent_streams = 20;

@@ -78,16 +78,23 @@ absl::StatusOr<std::unique_ptr<ListeningSocket>> ListeningSocket::OpenTcp(const 
     return ErrorOf(EADDRNOTAVAIL);
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-  OwnedFd fd(socket(found->ai_family, kSocketFlags, 0));
+  // A name that stands for both is IPv4's, as etcd takes "localhost".
+  const addrinfo* chosen = found;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    if (one->ai_family != AF_INET) continue;
+    chosen = one;
+    break;
+  }
+  OwnedFd fd(socket(chosen->ai_family, kSocketFlags, 0));
   if (fd.get() < 0) return ErrorOf(errno);
   const int on = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   // "::" stands for IPv4 too, as gRPC and Go have it, whatever the system's default is.
   const int off = 0;
-  if (found->ai_family == AF_INET6) {
+  if (chosen->ai_family == AF_INET6) {
     setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
   }
-  if (bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || listen(fd.get(), kBacklog) != 0) {
+  if (bind(fd.get(), chosen->ai_addr, chosen->ai_addrlen) != 0 || listen(fd.get(), kBacklog) != 0) {
     return ErrorOf(errno);
   }
   const int bound = PortOf(fd.get());

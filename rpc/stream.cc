@@ -196,10 +196,9 @@ void Stream::Refuse(int http_status, const Status& status) {
   DropInput();
   if (refused_ || over_) return;
   refused_ = true;
-  const bool in_the_middle = left_ > 0 && left_ < kPrefixBytes + message_.size();
   // The end is on its way, or will be with the last piece of the message.
-  if (finishing_ && (left_ == 0 || in_the_middle)) return;
-  if (in_the_middle) {
+  if (finishing_ && (left_ == 0 || in_a_message())) return;
+  if (in_a_message()) {
     connection_->Reset(id_);
     return;
   }
@@ -214,7 +213,11 @@ void Stream::Refuse(int http_status, const Status& status) {
 }
 
 void Stream::OnDeadline() {
-  Refuse(200, Status(Code::kDeadlineExceeded, "context deadline exceeded"));
+  if (in_a_message()) {
+    connection_->Reset(id_);  // which may wait for a window that never opens
+  } else {
+    Refuse(200, Status(Code::kDeadlineExceeded, "context deadline exceeded"));
+  }
   Over(/*sent=*/false);
 }
 

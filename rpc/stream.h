@@ -68,6 +68,10 @@ class Stream final : public Call {
  private:
   friend class Connection;
 
+  // A part of a message is in frames, and the rest is not.
+  [[nodiscard]] bool in_a_message() const {
+    return left_ > 0 && left_ < kPrefixBytes + message_.size();
+  }
   void Open();
   void Feed(std::string_view bytes);
   void FeedBacklog();

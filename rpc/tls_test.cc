@@ -204,6 +204,32 @@ TEST_F(TlsTest, WhatCannotBeUsedIsSaid) {
   EXPECT_THAT(std::string(MessageOf(made.status())), HasSubstr("certificate"));
 }
 
+// The session goes along, with what was read of it.
+TEST_F(TlsTest, WhoeverSpeaksHttp1IsHandedOver) {
+  EchoServer::Options options{.tls = source_};
+  options.transport.http1 = [](Http1Client client) {
+    EXPECT_EQ(client.received, "GET /health HTTP/1.1\r\n\r\n");
+    ASSERT_NE(client.ssl, nullptr);
+    EXPECT_EQ(SSL_get_fd(client.ssl), client.fd);
+    EXPECT_EQ(SSL_write(client.ssl, "200", 3), 3);
+    SSL_free(client.ssl);
+    close(client.fd);
+  };
+  server_ = std::make_unique<EchoServer>(std::move(options));
+  const std::unique_ptr<SSL_CTX, FreeSsl> context(SSL_CTX_new(TLS_client_method()));
+  const std::unique_ptr<SSL, FreeSsl> ssl(SSL_new(context.get()));
+  const int fd = ConnectTo(server_->port());
+  SSL_set_fd(ssl.get(), fd);
+  ASSERT_EQ(SSL_connect(ssl.get()), 1);
+  const std::string request = "GET /health HTTP/1.1\r\n\r\n";
+  EXPECT_EQ(SSL_write(ssl.get(), request.data(), static_cast<int>(request.size())),
+            static_cast<int>(request.size()));
+  char answer[8] = "";
+  EXPECT_EQ(SSL_read(ssl.get(), answer, sizeof(answer)), 3);
+  EXPECT_STREQ(answer, "200");
+  close(fd);
+}
+
 // A client that never says what it wants holds nobody else up, and is closed in the end.
 TEST_F(TlsTest, SilentClientsAreClosed) {
   EchoServer::Options options{.tls = source_};

@@ -52,7 +52,8 @@ long ControlSocket(BIO* bio, int command, long /*number*/, void* pointer) {
 // The method is made once, and never freed. Null: out of memory.
 BIO* SocketBio(int fd) {
   static BIO_METHOD* const method = [] {
-    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
+    BIO_METHOD* made =
+        BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR, "socket");
     JETD_CHECK(made != nullptr) << "BIO_meth_new";
     BIO_meth_set_write(made, &WriteToSocket);
     BIO_meth_set_read(made, &ReadFromSocket);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rpc/testing/echo_methods.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace jetd::rpc {
@@ -76,8 +77,10 @@ class EchoMethods::Repeat final : public Handler {
   void OnMessage(const Message& message) override {
     std::string_view text = message.whole();
     left_ = TakeNumber(&text);
-    const size_t bytes = TakeNumber(&text);
-    piece_ = Slice::Copy(bytes == 0 ? std::string(text) : std::string(bytes, text.at(0)));
+    const size_t bytes = std::min(TakeNumber(&text), all_->most_repeated_);
+    left_ = std::min(left_, all_->most_repeated_ / std::max<size_t>(bytes, 1));
+    const char letter = text.empty() ? 'x' : text.front();
+    piece_ = Slice::Copy(bytes == 0 ? std::string(text) : std::string(bytes, letter));
     Next();
   }
   void OnWritten() override {
@@ -100,7 +103,7 @@ class EchoMethods::Fail final : public Handler {
   Fail(EchoMethods* all, Call* call) : Handler(all, call) { call_->Read(); }
   void OnMessage(const Message& message) override {
     std::string_view text = message.whole();
-    const size_t code = TakeNumber(&text);
+    const size_t code = TakeNumber(&text) % 17;
     call_->Finish({static_cast<Code>(code), std::string(text)});
   }
 };
@@ -122,7 +125,7 @@ class EchoMethods::Who final : public Handler {
   }
 };
 
-EchoMethods::EchoMethods() {
+EchoMethods::EchoMethods(size_t most_repeated_bytes) : most_repeated_(most_repeated_bytes) {
   methods_.Keep("who");
   methods_.Add("/test.Echo/Unary", [this](Call* c) { return new Echo(this, c, Kind::kUnary); });
   methods_.Add("/test.Echo/Chat", [this](Call* c) { return new Echo(this, c, Kind::kStream); });

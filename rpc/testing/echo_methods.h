@@ -25,7 +25,8 @@ namespace jetd::rpc {
 // Engine thread.
 class EchoMethods {
  public:
-  EchoMethods();
+  // Repeat answers no more than so many bytes in all.
+  explicit EchoMethods(size_t most_repeated_bytes = 1UL << 30);
   ~EchoMethods();
   EchoMethods(const EchoMethods&) = delete;
   EchoMethods& operator=(const EchoMethods&) = delete;
@@ -55,6 +56,7 @@ class EchoMethods {
   class Hold;
   class Who;
 
+  const size_t most_repeated_;
   Methods methods_;
   std::set<Hold*> held_;
   Heard heard_;
