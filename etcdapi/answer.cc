@@ -75,7 +75,7 @@ void WriteEvent(WireWriter& w, const revision::Change& change) {
 }
 
 template <typename Result>
-grpc::ByteBuffer Encode(const HeaderIds& ids, const Result& result) {
+rpc::Message Encode(const HeaderIds& ids, const Result& result) {
   WireWriter w;
   Write(w, &ids, result);
   return w.Take();
@@ -83,20 +83,20 @@ grpc::ByteBuffer Encode(const HeaderIds& ids, const Result& result) {
 
 }  // namespace
 
-grpc::ByteBuffer EncodeRange(const HeaderIds& ids, const RangeResult& result) {
+rpc::Message EncodeRange(const HeaderIds& ids, const RangeResult& result) {
   return Encode(ids, result);
 }
-grpc::ByteBuffer EncodePut(const HeaderIds& ids, const PutResult& result) {
+rpc::Message EncodePut(const HeaderIds& ids, const PutResult& result) {
   return Encode(ids, result);
 }
-grpc::ByteBuffer EncodeDelete(const HeaderIds& ids, const DeleteResult& result) {
+rpc::Message EncodeDelete(const HeaderIds& ids, const DeleteResult& result) {
   return Encode(ids, result);
 }
-grpc::ByteBuffer EncodeTxn(const HeaderIds& ids, const TxnResult& result) {
+rpc::Message EncodeTxn(const HeaderIds& ids, const TxnResult& result) {
   return Encode(ids, result);
 }
 
-grpc::ByteBuffer EncodeRangePiece(const HeaderIds& ids, const RangeResult& result, Piece piece) {
+rpc::Message EncodeRangePiece(const HeaderIds& ids, const RangeResult& result, Piece piece) {
   WireWriter w;
   if (piece == Piece::kLast) {
     Write(w, &ids, result);
@@ -107,7 +107,7 @@ grpc::ByteBuffer EncodeRangePiece(const HeaderIds& ids, const RangeResult& resul
   return w.Take();
 }
 
-grpc::ByteBuffer EncodeWatch(const HeaderIds& ids, const watch::Response& response) {
+rpc::Message EncodeWatch(const HeaderIds& ids, const watch::Response& response) {
   WireWriter w;
   for (auto event = response.events.rbegin(); event != response.events.rend(); ++event) {
     WriteEvent(w, *event);

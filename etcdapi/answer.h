@@ -6,10 +6,11 @@
 #define JETD_ETCDAPI_ANSWER_H_
 
 #include <cstdint>
+#include <utility>
 
 #include "base/types.h"
-#include "grpcpp/support/byte_buffer.h"
 #include "revision/request.h"
+#include "rpc/message.h"
 #include "watch/watch_hub.h"
 
 namespace jetd::etcdapi {
@@ -21,29 +22,29 @@ struct HeaderIds {
   Term term;
 };
 
-[[nodiscard]] grpc::ByteBuffer EncodeRange(const HeaderIds& ids,
-                                           const revision::RangeResult& result);
-[[nodiscard]] grpc::ByteBuffer EncodePut(const HeaderIds& ids, const revision::PutResult& result);
-[[nodiscard]] grpc::ByteBuffer EncodeDelete(const HeaderIds& ids,
-                                            const revision::DeleteResult& result);
+[[nodiscard]] rpc::Message EncodeRange(const HeaderIds& ids, const revision::RangeResult& result);
+[[nodiscard]] rpc::Message EncodePut(const HeaderIds& ids, const revision::PutResult& result);
+[[nodiscard]] rpc::Message EncodeDelete(const HeaderIds& ids, const revision::DeleteResult& result);
 // Answers of the operations inside carry a header with a revision only, as etcd's do; nested
 // transactions one that is empty.
-[[nodiscard]] grpc::ByteBuffer EncodeTxn(const HeaderIds& ids, const revision::TxnResult& result);
+[[nodiscard]] rpc::Message EncodeTxn(const HeaderIds& ids, const revision::TxnResult& result);
 
 // A piece of RangeStream's answer. Only the last one has header, more and count.
 enum class Piece { kMore, kLast };
-[[nodiscard]] grpc::ByteBuffer EncodeRangePiece(const HeaderIds& ids,
-                                                const revision::RangeResult& result, Piece piece);
+[[nodiscard]] rpc::Message EncodeRangePiece(const HeaderIds& ids,
+                                            const revision::RangeResult& result, Piece piece);
 
-[[nodiscard]] grpc::ByteBuffer EncodeWatch(const HeaderIds& ids, const watch::Response& response);
+[[nodiscard]] rpc::Message EncodeWatch(const HeaderIds& ids, const watch::Response& response);
 
 // A message of generated code, for the RPCs that need no splicing.
 template <typename Message>
-[[nodiscard]] grpc::ByteBuffer EncodeMessage(const Message& message) {
+[[nodiscard]] rpc::Message EncodeMessage(const Message& message) {
   const size_t size = message.ByteSizeLong();
-  grpc::Slice slice(size);
-  message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
-  return grpc::ByteBuffer(&slice, 1);
+  char* memory = nullptr;
+  rpc::Slice slice = rpc::Slice::Allocate(size, &memory);
+  if (size == 0) return {};
+  message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(memory));
+  return rpc::Message(std::move(slice));
 }
 
 }  // namespace jetd::etcdapi

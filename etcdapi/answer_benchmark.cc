@@ -29,7 +29,7 @@ revision::RangeResult Page(int64_t keys) {
 
 void BM_EncodeRange(benchmark::State& state) {
   const revision::RangeResult page = Page(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(EncodeRange(kIds, page).Length());
+  for (auto _ : state) benchmark::DoNotOptimize(EncodeRange(kIds, page).size());
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(BM_EncodeRange)->Arg(1)->Arg(500);
@@ -39,7 +39,7 @@ void BM_EncodeWatch(benchmark::State& state) {
   for (const revision::KvRef& kv : Page(state.range(0)).kvs) {
     response.events.push_back({.kv = kv, .prev = {}});
   }
-  for (auto _ : state) benchmark::DoNotOptimize(EncodeWatch(kIds, response).Length());
+  for (auto _ : state) benchmark::DoNotOptimize(EncodeWatch(kIds, response).size());
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(BM_EncodeWatch)->Arg(1)->Arg(8)->Arg(64);

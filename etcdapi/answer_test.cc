@@ -21,15 +21,7 @@ using revision::OpResult;
 
 constexpr int kRounds = 2000;
 
-std::string BytesOf(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  EXPECT_TRUE(buffer.Dump(&slices).ok());
-  std::string bytes;
-  for (const auto& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
+std::string BytesOf(const rpc::Message& message) { return message.Flatten(); }
 
 // Makes results of every shape, and the same as messages of generated code.
 class Generator {
@@ -244,7 +236,7 @@ TEST(AnswerTest, AnswersHoldWhatTheyReferTo) {
   fields.version = 1;
   revision::RangeResult result;
   result.kvs.push_back(KvBlock::Make(fields));
-  grpc::ByteBuffer answer = EncodeRange({}, result);
+  rpc::Message answer = EncodeRange({}, result);
   result.kvs.clear();
   etcdserverpb::RangeResponse parsed;
   ASSERT_TRUE(parsed.ParseFromString(BytesOf(answer)));

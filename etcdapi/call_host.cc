@@ -6,14 +6,15 @@
 namespace jetd::etcdapi {
 
 void CallHost::CallEnded() {
-  if (live_.fetch_sub(1, std::memory_order_acq_rel) != 1 || accepting()) return;
-  MutexLock lock(mutex_);
-  none_left_.NotifyAll();
+  if (--live_ == 0 && on_none_left_) loop_->Defer(std::exchange(on_none_left_, nullptr));
 }
 
-void CallHost::WaitUntilNoCalls() {
-  MutexLock lock(mutex_);
-  while (live_.load(std::memory_order_acquire) != 0) none_left_.Wait(mutex_);
+void CallHost::WhenNoCalls(std::function<void()> fn) {
+  if (live_ == 0) {
+    loop_->Defer(std::move(fn));
+  } else {
+    on_none_left_ = std::move(fn);
+  }
 }
 
 void CallHost::AddStream(StreamCall* stream) { streams_.push_back(stream); }
@@ -28,12 +29,6 @@ void CallHost::RemoveStream(StreamCall* stream) {
 void CallHost::ForEachStream(const std::function<void(StreamCall*)>& fn) {
   const std::vector<StreamCall*> streams = streams_;
   for (StreamCall* stream : streams) fn(stream);
-}
-
-bool RequiresLeader(const grpc::ServerContext& context) {
-  const auto& metadata = context.client_metadata();
-  const auto it = metadata.find("hasleader");
-  return it != metadata.end() && it->second == "true";
 }
 
 }  // namespace jetd::etcdapi

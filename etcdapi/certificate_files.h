@@ -10,15 +10,11 @@
 #include "base/mutex.h"
 #include "etcdapi/file_stamp.h"
 #include "etcdapi/tls_files.h"
+#include "rpc/tls.h"
 
 namespace jetd::etcdapi {
 
-// A server's certificate chain and key, and the CA of its clients ("": none). PEM.
-struct Certificates {
-  std::string cert, key, ca;
-
-  bool operator==(const Certificates&) const = default;
-};
+using Certificates = rpc::TlsCertificates;
 
 // CertificateFiles follows the files of TlsFiles: who makes a connection asks it, it looks whether
 // a file has changed, and reads it again. Nothing else runs: no thread, no timer. (etcd does the

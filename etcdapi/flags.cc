@@ -121,7 +121,7 @@ void AddSecurityFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "client-cert-allowed-cn", &raw->allowed_cns,
       "Clients must have one of these common names, comma-separated");
   Add(app, group, "tls-min-version", &raw->tls_min_version, "TLS1.2 or TLS1.3");
-  Add(app, group, "tls-max-version", &raw->tls_max_version, "TLS1.3, which it is anyway");
+  Add(app, group, "tls-max-version", &raw->tls_max_version, "TLS1.2 or TLS1.3 [the newest]");
   Add(app, group, "cipher-suites", &raw->cipher_suites,
       "Ciphers of TLS 1.2, comma-separated, by their IANA names [the library's]");
 }

@@ -318,14 +318,21 @@ TEST(FlagsTest, SaysWhichClientsAndWhichTls) {
   EXPECT_EQ(tls.ciphers, "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305");
   EXPECT_THAT(Good(of({"--client-cert-allowed-cn=a"})).tls.allowed_cns, ElementsAre("a"));
   EXPECT_EQ(Good(of({"--tls-min-version=TLS1.3"})).tls.min_version, TlsVersion::k13);
-  EXPECT_THAT(Good(of({"--cipher-suites=TLS_AES_128_GCM_SHA256"})).tls.ciphers, StartsWith("PSK-"));
+  const TlsFiles of13 = Good(of({"--cipher-suites=TLS_AES_128_GCM_SHA256"})).tls;
+  EXPECT_EQ(of13.min_version, TlsVersion::k13);
+  EXPECT_EQ(of13.ciphers, "");
+  EXPECT_EQ(plain.max_version, TlsVersion::k13);
+  EXPECT_EQ(Good(of({"--tls-max-version=TLS1.2"})).tls.max_version, TlsVersion::k12);
   EXPECT_THAT(ErrorOf({"--client-crl-file=r"}), HasSubstr("only --trusted-ca-file demands"));
   EXPECT_THAT(ErrorOf({"--client-cert-allowed-cn=a"}), StartsWith("--client-cert-allowed-cn is "));
   EXPECT_THAT(ErrorOf(of({"--client-cert-allowed-cn=a", "--client-cert-allowed-hostname=b"})),
               HasSubstr("exclude each other"));
   EXPECT_EQ(ErrorOf({"--tls-min-version=TLS1.1"}),
             "--tls-min-version: \"TLS1.1\" is neither TLS1.2 nor TLS1.3");
-  EXPECT_THAT(ErrorOf({"--tls-max-version=TLS1.2"}), StartsWith("--tls-max-version: "));
+  EXPECT_THAT(ErrorOf({"--tls-max-version=TLS1.2", "--tls-min-version=TLS1.3"}),
+              HasSubstr("no client could connect"));
+  EXPECT_THAT(ErrorOf({"--tls-max-version=TLS1.2", "--cipher-suites=TLS_AES_128_GCM_SHA256"}),
+              HasSubstr("names none of TLS1.2"));
   EXPECT_THAT(ErrorOf({"--cipher-suites=TLS_RSA_WITH_RC4_128_SHA"}),
               StartsWith("--cipher-suites: \"TLS_RSA_WITH_RC4_128_SHA\" is none"));
   EXPECT_THAT(ErrorOf({"--cipher-suites=x", "--tls-min-version=TLS1.3"}),

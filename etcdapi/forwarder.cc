@@ -22,9 +22,9 @@ constexpr uint32_t kHeaderTag = 0x0a;
 
 // A member that did not take the call.
 bool NotTaken(const revision::Peers::CallAnswer& answer) {
-  return answer.code == grpc::StatusCode::UNAVAILABLE &&
-         (answer.text == ToGrpc(Refusal::kNoLeader).error_message() ||
-          answer.text == ToGrpc(MakeError(Errc::kUnavailable)).error_message());
+  return answer.code == static_cast<int>(rpc::Code::kUnavailable) &&
+         (answer.text == ToGrpc(Refusal::kNoLeader).message() ||
+          answer.text == ToGrpc(MakeError(Errc::kUnavailable)).message());
 }
 
 // The answer with this member in its header, as etcd's members put themselves there.
@@ -65,7 +65,7 @@ void Forwarder::Forward(std::string method, std::string request, DoneFn done) {
   attempt->method = std::move(method);
   attempt->request = std::move(request);
   attempt->done = [this, bytes = attempt->request.size(), done = std::move(done)](
-                      const grpc::Status& status, const std::string& answer) {
+                      const rpc::Status& status, const std::string& answer) {
     --under_way_;
     bytes_under_way_ -= bytes;
     done(status, answer);
@@ -104,15 +104,14 @@ void Forwarder::TryLater(const std::shared_ptr<Attempt>& attempt) {
 void Forwarder::OnCalled(const std::shared_ptr<Attempt>& attempt, revision::Peers::Called called) {
   if (NotTaken(called.answer)) return TryLater(attempt);
   if (called.answer.code != 0) {
-    attempt->done(
-        grpc::Status(static_cast<grpc::StatusCode>(called.answer.code), called.answer.text), {});
+    attempt->done(rpc::Status(static_cast<rpc::Code>(called.answer.code), called.answer.text), {});
     return;
   }
   committer_->WaitApplied(
       called.committed,
       [this, attempt, answer = std::move(called.answer.response)](const absl::Status& status) {
         if (status.ok()) {
-          attempt->done(grpc::Status::OK, InOurName(answer, member_id_));
+          attempt->done(rpc::Status(), InOurName(answer, member_id_));
         } else {
           attempt->done(ToGrpc(status), {});
         }

@@ -11,9 +11,9 @@
 
 #include "base/executor.h"
 #include "base/limits.h"
-#include "grpcpp/support/status.h"
 #include "revision/committer.h"
 #include "revision/peers.h"
+#include "rpc/status.h"
 
 namespace jetd::etcdapi {
 
@@ -28,7 +28,7 @@ namespace jetd::etcdapi {
 // Thread rules: engine thread only. Whoever it is made of outlives it.
 class Forwarder {
  public:
-  using DoneFn = std::function<void(const grpc::Status& status, const std::string& answer)>;
+  using DoneFn = std::function<void(const rpc::Status& status, const std::string& answer)>;
   using RunFn =
       std::function<void(const std::string& method, const std::string& request, DoneFn done)>;
 

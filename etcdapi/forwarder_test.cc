@@ -48,7 +48,7 @@ struct Node {
             [this](const std::string& /*method*/, const std::string& request,
                    const Forwarder::DoneFn& done) {
               run.push_back(request);
-              done(grpc::Status::OK, AnswerOf(kOwnId));
+              done(rpc::Status(), AnswerOf(kOwnId));
             },
             kMaxBytes) {
     member.peers->set_call_handler(
@@ -85,13 +85,13 @@ class ForwarderTest : public ::testing::Test {
     exec_.Advance(time);
   }
   struct Answer {
-    std::optional<grpc::Status> status;
+    std::optional<rpc::Status> status;
     std::string text;
   };
   std::shared_ptr<Answer> Forward(Node* node, const std::string& request) {
     auto answer = std::make_shared<Answer>();
     node->forwarder.Forward("etcdserverpb.KV/Put", request,
-                            [answer](const grpc::Status& status, const std::string& text) {
+                            [answer](const rpc::Status& status, const std::string& text) {
                               EXPECT_FALSE(answer->status.has_value()) << "answered twice";
                               answer->status = status;
                               answer->text = text;
@@ -99,7 +99,7 @@ class ForwarderTest : public ::testing::Test {
     return answer;
   }
   static std::string ErrorOf(const Answer& answer) {
-    return answer.status.has_value() ? answer.status->error_message() : "no answer";
+    return answer.status.has_value() ? answer.status->message() : "no answer";
   }
 
   FakeExecutor exec_;
@@ -145,10 +145,11 @@ TEST_F(ForwarderTest, AnErrorOfTheLeaderIsTheAnswer) {
   const auto answer = Forward(b.get(), "x");
   Settle();
   ASSERT_EQ(a->came.size(), 1U);
-  a->answers[0]({.code = grpc::StatusCode::NOT_FOUND, .text = "no such lease", .response = ""});
+  a->answers[0](
+      {.code = static_cast<int>(rpc::Code::kNotFound), .text = "no such lease", .response = ""});
   Settle();
   ASSERT_TRUE(answer->status.has_value());
-  EXPECT_EQ(answer->status->error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(answer->status->code(), rpc::Code::kNotFound);
   EXPECT_EQ(ErrorOf(*answer), "no such lease");
 }
 
@@ -183,13 +184,13 @@ TEST_F(ForwarderTest, WhatWasNotTakenGoesToTheNextLeader) {
   const auto answer = Forward(b.get(), "x");
   Settle();
   ASSERT_EQ(a->came.size(), 1U);
-  const grpc::Status no_leader = ToGrpc(Refusal::kNoLeader);
+  const rpc::Status no_leader = ToGrpc(Refusal::kNoLeader);
   a->answers[0](
-      {.code = no_leader.error_code(), .text = no_leader.error_message(), .response = ""});
+      {.code = static_cast<int>(no_leader.code()), .text = no_leader.message(), .response = ""});
   Settle(milliseconds(20));
   ASSERT_EQ(a->came.size(), 2U) << "asked again";
   a->answers[1](
-      {.code = no_leader.error_code(), .text = no_leader.error_message(), .response = ""});
+      {.code = static_cast<int>(no_leader.code()), .text = no_leader.message(), .response = ""});
   a.reset();
   Settle(seconds(2));
   ASSERT_TRUE(b->member.committer->leading());
@@ -208,7 +209,7 @@ TEST_F(ForwarderTest, WithoutALeaderItEndsInTime) {
   Settle(milliseconds(4'500));
   EXPECT_EQ(ErrorOf(*answer), "no answer");
   Settle(milliseconds(1'000));
-  EXPECT_EQ(ErrorOf(*answer), ToGrpc(Refusal::kNoLeader).error_message());
+  EXPECT_EQ(ErrorOf(*answer), ToGrpc(Refusal::kNoLeader).message());
 }
 
 TEST_F(ForwarderTest, CallsUnderWayAreBounded) {

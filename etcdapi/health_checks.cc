@@ -159,7 +159,7 @@ void HealthChecks::CheckRead(Read kind, const DoneFn& done) {
   // At once, and not when the read has waited in vain.
   if (kind == Read::kLinearizable && !facts_.has_leader()) {
     const std::string why = facts_.waiting_for();
-    return done(absl::UnavailableError(Cat(ToGrpc(Refusal::kNoLeader).error_message(),
+    return done(absl::UnavailableError(Cat(ToGrpc(Refusal::kNoLeader).message(),
                                            why.empty() ? "" : Cat(" (waiting for ", why, ")"))));
   }
   facts_.read(kind, done);

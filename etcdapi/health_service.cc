@@ -42,9 +42,9 @@ class HealthWatch final : public StreamCall {
 
  private:
   void OnOpen() override { Read(); }
-  void OnMessage(const grpc::ByteBuffer& message) override {
+  void OnMessage(const rpc::Message& message) override {
     HealthCheckRequest request;
-    if (const grpc::Status status = ParseRequest(message, &request); !status.ok()) {
+    if (const rpc::Status status = ParseRequest(message, &request); !status.ok()) {
       Finish(status);
       return;
     }
@@ -78,11 +78,11 @@ class HealthWatch final : public StreamCall {
 void BindHealth(Server* server) {
   const auto* service = HealthCheckRequest::descriptor()->file()->FindServiceByName("Health");
   server->AddService(service);
-  server->BindUnary(service, "Check", 1, [](UnaryPool* pool) {
+  server->BindUnary(service, "Check", [](UnaryPool* pool) {
     return std::make_unique<SimpleCall<HealthCheckRequest>>(
         pool, [host = pool->host()](auto* call) { Check(host->has_leader(), call); });
   });
-  server->BindStream(service, "Watch", 1,
+  server->BindStream(service, "Watch",
                      [](CallHost* host) { return std::make_unique<HealthWatch>(host); });
 }
 

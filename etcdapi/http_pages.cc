@@ -139,7 +139,7 @@ void HttpPages::Read(HealthChecks::Read kind, const HealthChecks::DoneFn& done) 
                             [once, done](const absl::StatusOr<revision::RangeResult>& result) {
                               if (!once->Take()) return;
                               if (result.ok()) return done(absl::OkStatus());
-                              done(absl::UnavailableError(ToGrpc(result.status()).error_message()));
+                              done(absl::UnavailableError(ToGrpc(result.status()).message()));
                             });
 }
 

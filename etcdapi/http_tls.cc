@@ -102,6 +102,8 @@ absl::StatusOr<SslContext> MakeSslContext(const TlsFiles& files, const Certifica
   JETD_CHECK(context != nullptr) << "SSL_CTX_new";
   SSL_CTX_set_min_proto_version(
       context.get(), files.min_version == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_max_proto_version(
+      context.get(), files.max_version == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION);
   if (!files.ciphers.empty() &&
       SSL_CTX_set_cipher_list(context.get(), files.ciphers.c_str()) != 1) {
     return Wrong("--cipher-suites", "they cannot be used");

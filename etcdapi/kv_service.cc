@@ -22,16 +22,13 @@ using etcdserverpb::PutRequest;
 using etcdserverpb::RangeRequest;
 using etcdserverpb::TxnRequest;
 
-// Accepts that wait for each of the hot methods: a burst larger than this waits inside gRPC.
-constexpr int kHotAccepts = 16;
-
 struct KvContext {
   const Engine* engine;
   RequestLimits limits;
 };
 
-grpc::Status StatusOf(std::optional<Refusal> refusal) {
-  return refusal.has_value() ? ToGrpc(*refusal) : grpc::Status::OK;
+rpc::Status StatusOf(std::optional<Refusal> refusal) {
+  return refusal.has_value() ? ToGrpc(*refusal) : rpc::Status();
 }
 
 class RangeCall final : public MessageCall<RangeRequest> {
@@ -39,7 +36,7 @@ class RangeCall final : public MessageCall<RangeRequest> {
   RangeCall(UnaryPool* pool, const KvContext* kv) : MessageCall(pool), kv_(kv) {}
 
  private:
-  grpc::Status Prepare() override {
+  rpc::Status Prepare() override {
     op_ = ToOp(request());
     return StatusOf(Check(request()));
   }
@@ -57,7 +54,7 @@ class RangeCall final : public MessageCall<RangeRequest> {
   revision::RangeOp op_;
 };
 
-grpc::ByteBuffer EncodeResult(const HeaderIds& ids, const revision::OpResult& result) {
+rpc::Message EncodeResult(const HeaderIds& ids, const revision::OpResult& result) {
   if (const auto* put = std::get_if<revision::PutResult>(&result.v)) return EncodePut(ids, *put);
   if (const auto* txn = std::get_if<revision::TxnResult>(&result.v)) return EncodeTxn(ids, *txn);
   if (const auto* del = std::get_if<revision::DeleteResult>(&result.v)) {
@@ -86,7 +83,7 @@ class ApplyCall final : public MessageCall<Request> {
     if (FitsInEntry(request.ByteSizeLong(), kv_->limits)) return std::nullopt;
     return Refusal::kRequestTooLarge;
   }
-  grpc::Status Prepare() override {
+  rpc::Status Prepare() override {
     const std::optional<Refusal> refusal = CheckAll();
     if (!refusal.has_value()) op_.v = ToOp(this->request());
     return StatusOf(refusal);
@@ -128,9 +125,9 @@ class RangeStreamCall final : public StreamCall {
     // The client went away before it asked for anything.
     if (!asked_) Finish(MalformedRequest("unexpected EOF"));
   }
-  void OnMessage(const grpc::ByteBuffer& message) override {
+  void OnMessage(const rpc::Message& message) override {
     asked_ = true;
-    grpc::Status status = ParseRequest(message, &request_);
+    rpc::Status status = ParseRequest(message, &request_);
     if (status.ok()) status = StatusOf(Check(request_));
     if (status.ok() && Sorted()) status = ToGrpc(Refusal::kSortedStream);
     if (!status.ok()) {
@@ -164,7 +161,7 @@ class RangeStreamCall final : public StreamCall {
   }
   void OnWritten() override {
     if (cursor_.done) {
-      Finish(grpc::Status::OK);
+      Finish(rpc::Status());
     } else {
       WritePiece();
     }
@@ -222,24 +219,24 @@ void BindKv(const Engine* engine, const RequestLimits& limits, Server* server) {
   const auto kv = std::make_shared<const KvContext>(KvContext{engine, limits});
   const auto* service = RangeRequest::descriptor()->file()->FindServiceByName("KV");
   server->AddService(service);
-  server->BindUnary(service, "Range", kHotAccepts,
+  server->BindUnary(service, "Range",
                     [kv](UnaryPool* pool) { return std::make_unique<RangeCall>(pool, kv.get()); });
-  server->BindUnary(service, "Put", kHotAccepts, [kv](UnaryPool* pool) {
+  server->BindUnary(service, "Put", [kv](UnaryPool* pool) {
     return std::make_unique<ApplyCall<PutRequest>>(pool, kv.get());
   });
-  server->BindUnary(service, "DeleteRange", kHotAccepts, [kv](UnaryPool* pool) {
+  server->BindUnary(service, "DeleteRange", [kv](UnaryPool* pool) {
     return std::make_unique<ApplyCall<DeleteRangeRequest>>(pool, kv.get());
   });
-  server->BindUnary(service, "Txn", kHotAccepts, [kv](UnaryPool* pool) {
+  server->BindUnary(service, "Txn", [kv](UnaryPool* pool) {
     return std::make_unique<ApplyCall<TxnRequest>>(pool, kv.get());
   });
   for (const char* method : {"Put", "DeleteRange", "Txn", "Compact"}) {
     server->Forward(service, method);
   }
-  server->BindUnary(
-      service, "Compact", 1,
-      SimpleCallFactory<CompactionRequest>([engine](auto* call) { Compact(engine, call); }));
-  server->BindStream(service, "RangeStream", kHotAccepts, [kv](CallHost* host) {
+  server->BindUnary(service, "Compact", SimpleCallFactory<CompactionRequest>([engine](auto* call) {
+                      Compact(engine, call);
+                    }));
+  server->BindStream(service, "RangeStream", [kv](CallHost* host) {
     return std::make_unique<RangeStreamCall>(host, kv.get());
   });
 }

@@ -28,7 +28,6 @@ using etcdserverpb::LeaseTimeToLiveRequest;
 using etcdserverpb::LeaseTimeToLiveResponse;
 using lease::Lessor;
 
-constexpr int kAccepts = 4;
 // Keepalives of one stream that wait for the lessor or to be written; further ones stay unread.
 constexpr size_t kMaxKeepAlives = 256;
 // One keepalive of such a stream, for the leader.
@@ -124,8 +123,8 @@ class KeepAliveCall final : public StreamCall {
   };
 
   void OnOpen() override { Read(); }
-  void OnMessage(const grpc::ByteBuffer& message) override {
-    const grpc::Status status = ParseRequest(message, &request_);
+  void OnMessage(const rpc::Message& message) override {
+    const rpc::Status status = ParseRequest(message, &request_);
     if (!status.ok()) {
       Finish(status);
       return;
@@ -144,7 +143,7 @@ class KeepAliveCall final : public StreamCall {
       request.set_id(id);
       engine_->forwarder->Forward(
           kKeepAliveMethod, request.SerializeAsString(),
-          [this, number](const grpc::Status& status, const std::string& answer) {
+          [this, number](const rpc::Status& status, const std::string& answer) {
             LeaseKeepAliveResponse response;
             const bool good = status.ok() && response.ParseFromString(answer);
             OnAnswered(number, good || !status.ok() ? status : ToGrpc(Refusal::kNoLeader),
@@ -164,7 +163,7 @@ class KeepAliveCall final : public StreamCall {
   [[nodiscard]] bool Elsewhere() const {
     return engine_->forwarder != nullptr && engine_->forwarder->Wanted();
   }
-  void OnAnswered(uint64_t number, const grpc::Status& status, int64_t ttl_s) {
+  void OnAnswered(uint64_t number, const rpc::Status& status, int64_t ttl_s) {
     --in_lessor_;
     if (!closed()) OnRenewed(number, status, ttl_s);
     FreeIfOver();
@@ -182,7 +181,7 @@ class KeepAliveCall final : public StreamCall {
   void OnClosed() override { slots_.clear(); }
   [[nodiscard]] bool Busy() const override { return in_lessor_ > 0; }
 
-  void OnRenewed(uint64_t number, const grpc::Status& status, int64_t ttl_s) {
+  void OnRenewed(uint64_t number, const rpc::Status& status, int64_t ttl_s) {
     if (!status.ok()) {
       Finish(status);
       return;
@@ -202,7 +201,7 @@ class KeepAliveCall final : public StreamCall {
     if (!half_closed_ && !reading() && slots_.size() < kMaxKeepAlives) Read();
   }
   void FinishIfDone() {
-    if (half_closed_ && slots_.empty() && !writing()) Finish(grpc::Status::OK);
+    if (half_closed_ && slots_.empty() && !writing()) Finish(rpc::Status());
   }
 
   const Engine* const engine_;
@@ -220,7 +219,7 @@ void BindLease(const Engine* engine, Server* server) {
   const auto* service = LeaseGrantRequest::descriptor()->file()->FindServiceByName("Lease");
   server->AddService(service);
   const auto bind = [&]<typename Request>(std::string_view method, auto function) {
-    server->BindUnary(service, method, kAccepts,
+    server->BindUnary(service, method,
                       SimpleCallFactory<Request>([engine, function](SimpleCall<Request>* call) {
                         function(engine, call);
                       }));
@@ -236,7 +235,7 @@ void BindLease(const Engine* engine, Server* server) {
                      [engine](const std::string& request, const Forwarder::DoneFn& done) {
                        KeepAliveOfOther(engine, request, done);
                      });
-  server->BindStream(service, "LeaseKeepAlive", kAccepts, [engine](CallHost* host) {
+  server->BindStream(service, "LeaseKeepAlive", [engine](CallHost* host) {
     return std::make_unique<KeepAliveCall>(host, engine);
   });
 }

@@ -4,19 +4,11 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 
 #include "base/strings.h"
-#include "etcdapi/certificate_files.h"
-#include "etcdapi/peer_check.h"
-#include "etcdapi/tls_credentials.h"
-#include "grpcpp/security/server_credentials.h"
 
 namespace jetd::etcdapi {
 namespace {
@@ -84,55 +76,6 @@ std::string OwnAddressTowards(const char* there) {
   return text;
 }
 
-// 0 or an errno. A socket that nobody answers on is left over, and gRPC removes it.
-int TryUnixSocket(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
-  path.copy(address.sun_path, path.size());
-  struct stat info {};
-  if (stat(path.c_str(), &info) == 0) {
-    if (!S_ISSOCK(info.st_mode)) return EEXIST;
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return errno;
-    const bool answered = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-    close(fd);
-    if (answered) return EADDRINUSE;
-  }
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  return access(folder.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
-}
-
-// 0 or an errno.
-int TryToListen(const ListenUrl& url) {
-  addrinfo hints{};
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &found) != 0) {
-    return EADDRNOTAVAIL;
-  }
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return errno;
-  const int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  int error = 0;
-  if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 1) != 0) error = errno;
-  close(fd);
-  return error;
-}
-
-absl::Status CheckCanListen(const ListenUrl& url) {
-  if (!url.unix_socket && url.port == 0) return absl::OkStatus();
-  const int error = url.unix_socket ? TryUnixSocket(url.path()) : TryToListen(url);
-  if (error == 0) return absl::OkStatus();
-  return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
-                    std::string_view(std::strerror(error)), "; choose another --listen-client-urls",
-                    error == EADDRINUSE ? ", or stop who has it" : "");
-}
-
 }  // namespace
 
 std::string ListenUrl::path() const { return address.substr(kUnixPrefix.size()); }
@@ -176,23 +119,33 @@ std::string UrlForClients(const ListenUrl& url) {
 absl::StatusOr<std::vector<Listener>> PrepareListeners(const std::vector<ListenUrl>& urls,
                                                        const TlsFiles& files) {
   std::vector<Listener> listeners;
-  std::shared_ptr<CertificateFiles> certificates;
-  std::shared_ptr<PeerCheck> peers;
+  std::shared_ptr<FileTlsSource> tls;
   for (const ListenUrl& url : urls) {
-    if (absl::Status status = CheckCanListen(url); !status.ok()) return status;
-    Listener listener{.url = url, .credentials = grpc::InsecureServerCredentials()};
-    if (url.tls && certificates == nullptr) {
-      auto opened = CertificateFiles::Open(files, "clients");
+    if (auto socket = Listen({.url = url, .tls = nullptr}); !socket.ok()) return socket.status();
+    if (url.tls && tls == nullptr) {
+      auto opened = FileTlsSource::Open(files, "clients");
       if (!opened.ok()) return opened.status();
-      certificates = *std::move(opened);
-      auto check = PeerCheck::Open(files);
-      if (!check.ok()) return check.status();
-      peers = *std::move(check);
+      tls = *std::move(opened);
     }
-    if (url.tls) listener.credentials = MakeTlsCredentials(files, certificates, peers);
-    listeners.push_back(std::move(listener));
+    listeners.push_back({.url = url, .tls = url.tls ? tls : nullptr});
   }
   return listeners;
+}
+
+absl::StatusOr<std::unique_ptr<rpc::ListeningSocket>> Listen(const Listener& listener) {
+  using Socket = rpc::ListeningSocket;
+  const ListenUrl& url = listener.url;
+  auto socket = url.unix_socket
+                    ? Socket::OpenUnix(url.path(), url.owner_only ? Socket::Access::kOwner
+                                                                  : Socket::Access::kUmask)
+                    : Socket::OpenTcp(url.host, url.port);
+  if (!socket.ok()) {
+    return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
+                      MessageOf(socket.status()), "; choose another --listen-client-urls",
+                      absl::IsAlreadyExists(socket.status()) ? ", or stop who has it" : "");
+  }
+  if (listener.tls != nullptr) (*socket)->UseTls(listener.tls);
+  return socket;
 }
 
 }  // namespace jetd::etcdapi

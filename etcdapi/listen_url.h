@@ -9,7 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "etcdapi/tls_files.h"
-#include "grpcpp/security/server_credentials.h"
+#include "etcdapi/tls_source.h"
+#include "rpc/listening_socket.h"
 
 namespace jetd::etcdapi {
 
@@ -17,7 +18,7 @@ namespace jetd::etcdapi {
 // unix:///run/jetd.sock, unixs:///run/jetd.sock (TLS).
 struct ListenUrl {
   std::string text;     // as given
-  std::string address;  // as gRPC takes it
+  std::string address;  // host:port, or unix:path
   std::string host;     // empty for a unix socket
   int port = 0;
   bool tls = false;
@@ -40,16 +41,20 @@ struct ListenUrl {
 // What a server needs to listen on one URL.
 struct Listener {
   ListenUrl url;
-  std::shared_ptr<grpc::ServerCredentials> credentials;
+  std::shared_ptr<FileTlsSource> tls;  // null: without TLS
 };
 
-// Reads the certificates, and sees whether the addresses can be had now. Files that change later
-// count for the connections that come then. To be called before
-// anything is begun that others would notice: gRPC binds late and says less. One line if something
-// is wrong: FailedPrecondition with the flag and the file, Unavailable with the URL and the
-// system's word (taken, not of this machine).
+// Reads the certificates, and sees whether the addresses can be had now: clients that come too
+// early are refused, not kept waiting, so nothing listens yet. Files that change later count for
+// the connections that come then. To be called before anything is begun that others would notice.
+// One line if something is wrong: FailedPrecondition with the flag and the file, Unavailable with
+// the URL and the system's word (taken, not of this machine).
 [[nodiscard]] absl::StatusOr<std::vector<Listener>> PrepareListeners(
     const std::vector<ListenUrl>& urls, const TlsFiles& files);
+
+// Unavailable as above.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<rpc::ListeningSocket>> Listen(
+    const Listener& listener);
 
 }  // namespace jetd::etcdapi
 

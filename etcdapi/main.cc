@@ -18,19 +18,16 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "base/argument_secrets.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/strings.h"
-#include "base/timer_slack.h"
 #include "etcdapi/auto_compactor.h"
 #include "etcdapi/commit_tally.h"
 #include "etcdapi/engine.h"
 #include "etcdapi/first_steps.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/forwarder.h"
-#include "etcdapi/grpc_log.h"
 #include "etcdapi/health_service.h"
 #include "etcdapi/http_pages.h"
 #include "etcdapi/http_server.h"
@@ -43,7 +40,6 @@
 #include "etcdapi/reflection_service.h"
 #include "etcdapi/server.h"
 #include "etcdapi/service_notice.h"
-#include "etcdapi/tls_credentials.h"
 #include "etcdapi/watch_service.h"
 #include "jetstream/embedded_server.h"
 #include "jetstream/group_sync.h"
@@ -363,8 +359,8 @@ void Program::ServeOthers() {
   peers_->set_call_handler([this](std::string_view method, std::string_view request,
                                   const revision::Peers::CallDone& done) {
     server_.RunRemote(std::string(method), std::string(request),
-                      [done](const grpc::Status& status, const std::string& answer) {
-                        done({status.error_code(), status.error_message(), answer});
+                      [done](const rpc::Status& status, const std::string& answer) {
+                        done({static_cast<int>(status.code()), status.message(), answer});
                       });
   });
 }
@@ -463,20 +459,13 @@ int Main(int argc, char** argv) {
     return flags.exit_code;
   }
   log::Init(flags.config->log);
-  SendGrpcLogHere();
-  // gRPC's locks are Abseil's, which the system's build checks for deadlocks at every turn.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  LimitTls(flags.config->tls);
   for (const std::string& warning : flags.config->warnings) log::Warn("{}", warning);
   const auto refuse = [](const absl::Status& why) {
     log::Error("{}", MessageOf(why));
     return kExitFailed;
   };
   // Before NATS is touched: a start that fails must not take the lead from the member that serves.
-  auto listeners = [&flags] {
-    const TimerSlack slack(Server::kTimerSlack);  // gRPC may start its threads here
-    return PrepareListeners(flags.config->listen_client_urls, flags.config->tls);
-  }();
+  auto listeners = PrepareListeners(flags.config->listen_client_urls, flags.config->tls);
   if (!listeners.ok()) return refuse(listeners.status());
   const absl::Status nats_files = CheckNatsFiles(flags.config->nats);
   if (!nats_files.ok()) return refuse(nats_files);

@@ -63,7 +63,7 @@ StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
   response.set_raftappliedindex(engine->committer->last_seq().value());
   response.set_raftterm(engine->committer->term().value());
   if (response.leader() == 0) {
-    response.add_errors(ToGrpc(Refusal::kNoLeader).error_message());
+    response.add_errors(ToGrpc(Refusal::kNoLeader).message());
   }
   for (const jetstream::Alarm& alarm : engine->committer->alarms().all()) {
     response.add_errors(AlarmText(alarm));
@@ -96,7 +96,7 @@ class StatusAnswerer {
 
   void AnswerAll() {
     engine_->loop->Cancel(std::exchange(timer_, 0));
-    const grpc::ByteBuffer answer = EncodeMessage(StatusNow(engine_, stream_bytes_));
+    const rpc::Message answer = EncodeMessage(StatusNow(engine_, stream_bytes_));
     for (auto* call : std::exchange(waiting_, {})) call->Reply(answer);
   }
 
@@ -247,24 +247,24 @@ void BindMaintenance(const Engine* engine, Server* server) {
   const auto* service = StatusRequest::descriptor()->file()->FindServiceByName("Maintenance");
   server->AddService(service);
   const auto answerer = std::make_shared<StatusAnswerer>(engine);
-  server->BindUnary(service, "Status", 1, SimpleCallFactory<StatusRequest>([answerer](auto* call) {
+  server->BindUnary(service, "Status", SimpleCallFactory<StatusRequest>([answerer](auto* call) {
                       answerer->Answer(call);
                     }));
   server->Forward(service, "Alarm");
-  server->BindUnary(service, "Alarm", 1,
+  server->BindUnary(service, "Alarm",
                     SimpleCallFactory<AlarmRequest>([engine](auto* call) { Alarm(engine, call); }));
   // Garbage is removed as it comes up; there is nothing to do at a moment of one's choosing.
-  server->BindUnary(service, "Defragment", 1, SimpleCallFactory<DefragmentRequest>([](auto* call) {
+  server->BindUnary(service, "Defragment", SimpleCallFactory<DefragmentRequest>([](auto* call) {
                       call->Reply(EncodeMessage(DefragmentResponse()));
                     }));
-  server->BindUnary(service, "Hash", 1,
+  server->BindUnary(service, "Hash",
                     SimpleCallFactory<HashRequest>([engine](auto* call) { Hash(engine, call); }));
-  server->BindUnary(service, "HashKV", 1, SimpleCallFactory<HashKVRequest>([engine](auto* call) {
+  server->BindUnary(service, "HashKV", SimpleCallFactory<HashKVRequest>([engine](auto* call) {
                       HashKv(engine, call);
                     }));
   BindSnapshot(engine, server);
   server->BindUnary(
-      service, "MoveLeader", 1,
+      service, "MoveLeader",
       SimpleCallFactory<MoveLeaderRequest>([engine](auto* call) { MoveLeader(engine, call); }));
   server->BindUnimplemented(service, "Downgrade", "there is no cluster version");
 }
@@ -273,7 +273,7 @@ void BindCluster(const Engine* engine, Server* server) {
   const auto* service = MemberListRequest::descriptor()->file()->FindServiceByName("Cluster");
   server->AddService(service);
   server->BindUnary(
-      service, "MemberList", 1,
+      service, "MemberList",
       SimpleCallFactory<MemberListRequest>([engine](auto* call) { MemberList(engine, call); }));
   for (const char* method : {"MemberAdd", "MemberRemove", "MemberUpdate", "MemberPromote"}) {
     server->BindUnimplemented(service, method, "members are the jetd processes that run");
@@ -283,10 +283,10 @@ void BindCluster(const Engine* engine, Server* server) {
 void BindUnsupported(const Engine* engine, Server* server) {
   const auto* auth = AuthStatusRequest::descriptor()->file()->FindServiceByName("Auth");
   server->AddService(auth);
-  server->BindUnary(
-      auth, "AuthStatus", 1,
-      SimpleCallFactory<AuthStatusRequest>([engine](auto* call) { AuthStatus(engine, call); }));
-  server->BindUnary(auth, "Authenticate", 1, SimpleCallFactory<AuthenticateRequest>([](auto* call) {
+  server->BindUnary(auth, "AuthStatus", SimpleCallFactory<AuthStatusRequest>([engine](auto* call) {
+                      AuthStatus(engine, call);
+                    }));
+  server->BindUnary(auth, "Authenticate", SimpleCallFactory<AuthenticateRequest>([](auto* call) {
                       call->Fail(ToGrpc(Refusal::kAuthNotEnabled));
                     }));
   for (int i = 0; i < auth->method_count(); ++i) {

@@ -95,11 +95,11 @@ TEST(MetricsPageTest, CountsRpcsByCode) {
   RpcTally tally;
   tally.method = MethodOf("Watch", "Watch");
   tally.started = 5;
-  tally.CountEnd(grpc::StatusCode::OK);
-  tally.CountEnd(grpc::StatusCode::CANCELLED);
-  tally.CountEnd(grpc::StatusCode::CANCELLED);
-  tally.CountEnd(grpc::StatusCode::UNAUTHENTICATED);
-  tally.CountEnd(static_cast<grpc::StatusCode>(99));
+  tally.CountEnd(rpc::Code::kOk);
+  tally.CountEnd(rpc::Code::kCancelled);
+  tally.CountEnd(rpc::Code::kCancelled);
+  tally.CountEnd(rpc::Code::kUnauthenticated);
+  tally.CountEnd(static_cast<rpc::Code>(99));
   tally.bytes_received = 7;
   Figures f;
   f.rpcs = {FiguresOf(tally)};
@@ -127,11 +127,11 @@ TEST(MetricsPageTest, NamesTheKindsOfRpcs) {
 TEST(MetricsPageTest, FailedWritesAreFailedProposals) {
   RpcTally put;
   put.method = MethodOf("KV", "Put");
-  put.CountEnd(grpc::StatusCode::UNAVAILABLE);
-  put.CountEnd(grpc::StatusCode::RESOURCE_EXHAUSTED);
+  put.CountEnd(rpc::Code::kUnavailable);
+  put.CountEnd(rpc::Code::kResourceExhausted);
   RpcTally range;
   range.method = MethodOf("KV", "Range");
-  range.CountEnd(grpc::StatusCode::UNAVAILABLE);
+  range.CountEnd(rpc::Code::kUnavailable);
   Figures f;
   f.rpcs = {FiguresOf(put), FiguresOf(range)};
   EXPECT_THAT(MetricsPage(f), HasSubstr("\netcd_server_proposals_failed_total 1\n"));

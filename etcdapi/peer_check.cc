@@ -18,8 +18,6 @@ namespace jetd::etcdapi {
 namespace {
 
 constexpr std::chrono::seconds kLookEach{1};
-// Of certificates that calls came with; more begin anew.
-constexpr size_t kMaxFound = 1000;
 
 struct Free {
   void operator()(BIO* bio) const { BIO_free(bio); }
@@ -86,8 +84,15 @@ std::string CommonNameOf(X509* certificate) {
                   : std::string(reinterpret_cast<const char*>(text), static_cast<size_t>(size));
 }
 
-absl::Status Refused(std::string_view why) {
+constexpr std::string_view kRevoked = "the client's certificate is revoked (--client-crl-file)";
+
+absl::Status Unauthenticated(std::string_view why) {
   return MakeStatus(absl::StatusCode::kUnauthenticated, "jetd: ", why);
+}
+
+// At a handshake, where whoever has the connection says more in the log.
+absl::Status Refused(X509* leaf, std::string_view why) {
+  return Unauthenticated(Cat(why, ", common name \"", CommonNameOf(leaf), "\""));
 }
 
 }  // namespace
@@ -131,7 +136,6 @@ void PeerCheck::Follow(std::chrono::nanoseconds at_most_each) {
     return;
   }
   revoked_ = *std::move(revoked);
-  found_.clear();
   log::Info("the changed --client-crl-file is taken over: {} revoked certificates",
             revoked_.size());
 }
@@ -149,50 +153,35 @@ bool PeerCheck::HasAllowedName(X509* leaf) const {
                      });
 }
 
-bool PeerCheck::IsRevoked(const X509* certificate) const {
-  return revoked_.count(SerialOf(X509_get0_serialNumber(certificate))) > 0;
+bool PeerCheck::IsRevoked(X509* leaf, const STACK_OF(X509) * chain) const {
+  if (revoked_.empty()) return false;
+  const auto listed = [this](const X509* certificate) {
+    return revoked_.count(SerialOf(X509_get0_serialNumber(certificate))) > 0;
+  };
+  bool revoked = listed(leaf);
+  for (int i = 0; i < sk_X509_num(chain); ++i) revoked = revoked || listed(sk_X509_value(chain, i));
+  return revoked;
 }
 
-absl::Status PeerCheck::Judge(X509* leaf, const STACK_OF(X509) * chain) const {
-  bool revoked = IsRevoked(leaf);
-  for (int i = 0; i < sk_X509_num(chain); ++i) {
-    revoked = revoked || IsRevoked(sk_X509_value(chain, i));
+absl::Status PeerCheck::Check(X509* leaf, const STACK_OF(X509) * chain) {
+  {
+    MutexLock lock(mutex_);
+    Follow(std::chrono::nanoseconds(0));
+    if (IsRevoked(leaf, chain)) return Refused(leaf, kRevoked);
   }
-  if (revoked) return Refused("the client's certificate is revoked (--client-crl-file)");
   if (files_.allowed_cns.empty() && files_.allowed_hostnames.empty()) return absl::OkStatus();
   if (HasAllowedName(leaf)) return absl::OkStatus();
-  return Refused(files_.allowed_cns.empty()
+  return Refused(leaf,
+                 files_.allowed_cns.empty()
                      ? "the client's certificate has no name of --client-cert-allowed-hostname"
                      : "the client's certificate has no name of --client-cert-allowed-cn");
 }
 
-absl::Status PeerCheck::Check(X509* leaf, const STACK_OF(X509) * chain) {
-  MutexLock lock(mutex_);
-  Follow(std::chrono::nanoseconds(0));
-  return Judge(leaf, chain);
-}
-
-absl::Status PeerCheck::CheckPem(std::string_view leaf, std::string_view chain) {
+absl::Status PeerCheck::CheckCall(X509* leaf, const STACK_OF(X509) * chain) {
+  if (files_.crl_file.empty()) return absl::OkStatus();
   MutexLock lock(mutex_);
   Follow(kLookEach);
-  if (const auto it = found_.find(leaf); it != found_.end()) return it->second;
-  const Owned<X509> certificate(PEM_read_bio_X509(Over(leaf).get(), nullptr, nullptr, nullptr));
-  if (certificate == nullptr) return Refused("the client shows no certificate");
-  STACK_OF(X509)* others = sk_X509_new_null();
-  const Owned<BIO> bio = Over(chain);
-  while (X509* other = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
-    sk_X509_push(others, other);
-  }
-  ERR_clear_error();
-  const absl::Status status = Judge(certificate.get(), others);
-  sk_X509_pop_free(others, X509_free);
-  if (!status.ok()) {
-    log::Warn("calls of the client with the common name \"{}\" are refused: {}",
-              CommonNameOf(certificate.get()), MessageOf(status));
-  }
-  if (found_.size() >= kMaxFound) found_.clear();
-  found_.emplace(leaf, status);
-  return status;
+  return IsRevoked(leaf, chain) ? Unauthenticated(kRevoked) : absl::OkStatus();
 }
 
 }  // namespace jetd::etcdapi

@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -34,17 +33,16 @@ class PeerCheck {
 
   // At a handshake. `chain` may hold the leaf too, and may be null.
   [[nodiscard]] absl::Status Check(X509* leaf, const STACK_OF(X509) * chain);
-  // For each call on a connection: PEM as gRPC hands it over. What was found for a leaf is kept
-  // until the list changes, which is looked at once a second. Unauthenticated.
-  [[nodiscard]] absl::Status CheckPem(std::string_view leaf, std::string_view chain);
+  // For each call on a connection that Check let in: whether it is revoked now. The list is looked
+  // at once a second. Unauthenticated.
+  [[nodiscard]] absl::Status CheckCall(X509* leaf, const STACK_OF(X509) * chain);
 
  private:
   explicit PeerCheck(const TlsFiles& files) : files_(files) {}
   [[nodiscard]] absl::Status Begin();
   void Follow(std::chrono::nanoseconds at_most_each) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::Status Judge(X509* leaf, const STACK_OF(X509) * chain) const
+  [[nodiscard]] bool IsRevoked(X509* leaf, const STACK_OF(X509) * chain) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] bool IsRevoked(const X509* certificate) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] bool HasAllowedName(X509* leaf) const;
 
   const TlsFiles files_;
@@ -52,7 +50,6 @@ class PeerCheck {
   FileStamp stamp_ ABSL_GUARDED_BY(mutex_);
   std::chrono::steady_clock::time_point looked_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> revoked_ ABSL_GUARDED_BY(mutex_);  // serial numbers, big-endian
-  std::map<std::string, absl::Status, std::less<>> found_ ABSL_GUARDED_BY(mutex_);  // by leaf
 };
 
 }  // namespace jetd::etcdapi

@@ -36,9 +36,9 @@ class ReflectionCall final : public StreamCall {
 
  private:
   void OnOpen() override { Read(); }
-  void OnMessage(const grpc::ByteBuffer& message) override {
+  void OnMessage(const rpc::Message& message) override {
     Request request;
-    if (const grpc::Status status = ParseRequest(message, &request); !status.ok()) {
+    if (const rpc::Status status = ParseRequest(message, &request); !status.ok()) {
       Finish(status);
       return;
     }
@@ -48,7 +48,7 @@ class ReflectionCall final : public StreamCall {
     Answer(request, &response);
     Write(EncodeMessage(response));
   }
-  void OnHalfClosed() override { Finish(grpc::Status::OK); }
+  void OnHalfClosed() override { Finish(rpc::Status()); }
   void OnWritten() override { Read(); }
 
   void Answer(const Request& request, Response* response) {
@@ -85,7 +85,7 @@ class ReflectionCall final : public StreamCall {
     }
   }
   static void NotFound(Response* response) {
-    response->mutable_error_response()->set_error_code(grpc::StatusCode::NOT_FOUND);
+    response->mutable_error_response()->set_error_code(static_cast<int>(rpc::Code::kNotFound));
     response->mutable_error_response()->set_error_message("not found");
   }
 
@@ -97,7 +97,7 @@ void Bind(Server* server) {
   const auto* service = Request::descriptor()->file()->FindServiceByName("ServerReflection");
   server->AddService(service);
   auto names = std::make_shared<const std::vector<std::string>>(server->ServiceNames());
-  server->BindStream(service, "ServerReflectionInfo", 1, [names](CallHost* host) {
+  server->BindStream(service, "ServerReflectionInfo", [names](CallHost* host) {
     return std::make_unique<ReflectionCall<Request, Response>>(host, names);
   });
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/request_decoder.h"
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.h"
 #include "etcdapi/status_map.h"
 #include "etcdapi/wire_check.h"
 #include "google/protobuf/io/coded_stream.h"
-#include "grpcpp/support/proto_buffer_reader.h"
 
 namespace jetd::etcdapi {
 namespace {
@@ -20,21 +21,6 @@ using revision::Compare;
 
 // A transaction nests two messages a level; a little room for the innermost request.
 constexpr int kRecursionLimit = 2 * limits::kMaxTxnDepth + 8;
-
-bool Parse(CodedInputStream* in, google::protobuf::Message* message) {
-  in->SetRecursionLimit(kRecursionLimit);
-  return message->ParseFromCodedStream(in) && in->ConsumedEntireMessage();
-}
-
-std::string Flatten(const grpc::ByteBuffer& buffer) {
-  std::string bytes;
-  std::vector<grpc::Slice> slices;
-  if (!buffer.Dump(&slices).ok()) return bytes;
-  for (const grpc::Slice& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
 
 revision::KeyRange KeysOf(const std::string& key, const std::string& end) { return {key, end}; }
 
@@ -149,22 +135,15 @@ void AppendOps(const google::protobuf::RepeatedPtrField<etcdserverpb::RequestOp>
 
 }  // namespace
 
-grpc::Status ParseRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
-  grpc::Slice slice;
-  bool parsed = false;
-  if (bytes.TrySingleSlice(&slice).ok()) {
-    CodedInputStream in(slice.begin(), static_cast<int>(slice.size()));
-    parsed = Parse(&in, message);
-  } else {
-    grpc::ByteBuffer copy(bytes);  // shares the bytes; the reader takes what it reads
-    grpc::ProtoBufferReader reader(&copy);
-    CodedInputStream in(&reader);
-    parsed = reader.status().ok() && Parse(&in, message);
-  }
-  if (parsed && !HasUnknownFields(*message)) return grpc::Status::OK;
-  const std::string error = FindWireError(*message->GetDescriptor(), Flatten(bytes));
+rpc::Status ParseRequest(const rpc::Message& bytes, google::protobuf::Message* message) {
+  const std::string_view all = bytes.whole();
+  CodedInputStream in(reinterpret_cast<const uint8_t*>(all.data()), static_cast<int>(all.size()));
+  in.SetRecursionLimit(kRecursionLimit);
+  const bool parsed = message->ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
+  if (parsed && !HasUnknownFields(*message)) return rpc::Status();
+  const std::string error = FindWireError(*message->GetDescriptor(), all);
   if (!error.empty()) return MalformedRequest(error);
-  if (parsed) return grpc::Status::OK;
+  if (parsed) return rpc::Status();
   // Only what C++ bounds and Go does not is left: how deep transactions are nested. So deep that
   // etcd, with its default of --max-txn-ops, counts too many operations.
   return ToGrpc(Refusal::kTooManyOps);

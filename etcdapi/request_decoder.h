@@ -7,16 +7,16 @@
 
 #include "base/etcdpb/rpc.pb.h"
 #include "google/protobuf/message.h"
-#include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/status.h"
 #include "revision/request.h"
+#include "rpc/message.h"
+#include "rpc/status.h"
 #include "watch/watch_hub.h"
 
 namespace jetd::etcdapi {
 
-// Internal, with grpc-go's text, if the bytes are no such message.
-[[nodiscard]] grpc::Status ParseRequest(const grpc::ByteBuffer& bytes,
-                                        google::protobuf::Message* message);
+// Internal, with grpc-go's text, if the bytes, which are one piece, are no such message.
+[[nodiscard]] rpc::Status ParseRequest(const rpc::Message& bytes,
+                                       google::protobuf::Message* message);
 
 // Views in the results point into the message. REQUIRES: Check (request_check.h) was satisfied.
 [[nodiscard]] revision::RangeOp ToOp(const etcdserverpb::RangeRequest& request);

@@ -15,7 +15,7 @@ constexpr char kKey[] = "/registry/pods/namespace-042/workload-6fa0e5b2-00000042
 
 template <typename Request>
 void Decode(benchmark::State& state, const Request& request) {
-  const grpc::ByteBuffer bytes = EncodeMessage(request);
+  const rpc::Message bytes = EncodeMessage(request);
   Request message;
   for (auto _ : state) {
     JETD_CHECK(ParseRequest(bytes, &message).ok());

@@ -22,8 +22,7 @@ constexpr RequestLimits kLimits{.max_request_bytes = limits::kMaxRequestBytes,
 
 template <typename Request>
 bool Parse(std::string_view bytes, Request* request) {
-  grpc::Slice slice(bytes.data(), bytes.size());
-  const bool taken = ParseRequest(grpc::ByteBuffer(&slice, 1), request).ok();
+  const bool taken = ParseRequest(rpc::Message(rpc::Slice::Copy(bytes)), request).ok();
   // C++ forgets a member of a oneof, and what was wrong with it, when another one follows.
   const bool has_oneof = Request::descriptor()->oneof_decl_count() > 0 ||
                          std::is_same_v<Request, etcdserverpb::TxnRequest>;

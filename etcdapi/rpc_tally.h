@@ -8,7 +8,7 @@
 
 #include "base/duration_histogram.h"
 #include "google/protobuf/descriptor.h"
-#include "grpcpp/support/status_code_enum.h"
+#include "rpc/status.h"
 
 namespace jetd::etcdapi {
 
@@ -28,14 +28,14 @@ struct RpcTally {
   // (--metrics=basic).
   std::unique_ptr<DurationHistogram> seconds;
 
-  void CountEnd(grpc::StatusCode code) {
-    if (code == grpc::StatusCode::OK) {
+  void CountEnd(rpc::Code code) {
+    if (code == rpc::Code::kOk) {
       ++ok;
       return;
     }
     if (failed == nullptr) failed = std::make_unique<std::array<uint64_t, kCodes>>();
     const auto index = static_cast<size_t>(code);
-    ++(*failed)[index < kCodes ? index : static_cast<size_t>(grpc::StatusCode::UNKNOWN)];
+    ++(*failed)[index < kCodes ? index : static_cast<size_t>(rpc::Code::kUnknown)];
   }
 };
 

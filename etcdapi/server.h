@@ -2,14 +2,14 @@
 #ifndef JETD_ETCDAPI_SERVER_H_
 #define JETD_ETCDAPI_SERVER_H_
 
-#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,22 +17,21 @@
 #include "etcdapi/call_host.h"
 #include "etcdapi/forwarder.h"
 #include "etcdapi/listen_url.h"
-#include "etcdapi/raw_service.h"
 #include "etcdapi/rpc_tally.h"
 #include "etcdapi/slow_calls.h"
 #include "etcdapi/stream_call.h"
 #include "etcdapi/unary_call.h"
 #include "google/protobuf/descriptor.h"
-#include "grpcpp/server.h"
+#include "rpc/methods.h"
+#include "rpc/transport.h"
 
 namespace jetd::etcdapi {
 
-// Server is the gRPC server: one completion queue and one thread that takes calls off it, decodes
-// them and hands them to the engine, and a second queue for answers, which the engine looks at. It
+// Server is the gRPC server: a transport on the engine's loop, and the methods that it serves. It
 // knows no service; the Bind… functions of the services fill it before Start.
 //
-// Thread rules: AddService, Bind…, Start and Stop on one thread (main's), which is neither the
-// engine's nor the queue's.
+// Thread rules: AddService, Bind…, Start and Stop on one thread (main's), which is not the
+// engine's.
 class Server {
  public:
   struct Options {
@@ -46,7 +45,7 @@ class Server {
     std::chrono::milliseconds keepalive_timeout{20'000};
     // How long Stop tells those who come that the server stops.
     std::chrono::milliseconds stop_linger{100};
-    // How long Stop lets calls end by themselves before it cancels them.
+    // How long Stop lets calls end by themselves before it closes their connections.
     std::chrono::milliseconds stop_grace{1'000};
     // Unary calls that take as long are named in the log, with what they waited for; 0: none.
     std::chrono::nanoseconds slow_threshold{0};
@@ -55,12 +54,6 @@ class Server {
     // Keeps how long unary calls take (RpcTally::seconds); costs two looks at the clock a call.
     bool time_calls = false;
   };
-
-  // For the threads that gRPC makes for its timers. They look at empty heaps once a second each,
-  // for ever; with this room their turns fall together. No more than this: now and then an answer
-  // waits for one of them (with 900 ms, 5 of 104 hand-overs kept a follower's clients waiting for
-  // once or twice that; with the system's 50 us none of 80 did for more than 75 ms).
-  static constexpr std::chrono::milliseconds kTimerSlack{50};
 
   // `has_leader` is asked on the engine thread.
   Server(Loop* loop, Options options, std::function<bool()> has_leader);
@@ -73,9 +66,9 @@ class Server {
   [[nodiscard]] std::vector<std::string> ServiceNames() const;
   // Methods that are not bound answer Unimplemented; `why` is told to the caller.
   void BindUnary(const google::protobuf::ServiceDescriptor* service, std::string_view method,
-                 int accepts, UnaryPool::Factory factory);
+                 UnaryPool::Factory factory);
   void BindStream(const google::protobuf::ServiceDescriptor* service, std::string_view method,
-                  int accepts, StreamPool::Factory factory);
+                  StreamPool::Factory factory);
   void BindUnimplemented(const google::protobuf::ServiceDescriptor* service,
                          std::string_view method, std::string_view why);
 
@@ -87,7 +80,7 @@ class Server {
   void BindRemote(const std::string& method, RemoteFn run);
   void UseForwarder(Forwarder* forwarder) { forwarder_ = forwarder; }
 
-  // Listens and serves. An error names the URL that could not be had.
+  // Listens and serves; the loop must run. An error names the URL that could not be had.
   [[nodiscard]] absl::Status Start();
   // The port of listener number `i` (0 for a unix socket).
   [[nodiscard]] int port(size_t i) const { return ports_.at(i); }
@@ -106,33 +99,39 @@ class Server {
   void RunRemote(const std::string& method, const std::string& request, Forwarder::DoneFn done);
 
  private:
-  [[nodiscard]] RawService* ServiceOf(const google::protobuf::ServiceDescriptor* service);
+  using Method = google::protobuf::MethodDescriptor;
+
+  [[nodiscard]] const Method* Find(const google::protobuf::ServiceDescriptor* service,
+                                   std::string_view method) const;
   void BindRest();
-  void OfferToOthers(const RawService* service, int method, UnaryPool* pool);
-  void ServeQueue();
-  void UseAnswers(std::unique_ptr<grpc::ServerCompletionQueue> queue);
+  void OfferToOthers();
+  void OnEngine(const std::function<void()>& fn);
+  void BeginStop(std::function<void()> done);
+  void EndStreams();
+  void CloseWhenIdle(std::function<void()> done);
 
   const Options options_;
   Loop* const loop_;
-  const std::function<bool()> has_leader_;
-  std::vector<std::unique_ptr<RawService>> services_;
-  // Work put off until the queue is there.
-  std::vector<std::function<void()>> open_pools_;
-  std::vector<std::pair<const google::protobuf::ServiceDescriptor*, std::string>> bound_;
-  std::vector<std::pair<const google::protobuf::ServiceDescriptor*, std::string>> forwarded_;
+  const std::shared_ptr<SlowCalls> slow_;  // null: not wanted
+  CallHost host_;
+
+  // Main's until the server serves, then the engine thread's.
+  std::vector<const google::protobuf::ServiceDescriptor*> services_;
+  rpc::Methods methods_;
+  std::map<std::string, std::unique_ptr<UnaryPool>> unary_pools_;  // by "etcdserverpb.KV/Put"
+  std::map<std::string, std::unique_ptr<StreamPool>> stream_pools_;
+  std::vector<std::string> forwarded_;
   Forwarder* forwarder_ = nullptr;
-  std::map<std::string, RemoteFn> remote_;  // by method, from Start on
-  std::unique_ptr<CallHost> host_;
-  std::atomic<CallHost*> serving_host_{nullptr};  // host_, once it serves; for the engine thread
-  std::vector<std::unique_ptr<UnaryPool>> unary_pools_;
-  std::vector<std::unique_ptr<StreamPool>> stream_pools_;
-  std::atomic<bool> pools_open_{false};  // until then, and from Stop on, the pools are main's
-  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
-  std::shared_ptr<AnswerQueue> answers_;
-  std::shared_ptr<SlowCalls> slow_;  // null: not wanted
-  std::unique_ptr<grpc::Server> server_;
+  std::map<std::string, RemoteFn> remote_;  // by method
+
+  // The engine thread's.
+  std::unique_ptr<rpc::Transport> transport_;
+  bool serving_ = false;
+  TimerId patience_ = 0;
+
+  // Main's.
   std::vector<int> ports_;
-  std::thread thread_;
+  bool started_ = false;
 };
 
 }  // namespace jetd::etcdapi

@@ -137,8 +137,7 @@ TEST_F(ServerTest, APortIsForOneServer) {
   EXPECT_THAT(std::string(MessageOf(PrepareListeners({*url}, {}).status())),
               HasSubstr("already in use"));
   Loop loop;
-  Server second(&loop, {.listeners = {{*url, grpc::InsecureServerCredentials()}}},
-                [] { return true; });
+  Server second(&loop, {.listeners = {{*url, nullptr}}}, [] { return true; });
   const absl::Status status = second.Start();
   EXPECT_THAT(std::string(MessageOf(status)), HasSubstr(url->text));
 }

@@ -24,7 +24,7 @@ class SimpleCall final : public MessageCall<Message> {
   using MessageCall<Message>::request;
 
  private:
-  grpc::Status Prepare() override { return grpc::Status::OK; }
+  rpc::Status Prepare() override { return rpc::Status(); }
   void Start() override { handler_(this); }
 
   const Handler handler_;

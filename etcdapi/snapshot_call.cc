@@ -62,7 +62,7 @@ class SnapshotCall final : public StreamCall {
     // The client went away before it asked for anything.
     if (!asked_) Finish(MalformedRequest("unexpected EOF"));
   }
-  void OnMessage(const grpc::ByteBuffer& /*message: it has no fields*/) override {
+  void OnMessage(const rpc::Message& /*message: it has no fields*/) override {
     asked_ = true;
     if (service_->under_way >= limits::kMaxSnapshots) {
       Finish(ToGrpc(MakeError(Errc::kTooManyRequests)));
@@ -82,7 +82,7 @@ class SnapshotCall final : public StreamCall {
     if (!ended_) {
       WritePiece();
     } else {
-      Finish(grpc::Status::OK);
+      Finish(rpc::Status());
     }
   }
   void OnClosed() override {
@@ -111,8 +111,7 @@ class SnapshotCall final : public StreamCall {
     loop->Cancel(patience_);
     patience_ = loop->RunAfter(limits::kSnapshotPatience, [this] {
       patience_ = 0;
-      Finish(
-          {grpc::StatusCode::DEADLINE_EXCEEDED, "jetd: the client of the snapshot took nothing"});
+      Finish({rpc::Code::kDeadlineExceeded, "jetd: the client of the snapshot took nothing"});
     });
     Write(EncodeMessage(piece));
   }
@@ -131,7 +130,7 @@ class SnapshotCall final : public StreamCall {
 void BindSnapshot(const Engine* engine, Server* server) {
   const auto* service = SnapshotResponse::descriptor()->file()->FindServiceByName("Maintenance");
   auto shared = std::make_shared<Service>(Service{.engine = engine});
-  server->BindStream(service, "Snapshot", 1, [shared](CallHost* host) {
+  server->BindStream(service, "Snapshot", [shared](CallHost* host) {
     return std::make_unique<SnapshotCall>(host, shared);
   });
 }

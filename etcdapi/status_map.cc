@@ -7,115 +7,112 @@
 namespace jetd::etcdapi {
 namespace {
 
-using grpc::StatusCode;
-
-grpc::Status Make(StatusCode code, std::string_view text) {
-  return grpc::Status(code, std::string(text));
+rpc::Status Make(rpc::Code code, std::string_view text) {
+  return rpc::Status(code, std::string(text));
 }
 
 }  // namespace
 
-grpc::Status ToGrpc(Refusal refusal) {
+rpc::Status ToGrpc(Refusal refusal) {
   switch (refusal) {
     case Refusal::kEmptyKey:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: key is not provided");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: key is not provided");
     case Refusal::kEmptyOp:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: key not found");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: key not found");
     case Refusal::kValueProvided:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: value is provided");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: value is provided");
     case Refusal::kLeaseProvided:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: lease is provided");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: lease is provided");
     case Refusal::kTooManyOps:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: too many operations in txn request");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: too many operations in txn request");
     case Refusal::kDuplicateKey:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: duplicate key given in txn request");
     case Refusal::kRequestTooLarge:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: request is too large");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: request is too large");
     case Refusal::kInvalidSortOption:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: invalid sort option");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: invalid sort option");
     case Refusal::kNoLeader:
-      return Make(StatusCode::UNAVAILABLE, "etcdserver: no leader");
+      return Make(rpc::Code::kUnavailable, "etcdserver: no leader");
     case Refusal::kNotLeader:
-      return Make(StatusCode::FAILED_PRECONDITION, "etcdserver: not leader");
+      return Make(rpc::Code::kFailedPrecondition, "etcdserver: not leader");
     case Refusal::kBadTransferee:
-      return Make(StatusCode::FAILED_PRECONDITION, "etcdserver: bad leader transferee");
+      return Make(rpc::Code::kFailedPrecondition, "etcdserver: bad leader transferee");
     case Refusal::kStopped:
-      return Make(StatusCode::UNAVAILABLE, "etcdserver: server stopped");
+      return Make(rpc::Code::kUnavailable, "etcdserver: server stopped");
     case Refusal::kAuthNotEnabled:
-      return Make(StatusCode::FAILED_PRECONDITION, "etcdserver: authentication is not enabled");
+      return Make(rpc::Code::kFailedPrecondition, "etcdserver: authentication is not enabled");
     case Refusal::kWatchCanceled:
-      return Make(StatusCode::CANCELLED, "etcdserver: watch canceled");
+      return Make(rpc::Code::kCancelled, "etcdserver: watch canceled");
     case Refusal::kTxnTooDeep:
-      return Make(StatusCode::INVALID_ARGUMENT, "jetd: transactions nested too deep");
+      return Make(rpc::Code::kInvalidArgument, "jetd: transactions nested too deep");
     case Refusal::kSortedStream:
-      return Make(StatusCode::UNIMPLEMENTED, "etcdserver: range stream does not support sorting");
+      return Make(rpc::Code::kUnimplemented, "etcdserver: range stream does not support sorting");
     case Refusal::kUnknownAlarm:
-      return Make(StatusCode::INVALID_ARGUMENT, "jetd: unknown alarm, or unknown action");
+      return Make(rpc::Code::kInvalidArgument, "jetd: unknown alarm, or unknown action");
     case Refusal::kUnknownService:
-      return Make(StatusCode::NOT_FOUND, "unknown service");
+      return Make(rpc::Code::kNotFound, "unknown service");
   }
-  return Make(StatusCode::UNKNOWN, "jetd: unnamed refusal");
+  return Make(rpc::Code::kUnknown, "jetd: unnamed refusal");
 }
 
-grpc::Status ToGrpc(const absl::Status& status) {
+rpc::Status ToGrpc(const absl::Status& status) {
   switch (GetErrc(status)) {
     case Errc::kNone:
       break;
     case Errc::kCompacted:
-      return Make(StatusCode::OUT_OF_RANGE,
-                  "etcdserver: mvcc: required revision has been compacted");
+      return Make(rpc::Code::kOutOfRange, "etcdserver: mvcc: required revision has been compacted");
     case Errc::kFutureRevision:
-      return Make(StatusCode::OUT_OF_RANGE,
+      return Make(rpc::Code::kOutOfRange,
                   "etcdserver: mvcc: required revision is a future revision");
     case Errc::kKeyNotFound:
-      return Make(StatusCode::INVALID_ARGUMENT, "etcdserver: key not found");
+      return Make(rpc::Code::kInvalidArgument, "etcdserver: key not found");
     case Errc::kKeyTooLong:
-      return Make(StatusCode::INVALID_ARGUMENT, Cat("jetd: key is too long: ", MessageOf(status)));
+      return Make(rpc::Code::kInvalidArgument, Cat("jetd: key is too long: ", MessageOf(status)));
     case Errc::kDuplicateKey:
       return ToGrpc(Refusal::kDuplicateKey);
     case Errc::kLeaseNotFound:
-      return Make(StatusCode::NOT_FOUND, "etcdserver: requested lease not found");
+      return Make(rpc::Code::kNotFound, "etcdserver: requested lease not found");
     case Errc::kLeaseExists:
-      return Make(StatusCode::FAILED_PRECONDITION, "etcdserver: lease already exists");
+      return Make(rpc::Code::kFailedPrecondition, "etcdserver: lease already exists");
     case Errc::kLeaseTtlTooLarge:
-      return Make(StatusCode::OUT_OF_RANGE, "etcdserver: too large lease TTL");
+      return Make(rpc::Code::kOutOfRange, "etcdserver: too large lease TTL");
     case Errc::kTooManyRequests:
-      return Make(StatusCode::RESOURCE_EXHAUSTED, "etcdserver: too many requests");
+      return Make(rpc::Code::kResourceExhausted, "etcdserver: too many requests");
     case Errc::kNoSpace:
-      return Make(StatusCode::RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded");
+      return Make(rpc::Code::kResourceExhausted, "etcdserver: mvcc: database space exceeded");
     case Errc::kUnavailable:
       // Certain not to have happened: etcd's word for a request that lost its leader on the way.
-      return Make(StatusCode::UNAVAILABLE, "etcdserver: leader changed");
+      return Make(rpc::Code::kUnavailable, "etcdserver: leader changed");
     case Errc::kNoLeader:
       return ToGrpc(Refusal::kNoLeader);
     case Errc::kStopped:
       return ToGrpc(Refusal::kStopped);
     case Errc::kTimeout:
-      return Make(StatusCode::UNAVAILABLE, "etcdserver: request timed out");
+      return Make(rpc::Code::kUnavailable, "etcdserver: request timed out");
     case Errc::kCorrupt:
-      return Make(StatusCode::DATA_LOSS, "etcdserver: corrupt cluster");
+      return Make(rpc::Code::kDataLoss, "etcdserver: corrupt cluster");
     case Errc::kRecordTooLarge:
       return ToGrpc(Refusal::kRequestTooLarge);
   }
-  if (status.ok()) return grpc::Status::OK;
-  return Make(StatusCode::UNKNOWN, MessageOf(status));
+  if (status.ok()) return rpc::Status();
+  return Make(rpc::Code::kUnknown, MessageOf(status));
 }
 
 std::string CancelReason(const absl::Status& status) {
-  return std::string(ToGrpc(status).error_message());
+  return std::string(ToGrpc(status).message());
 }
 
-grpc::Status MalformedRequest(std::string_view detail) {
-  return Make(StatusCode::INTERNAL, Cat("grpc: error unmarshalling request: ", detail));
+rpc::Status MalformedRequest(std::string_view detail) {
+  return Make(rpc::Code::kInternal, Cat("grpc: error unmarshalling request: ", detail));
 }
 
-grpc::Status MessageTooLarge(size_t size_bytes, size_t limit_bytes) {
-  return Make(StatusCode::RESOURCE_EXHAUSTED, Cat("grpc: received message larger than max (",
-                                                  size_bytes, " vs. ", limit_bytes, ")"));
+rpc::Status MessageTooLarge(size_t size_bytes, size_t limit_bytes) {
+  return Make(rpc::Code::kResourceExhausted, Cat("grpc: received message larger than max (",
+                                                 size_bytes, " vs. ", limit_bytes, ")"));
 }
 
-grpc::Status Unimplemented(std::string_view method, std::string_view why) {
-  return Make(StatusCode::UNIMPLEMENTED, Cat("jetd: ", method, " is not supported: ", why));
+rpc::Status Unimplemented(std::string_view method, std::string_view why) {
+  return Make(rpc::Code::kUnimplemented, Cat("jetd: ", method, " is not supported: ", why));
 }
 
 }  // namespace jetd::etcdapi

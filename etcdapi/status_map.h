@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "grpcpp/support/status.h"
+#include "rpc/status.h"
 
 namespace jetd::etcdapi {
 
@@ -35,21 +35,21 @@ enum class Refusal {
   kUnknownAlarm,    // jetd's own: an alarm or an action at which etcd ends in a panic
   kUnknownService,  // grpc.health.v1's answer
 };
-[[nodiscard]] grpc::Status ToGrpc(Refusal refusal);
+[[nodiscard]] rpc::Status ToGrpc(Refusal refusal);
 
 // An error of the engine. One that base/error.h does not know is Unknown with its own text, as
 // etcd's are.
-[[nodiscard]] grpc::Status ToGrpc(const absl::Status& status);
+[[nodiscard]] rpc::Status ToGrpc(const absl::Status& status);
 
 // What etcd lets its clients see of an error inside a watch response (cancel_reason).
 [[nodiscard]] std::string CancelReason(const absl::Status& status);
 
 // Bytes that are no message: `detail` is the decoder's word.
-[[nodiscard]] grpc::Status MalformedRequest(std::string_view detail);
+[[nodiscard]] rpc::Status MalformedRequest(std::string_view detail);
 // A message above what the server receives at all.
-[[nodiscard]] grpc::Status MessageTooLarge(size_t size_bytes, size_t limit_bytes);
+[[nodiscard]] rpc::Status MessageTooLarge(size_t size_bytes, size_t limit_bytes);
 // An RPC that jetd does not have; `why` is one sentence for the operator.
-[[nodiscard]] grpc::Status Unimplemented(std::string_view method, std::string_view why);
+[[nodiscard]] rpc::Status Unimplemented(std::string_view method, std::string_view why);
 
 }  // namespace jetd::etcdapi
 

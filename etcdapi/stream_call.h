@@ -4,44 +4,43 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
+#include <utility>
 
-#include "base/loop.h"
 #include "etcdapi/call_host.h"
-#include "etcdapi/raw_service.h"
 #include "etcdapi/rpc_tally.h"
-#include "etcdapi/tag.h"
-#include "grpcpp/server_context.h"
+#include "rpc/call.h"
+#include "rpc/message.h"
+#include "rpc/status.h"
 
 namespace jetd::etcdapi {
 
-// StreamCall is one stream of a client (Watch, LeaseKeepAlive, RangeStream, …). Everything about it
-// is decided on the engine thread; the queue's thread only carries events there.
+// StreamCall is one stream of a client (Watch, LeaseKeepAlive, RangeStream, …).
 //
 // At most one read and one write are under way. A subclass that does not call Read lets the client
 // wait: that is the bound for what a client can ask of a stream. What it wants to write while a
 // write is under way it keeps itself.
 //
-// It owns itself: it is freed on the engine thread when the call is over and no operation of it is
-// left in gRPC.
+// It owns itself: it is freed when the transport is done with the call and the engine holds no
+// callback to it.
+//
+// Thread rules: engine thread only.
 class StreamCall {
  public:
   virtual ~StreamCall() = default;
   StreamCall(const StreamCall&) = delete;
   StreamCall& operator=(const StreamCall&) = delete;
 
-  // Engine thread. Ends the stream, behind the write that is under way; later calls do nothing.
-  // OnClosed is called before it returns.
-  void Finish(const grpc::Status& status);
-  // Engine thread. There is a leader now, or none any more.
+  // Ends the stream, behind the write that is under way; later calls do nothing. OnClosed is called
+  // before it returns.
+  void Finish(const rpc::Status& status);
+  // There is a leader now, or none any more.
   virtual void OnLeader(bool has_leader);
 
  protected:
-  explicit StreamCall(CallHost* host);
+  explicit StreamCall(CallHost* host) : host_(host) {}
 
-  // Engine thread, all of them.
   virtual void OnOpen() = 0;
-  virtual void OnMessage(const grpc::ByteBuffer& message) = 0;
+  virtual void OnMessage(const rpc::Message& message) = 0;
   // The client sends no more. It may still read.
   virtual void OnHalfClosed() = 0;
   // The write is done: the message is in the transport's hands.
@@ -53,9 +52,9 @@ class StreamCall {
 
   // REQUIRES: no read (no write) under way, not closed.
   void Read();
-  void Write(const grpc::ByteBuffer& message);
-  [[nodiscard]] bool reading() const { return read_.pending; }
-  [[nodiscard]] bool writing() const { return write_.pending; }
+  void Write(const rpc::Message& message);
+  [[nodiscard]] bool reading() const { return reading_; }
+  [[nodiscard]] bool writing() const { return writing_; }
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] CallHost* host() const { return host_; }
   // Last thing in a callback of the engine after which Busy may be false.
@@ -64,76 +63,53 @@ class StreamCall {
  private:
   friend class StreamPool;
 
-  // One kind of gRPC operation of this stream, on its way or not.
-  class Event final : public Tag, public Loop::Task {
+  // What the transport tells.
+  class Side final : public rpc::CallHandler {
    public:
-    using Handler = void (StreamCall::*)(bool ok);
-    Event(StreamCall* stream, Handler handler) : stream_(stream), handler_(handler) {}
-    void OnEvent(bool ok) override;
-    void Run() override;
-    // Engine thread (accept: queue thread).
-    void* Start();
-    bool pending = false;
+    explicit Side(StreamCall* stream) : stream_(stream) {}
+    void OnMessage(const rpc::Message& message) override { stream_->Received(message); }
+    void OnHalfClosed() override { stream_->HalfClosed(); }
+    void OnWritten() override { stream_->Written(); }
+    void OnOver(bool sent) override { stream_->Over(sent); }
 
    private:
     StreamCall* const stream_;
-    const Handler handler_;
-    bool ok_ = false;
   };
 
-  void Accept(RawService* service, int method, RpcTally* tally,
-              std::function<void()> accept_another);
-  void AcceptEvent(bool ok);
-  void ReadEvent(bool ok);
-  void WriteEvent(bool ok);
-  void FinishEvent(bool ok);
-  void DoneEvent(bool ok);
-  void Close();
+  void Open(rpc::Call* call, RpcTally* tally);
+  void Received(const rpc::Message& message);
+  void HalfClosed();
+  void Written();
+  void Over(bool sent);
+  void Close(rpc::Code code);
 
   CallHost* const host_;
-  RpcTally* tally_ = nullptr;  // the pool's; set when the stream is accepted
-  grpc::ServerContext context_;
-  StreamResponder responder_;
-  grpc::ByteBuffer incoming_;
-  std::function<void()> accept_another_;
+  Side side_{this};
+  RpcTally* tally_ = nullptr;  // the pool's
+  rpc::Call* call_ = nullptr;  // null once it is over
   bool requires_leader_ = false;
+  bool reading_ = false;
+  bool writing_ = false;
   bool closed_ = false;
-  bool finishing_ = false;
-  grpc::Status final_status_;
-  Event accept_{this, &StreamCall::AcceptEvent};
-  Event read_{this, &StreamCall::ReadEvent};
-  Event write_{this, &StreamCall::WriteEvent};
-  Event finish_{this, &StreamCall::FinishEvent};
-  Event done_{this, &StreamCall::DoneEvent};
 };
 
-// Keeps `accepts` streams of one method waiting for clients.
-// Thread rules: Open before the queue's thread starts; afterwards that thread.
+// The streams of one method. Thread rules: engine thread only.
 class StreamPool {
  public:
   using Factory = std::function<std::unique_ptr<StreamCall>(CallHost*)>;
-  StreamPool(CallHost* host, RawService* service, int method, int accepts, Factory factory)
-      : host_(host),
-        service_(service),
-        method_(method),
-        accepts_(accepts),
-        factory_(std::move(factory)) {
-    tally_.method = service->descriptor()->method(method);
+  StreamPool(CallHost* host, const google::protobuf::MethodDescriptor* method, Factory factory)
+      : host_(host), factory_(std::move(factory)) {
+    tally_.method = method;
   }
   StreamPool(const StreamPool&) = delete;
   StreamPool& operator=(const StreamPool&) = delete;
 
-  void Open();
-  // The engine thread's.
+  // As rpc::Methods::Open.
+  [[nodiscard]] rpc::CallHandler* Open(rpc::Call* call);
   [[nodiscard]] const RpcTally& tally() const { return tally_; }
 
  private:
-  void AcceptAnother();
-
   CallHost* const host_;
-  RawService* const service_;
-  const int method_;
-  const int accepts_;
   const Factory factory_;
   RpcTally tally_;
 };

@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "rpc/tls.h"
+
 namespace jetd::etcdapi {
 
-enum class TlsVersion { k12, k13 };
+using rpc::TlsVersion;
 
 // What the flags say of TLS towards clients.
 struct TlsFiles {
@@ -20,6 +22,7 @@ struct TlsFiles {
   std::vector<std::string> allowed_hostnames = {};  // a DNS name or an IP address
   std::vector<std::string> allowed_cns = {};        // the subject's common name
   TlsVersion min_version = TlsVersion::k12;
+  TlsVersion max_version = TlsVersion::k13;
   std::string ciphers;  // of TLS 1.2, as OpenSSL lists them; empty: the library's
 
   // etcd demands a certificate when it knows a CA, whether it is told to or not.

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/strings.h"
-#include "etcdapi/tls_credentials.h"
 
 namespace jetd::etcdapi {
 namespace {
@@ -123,7 +122,6 @@ absl::StatusOr<std::string> CipherOf(const std::string& given) {
                  "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
 }
 
-// gRPC 1.51 serves TLS 1.2 and 1.3 and can be kept to 1.3, not to 1.2.
 absl::Status CheckVersions(const RawFlags& raw, Config* config) {
   TlsFiles& tls = config->tls;
   for (const auto& [flag, version] : {std::pair("--tls-min-version", &raw.tls_min_version),
@@ -131,10 +129,11 @@ absl::Status CheckVersions(const RawFlags& raw, Config* config) {
     if (*version == "TLS1.2" || *version == "TLS1.3" || version->empty()) continue;
     return Invalid(flag, ": \"", *version, "\" is neither TLS1.2 nor TLS1.3");
   }
-  if (raw.tls_max_version == "TLS1.2") {
-    return Invalid("--tls-max-version: jetd cannot keep clients from TLS1.3; leave it out");
-  }
   if (raw.tls_min_version == "TLS1.3") tls.min_version = TlsVersion::k13;
+  if (raw.tls_max_version == "TLS1.2") tls.max_version = TlsVersion::k12;
+  if (tls.min_version > tls.max_version) {
+    return Invalid("--tls-min-version is above --tls-max-version: no client could connect");
+  }
   const std::vector<std::string> suites = SplitCommas(raw.cipher_suites);
   if (suites.empty()) return absl::OkStatus();
   if (tls.min_version == TlsVersion::k13) {
@@ -145,7 +144,13 @@ absl::Status CheckVersions(const RawFlags& raw, Config* config) {
     if (!cipher.ok()) return cipher.status();
     if (!cipher->empty()) CatTo(tls.ciphers, tls.ciphers.empty() ? "" : ":", *cipher);
   }
-  if (tls.ciphers.empty()) tls.ciphers = kNoCipherOf12;
+  if (!tls.ciphers.empty()) return absl::OkStatus();
+  // All are of 1.3.
+  if (tls.max_version == TlsVersion::k12) {
+    return Invalid(
+        "--cipher-suites names none of TLS1.2, the only one that --tls-max-version takes");
+  }
+  tls.min_version = TlsVersion::k13;
   return absl::OkStatus();
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Versions and ciphers of TLS that jetd takes, at its client port and its port for metrics. In a
-// process of its own each, since gRPC reads them once.
+// Versions and ciphers of TLS that jetd takes, at its client port and its port for metrics.
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -42,7 +41,6 @@ std::string VersionWith(int port, int version, const std::string& cipher) {
   BIO_set_conn_hostname(bio.get(), Cat("127.0.0.1:", port).c_str());
   SSL* ssl = nullptr;
   BIO_get_ssl(bio.get(), &ssl);
-  // gRPC ends connections of clients that do not offer it.
   static constexpr unsigned char kProtocols[] = "\x02h2\x08http/1.1";
   SSL_set_alpn_protos(ssl, kProtocols, sizeof(kProtocols) - 1);
   const bool done = BIO_do_handshake(bio.get()) == 1;
@@ -95,6 +93,14 @@ TEST_F(TlsLimitsTest, TheLeastVersion) {
   for (const int port : ports_) {
     EXPECT_EQ(VersionWith(port, TLS1_2_VERSION, "ALL"), "");
     EXPECT_EQ(VersionWith(port, TLS1_3_VERSION, kAes128), "TLSv1.3");
+  }
+}
+
+TEST_F(TlsLimitsTest, TheNewestVersion) {
+  Start({"--tls-max-version=TLS1.2"});
+  for (const int port : ports_) {
+    EXPECT_EQ(VersionWith(port, TLS1_2_VERSION, kAes128), "TLSv1.2");
+    EXPECT_EQ(VersionWith(port, TLS1_3_VERSION, kAes128), "");
   }
 }
 

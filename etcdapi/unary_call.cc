@@ -2,7 +2,6 @@
 #include "etcdapi/unary_call.h"
 
 #include <utility>
-#include <vector>
 
 #include "base/check.h"
 #include "etcdapi/status_map.h"
@@ -10,72 +9,98 @@
 namespace jetd::etcdapi {
 namespace {
 
-// Calls kept for use beyond those that wait; more are freed. Each is a few kilobytes.
+// Calls kept for use beyond those under way; more are freed. Each is a few kilobytes.
 constexpr size_t kMaxIdleCalls = 256;
 
 }  // namespace
 
-void UnaryCall::Accept() {
-  state_ = State::kWaiting;
-  context_.emplace();
-  responder_.emplace(&*context_);
-  pool_->service_->AcceptUnary(pool_->method_, &*context_, &request_, &*responder_,
-                               pool_->host_->queue(), pool_->host_->answers()->queue(), this);
-}
-
-void UnaryCall::ExpectEnd() { pool_->host_->answers()->Expect(); }
-
-void UnaryCall::OnEvent(bool ok) {
-  switch (state_) {
-    case State::kWaiting:
-      if (!ok) {
-        pool_->Drop(this);
-        return;
-      }
-      OnAccepted();
-      return;
-    case State::kAnswered:
-      CountEnd();
-      Clear();
-      responder_.reset();
-      context_.reset();
-      pool_->Recycle(this);
-      return;
-    case State::kStarted:
-      break;
-  }
-  JETD_CHECK(false) << "an event of a call that waits for the engine";
-}
-
-void UnaryCall::OnAccepted() {
-  CallHost* host = pool_->host_;
-  host->CallStarted();
-  pool_->AcceptAnother();
-  if (pool_->tally_.seconds != nullptr) accepted_ = std::chrono::steady_clock::now();
-  request_bytes_ = request_.Length();
-  if (!host->serving()) {
-    request_.Clear();
+void UnaryCall::Open(rpc::Call* call) {
+  call_ = call;
+  state_ = State::kReading;
+  request_bytes_ = 0;
+  if (!pool_->host_->serving()) {
     Fail(ToGrpc(Refusal::kStopped));
     return;
   }
-  requires_leader_ = RequiresLeader(*context_);
-  if (request_bytes_ > host->max_message_bytes()) {
-    request_.Clear();
-    Fail(MessageTooLarge(request_bytes_, host->max_message_bytes()));
+  requires_leader_ = RequiresLeader(*call);
+  call->Read();
+}
+
+void UnaryCall::OnMessage(const rpc::Message& message) {
+  JETD_CHECK(state_ == State::kReading) << "a second request of a unary call";
+  if (pool_->tally_.seconds != nullptr) accepted_ = std::chrono::steady_clock::now();
+  request_bytes_ = message.size();
+  CountStart();
+  if (!pool_->host_->serving()) {
+    Fail(ToGrpc(Refusal::kStopped));
     return;
   }
-  const grpc::Status status = Decode(request_);
-  request_.Clear();
-  if (!status.ok()) {
+  if (const rpc::Status status = Decode(message); !status.ok()) {
     Fail(status);
     return;
   }
-  state_ = State::kStarted;
-  host->loop()->Submit(this);
+  Run();
 }
 
-// All counting is the engine thread's: a call that was refused on the queue's thread is counted as
-// started when it ends.
+void UnaryCall::OnHalfClosed() {
+  if (state_ == State::kReading) Fail(MalformedRequest("unexpected EOF"));
+}
+
+void UnaryCall::OnOver(bool sent) {
+  call_ = nullptr;
+  switch (state_) {
+    case State::kReading:
+      if (sent) {
+        Answered(rpc::Code::kResourceExhausted, 0);
+        End();
+      } else {
+        pool_->Recycle(this);  // nothing was asked
+      }
+      return;
+    case State::kStarted:
+      return;  // it ends when the engine has answered
+    case State::kAnswered:
+      End();
+  }
+}
+
+void UnaryCall::Answered(rpc::Code code, size_t bytes) {
+  JETD_CHECK(state_ != State::kAnswered) << "a second answer of a unary call";
+  state_ = State::kAnswered;
+  code_ = code;
+  answer_bytes_ = bytes;
+  NoteAnswer();
+}
+
+void UnaryCall::Reply(const rpc::Message& answer) {
+  Answered(rpc::Code::kOk, answer.size());
+  if (remote_) {
+    AnswerRemote(rpc::Status(), answer);
+  } else if (call_ != nullptr) {
+    call_->FinishWith(answer);
+  } else {
+    // The subclass may still be at work on this very call.
+    pool_->host_->loop()->Defer([this] { End(); });
+  }
+}
+
+void UnaryCall::Fail(const rpc::Status& status) {
+  Answered(status.code(), 0);
+  if (remote_) {
+    AnswerRemote(status, {});
+  } else if (call_ != nullptr) {
+    call_->Finish(status);
+  } else {
+    pool_->host_->loop()->Defer([this] { End(); });
+  }
+}
+
+void UnaryCall::End() {
+  CountEnd();
+  Clear();
+  pool_->Recycle(this);
+}
+
 void UnaryCall::CountStart() {
   if (std::exchange(counted_, true)) return;
   RpcTally& tally = pool_->tally_;
@@ -84,16 +109,18 @@ void UnaryCall::CountStart() {
   tally.bytes_received += request_bytes_;
 }
 
+// A call that was refused before its request was there is counted as started when it ends.
 void UnaryCall::CountEnd() {
+  const bool timed = counted_;
   CountStart();
   counted_ = false;
   RpcTally& tally = pool_->tally_;
   tally.CountEnd(code_);
-  if (code_ == grpc::StatusCode::OK) {
+  if (code_ == rpc::Code::kOk) {
     ++tally.messages_sent;
     tally.bytes_sent += answer_bytes_;
   }
-  if (tally.seconds != nullptr) {
+  if (tally.seconds != nullptr && timed) {
     tally.seconds->Observe(std::chrono::steady_clock::now() - accepted_);
   }
 }
@@ -106,7 +133,7 @@ void UnaryCall::NoteStart() {
   behind_ = slow->Behind();
 }
 
-// A call that was refused on the queue's thread is not timed.
+// A call that was refused before it started is not timed.
 void UnaryCall::NoteAnswer() {
   if (!timed_) return;
   timed_ = false;
@@ -119,7 +146,7 @@ void UnaryCall::NoteAnswer() {
 }
 
 void UnaryCall::Run() {
-  CountStart();
+  state_ = State::kStarted;
   forwarded_ = false;
   NoteStart();
   if (requires_leader_ && !pool_->host_->has_leader()) {
@@ -136,10 +163,9 @@ void UnaryCall::Run() {
 void UnaryCall::Forward() {
   forwarded_ = true;
   pool_->forwarder_->Forward(pool_->name_, Encode(),
-                             [this](const grpc::Status& status, const std::string& answer) {
+                             [this](const rpc::Status& status, const std::string& answer) {
                                if (!status.ok()) return Fail(status);
-                               const grpc::Slice slice(answer);
-                               Reply(grpc::ByteBuffer(&slice, 1));
+                               Reply(rpc::Message(rpc::Slice::Copy(answer)));
                              });
 }
 
@@ -149,8 +175,7 @@ void UnaryCall::StartRemote(const std::string& request, Forwarder::DoneFn done) 
   request_bytes_ = request.size();
   forwarded_ = false;
   NoteStart();
-  const grpc::Slice slice(request);
-  const grpc::Status status = Decode(grpc::ByteBuffer(&slice, 1));
+  const rpc::Status status = Decode(rpc::Message(rpc::Slice::Copy(request)));
   if (status.ok()) {
     Start();
   } else {
@@ -158,57 +183,38 @@ void UnaryCall::StartRemote(const std::string& request, Forwarder::DoneFn done) 
   }
 }
 
-void UnaryCall::AnswerRemote(const grpc::Status& status, const grpc::ByteBuffer& answer) {
-  std::vector<grpc::Slice> slices;
-  if (status.ok()) (void)answer.Dump(&slices);
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  std::exchange(remote_, nullptr)(status, bytes);
+void UnaryCall::AnswerRemote(const rpc::Status& status, const rpc::Message& answer) {
+  std::exchange(remote_, nullptr)(status, answer.Flatten());
   // The subclass may still be at work on this very call.
-  pool_->host()->loop()->Defer([this] {
+  pool_->host_->loop()->Defer([this] {
     Clear();
     pool_->Recycle(this);
   });
 }
 
-void UnaryPool::Open() {
-  for (int i = 0; i < accepts_; ++i) AcceptAnother();
+rpc::CallHandler* UnaryPool::Open(rpc::Call* call) {
+  UnaryCall* const mine = Take();
+  mine->Open(call);
+  return mine;
 }
 
 void UnaryPool::RunRemote(const std::string& request, Forwarder::DoneFn done) {
+  Take()->StartRemote(request, std::move(done));
+}
+
+UnaryCall* UnaryPool::Take() {
   host_->CallStarted();
-  std::unique_ptr<UnaryCall> call = TakeIdle();
-  if (call == nullptr) call = factory_(this);
-  call.release()->StartRemote(request, std::move(done));
-}
-
-void UnaryPool::AcceptAnother() {
-  if (!host_->accepting()) return;
-  std::unique_ptr<UnaryCall> call = TakeIdle();
-  if (call == nullptr) call = factory_(this);
-  call.release()->Accept();
-}
-
-std::unique_ptr<UnaryCall> UnaryPool::TakeIdle() {
-  MutexLock lock(mutex_);
-  if (idle_.empty()) return nullptr;
-  std::unique_ptr<UnaryCall> call = std::move(idle_.back());
+  if (idle_.empty()) return factory_(this).release();
+  UnaryCall* const call = idle_.back().release();
   idle_.pop_back();
   return call;
 }
 
 void UnaryPool::Recycle(UnaryCall* call) {
   std::unique_ptr<UnaryCall> owned(call);
-  {
-    MutexLock lock(mutex_);
-    if (idle_.size() < kMaxIdleCalls) idle_.push_back(std::move(owned));
-  }
+  if (idle_.size() < kMaxIdleCalls) idle_.push_back(std::move(owned));
   owned.reset();
   host_->CallEnded();
 }
-
-void UnaryPool::Drop(UnaryCall* call) { delete call; }
 
 }  // namespace jetd::etcdapi

@@ -3,23 +3,21 @@
 #define JETD_ETCDAPI_UNARY_CALL_H_
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/loop.h"
-#include "base/mutex.h"
 #include "etcdapi/call_host.h"
 #include "etcdapi/forwarder.h"
-#include "etcdapi/raw_service.h"
 #include "etcdapi/request_decoder.h"
 #include "etcdapi/rpc_tally.h"
-#include "etcdapi/tag.h"
 #include "google/protobuf/arena.h"
-#include "grpcpp/server_context.h"
+#include "rpc/call.h"
+#include "rpc/message.h"
+#include "rpc/status.h"
 
 namespace jetd::etcdapi {
 
@@ -27,143 +25,120 @@ class UnaryPool;
 
 // UnaryCall is one place for a request and its answer, used again for call after call:
 //
-//   queue thread    accepted: Decode (parse, check) ── refused ──> answered
-//                        │ Submit, without an allocation
-//   engine thread   Start … Reply or Fail, now or later
-//                        │ gRPC writes the answer
-//   engine thread   Clear, back to the pool
+//   Open ─> OnMessage: Decode (parse, check) ── refused ──> answered
+//                        │
+//           Start … Reply or Fail, now or later
+//                        │ the transport sends the answer
+//           OnOver: Clear, back to the pool
+//
+// A client that goes away meanwhile changes nothing for the engine: it answers, and the answer is
+// dropped.
 //
 // While another member leads, a call that only the leader can serve is forwarded instead of started
-// (Forwarder); at the leader it is run without gRPC: decoded on the engine thread, its answer goes
-// back as bytes.
+// (Forwarder); at the leader it is run without a transport, and its answer goes back as bytes.
 //
-// The pool owns it while it waits; while a call is under way it belongs to gRPC and the engine, and
-// the host counts it.
-class UnaryCall : public Loop::Task, private Tag {
+// The pool owns it while it waits; while a call is under way it belongs to the transport and the
+// engine, and the host counts it.
+//
+// Thread rules: engine thread only.
+class UnaryCall : private rpc::CallHandler {
  public:
   explicit UnaryCall(UnaryPool* pool) : pool_(pool) {}
   ~UnaryCall() override = default;
-  UnaryCall(const UnaryCall&) = delete;
-  UnaryCall& operator=(const UnaryCall&) = delete;
-
-  void Run() final;
 
  protected:
-  // Queue thread. An error is the answer.
-  virtual grpc::Status Decode(const grpc::ByteBuffer& request) = 0;
-  // Engine thread. Ends in exactly one Reply or Fail, now or later.
+  // An error is the answer.
+  virtual rpc::Status Decode(const rpc::Message& request) = 0;
+  // Ends in exactly one Reply or Fail, now or later.
   virtual void Start() = 0;
-  // Engine thread: lets go of the request.
+  // Lets go of the request.
   virtual void Clear() = 0;
-  // Engine thread: the request's bytes, for another member.
+  // The request's bytes, for another member.
   [[nodiscard]] virtual std::string Encode() const { return {}; }
 
-  void Reply(const grpc::ByteBuffer& answer) {
-    answer_bytes_ = answer.Length();
-    NoteAnswer();
-    state_ = State::kAnswered;
-    code_ = grpc::StatusCode::OK;
-    if (remote_) return AnswerRemote(grpc::Status::OK, answer);
-    ExpectEnd();
-    responder_->Finish(answer, grpc::Status::OK, Arm());
-  }
-  void Fail(const grpc::Status& status) {
-    answer_bytes_ = 0;
-    NoteAnswer();
-    state_ = State::kAnswered;
-    code_ = status.error_code();
-    if (remote_) return AnswerRemote(status, {});
-    ExpectEnd();
-    responder_->FinishWithError(status, Arm());
-  }
+  void Reply(const rpc::Message& answer);
+  void Fail(const rpc::Status& status);
   [[nodiscard]] size_t request_bytes() const { return request_bytes_; }
 
  private:
   friend class UnaryPool;
-  enum class State { kWaiting, kStarted, kAnswered };
+  enum class State { kReading, kStarted, kAnswered };
 
-  void Accept();
-  void ExpectEnd();
-  void OnEvent(bool ok) final;
-  void OnAccepted();
+  void Open(rpc::Call* call);
+  void OnMessage(const rpc::Message& message) final;
+  void OnHalfClosed() final;
+  void OnWritten() final {}
+  void OnOver(bool sent) final;
+
+  void Run();
+  void Answered(rpc::Code code, size_t bytes);
+  void End();
   void NoteStart();
   void NoteAnswer();
   void CountStart();
   void CountEnd();
   void Forward();
   void StartRemote(const std::string& request, Forwarder::DoneFn done);
-  void AnswerRemote(const grpc::Status& status, const grpc::ByteBuffer& answer);
+  void AnswerRemote(const rpc::Status& status, const rpc::Message& answer);
 
   UnaryPool* const pool_;
-  State state_ = State::kWaiting;
+  rpc::Call* call_ = nullptr;  // null: another member's, or the client is gone
+  State state_ = State::kReading;
   bool requires_leader_ = false;
   bool counted_ = false;
   bool timed_ = false;      // by SlowCalls
   bool forwarded_ = false;  // this time
-  grpc::StatusCode code_ = grpc::StatusCode::OK;
+  rpc::Code code_ = rpc::Code::kOk;
   Forwarder::DoneFn remote_;  // set while another member's call is run
   size_t request_bytes_ = 0;
   size_t answer_bytes_ = 0;
   std::chrono::steady_clock::time_point accepted_;  // if RpcTally::seconds is wanted
   MonoTime started_{0};                             // as SlowCalls has it
   std::chrono::nanoseconds behind_{0};
-  grpc::ByteBuffer request_;
-  std::optional<grpc::ServerContext> context_;
-  std::optional<UnaryResponder> responder_;
 };
 
-// UnaryPool keeps `accepts` calls of one method waiting, and a few more at hand.
+// UnaryPool has the calls of one method: a few at hand, and as many as are under way.
 //
-// Thread rules: the queue's thread, or before that thread starts and after it has ended; calls come
-// back on the engine thread.
+// Thread rules: engine thread only, but for what is said to come before the server starts.
 class UnaryPool {
  public:
   using Factory = std::function<std::unique_ptr<UnaryCall>(UnaryPool*)>;
 
-  // `host` and `service` outlive the pool.
-  UnaryPool(CallHost* host, RawService* service, int method, int accepts, Factory factory)
-      : host_(host),
-        service_(service),
-        method_(method),
-        accepts_(accepts),
-        factory_(std::move(factory)) {
-    tally_.method = service->descriptor()->method(method);
+  // `host` outlives the pool.
+  UnaryPool(CallHost* host, const google::protobuf::MethodDescriptor* method, Factory factory)
+      : host_(host), factory_(std::move(factory)) {
+    tally_.method = method;
   }
   UnaryPool(const UnaryPool&) = delete;
   UnaryPool& operator=(const UnaryPool&) = delete;
 
-  void Open();
-  [[nodiscard]] CallHost* host() const { return host_; }
-  // Before Open: keeps the time that calls take.
+  // Before the server starts: keeps the time that calls take.
   void TimeCalls() { tally_.seconds = std::make_unique<DurationHistogram>(); }
-  // The engine thread's.
-  [[nodiscard]] const RpcTally& tally() const { return tally_; }
-  // Before Open: only the leader can serve this method, whose name is `name`.
+  // Before the server starts: only the leader can serve this method, whose name is `name`.
   void UseForwarder(Forwarder* forwarder, std::string name) {
     forwarder_ = forwarder;
     name_ = std::move(name);
   }
-  // Engine thread: a call of another member's client.
+
+  [[nodiscard]] CallHost* host() const { return host_; }
+  [[nodiscard]] const RpcTally& tally() const { return tally_; }
+  // As rpc::Methods::Open.
+  [[nodiscard]] rpc::CallHandler* Open(rpc::Call* call);
+  // A call of another member's client.
   void RunRemote(const std::string& request, Forwarder::DoneFn done);
 
  private:
   friend class UnaryCall;
 
-  void AcceptAnother();
-  [[nodiscard]] std::unique_ptr<UnaryCall> TakeIdle();
+  [[nodiscard]] UnaryCall* Take();
   void Recycle(UnaryCall* call);
-  void Drop(UnaryCall* call);
 
   CallHost* const host_;
-  RawService* const service_;
-  const int method_;
-  const int accepts_;
   const Factory factory_;
   RpcTally tally_;
   Forwarder* forwarder_ = nullptr;  // null: any member can serve it
   std::string name_;
-  Mutex mutex_;
-  std::vector<std::unique_ptr<UnaryCall>> idle_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<UnaryCall>> idle_;
 };
 
 // A UnaryCall whose request is a protobuf message. The message lives in an arena inside the call,
@@ -175,15 +150,14 @@ class MessageCall : public UnaryCall {
   explicit MessageCall(UnaryPool* pool) : UnaryCall(pool), arena_(OptionsFor(&block_)) {}
 
  protected:
-  // Queue thread: what to refuse; grpc::Status::OK otherwise. The message may be prepared for Start
-  // here.
-  virtual grpc::Status Prepare() = 0;
+  // What to refuse; OK otherwise. The message may be prepared for Start here.
+  virtual rpc::Status Prepare() = 0;
 
   [[nodiscard]] Message& request() const { return *message_; }
 
-  grpc::Status Decode(const grpc::ByteBuffer& bytes) final {
+  rpc::Status Decode(const rpc::Message& bytes) final {
     message_ = google::protobuf::Arena::CreateMessage<Message>(&arena_);
-    const grpc::Status parsed = ParseRequest(bytes, message_);
+    rpc::Status parsed = ParseRequest(bytes, message_);
     return parsed.ok() ? Prepare() : parsed;
   }
   [[nodiscard]] std::string Encode() const final { return message_->SerializeAsString(); }

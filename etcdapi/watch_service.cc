@@ -17,8 +17,6 @@ namespace {
 
 using etcdserverpb::WatchRequest;
 
-// Streams that wait for clients.
-constexpr int kAccepts = 8;
 // Responses that wait to be written. With more the client's next request is left unread, so that
 // one who asks and never reads costs no more than this; what events may wait is the hub's bound.
 constexpr size_t kMaxUnread = 256;
@@ -44,9 +42,9 @@ class WatchCall final : public StreamCall, public watch::WatchHub::Sink {
     stream_ = engine_->hub->OpenStream(this);
     Read();
   }
-  void OnMessage(const grpc::ByteBuffer& message) override {
+  void OnMessage(const rpc::Message& message) override {
     request_.Clear();
-    const grpc::Status status = ParseRequest(message, &request_);
+    const rpc::Status status = ParseRequest(message, &request_);
     if (!status.ok()) {
       Finish(status);
       return;
@@ -121,7 +119,7 @@ class WatchCall final : public StreamCall, public watch::WatchHub::Sink {
 void BindWatch(const Engine* engine, Server* server) {
   const auto* service = WatchRequest::descriptor()->file()->FindServiceByName("Watch");
   server->AddService(service);
-  server->BindStream(service, "Watch", kAccepts, [engine](CallHost* host) {
+  server->BindStream(service, "Watch", [engine](CallHost* host) {
     return std::make_unique<WatchCall>(host, engine);
   });
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -13,13 +14,14 @@ namespace {
 constexpr size_t kChunkBytes = 32UL * 1024;
 constexpr size_t kMaxVarintBytes = 10;
 
-void Unref(void* block) { static_cast<const revision::KvBlock*>(block)->Unref(); }
+constexpr rpc::Slice::Counting kCounting{
+    .ref = [](void* block) { static_cast<const revision::KvBlock*>(block)->Ref(); },
+    .unref = [](void* block) { static_cast<const revision::KvBlock*>(block)->Unref(); }};
 
-grpc::Slice SliceOf(const revision::KvRef& kv) {
+rpc::Slice SliceOf(const revision::KvRef& kv) {
   const std::string_view bytes = kv->encoded();
   revision::KvRef kept = kv;
-  void* block = const_cast<revision::KvBlock*>(kept.release());
-  return grpc::Slice(const_cast<char*>(bytes.data()), bytes.size(), &Unref, block);
+  return {bytes, const_cast<revision::KvBlock*>(kept.release()), &kCounting};
 }
 
 }  // namespace
@@ -73,10 +75,10 @@ void WireWriter::Flush() {
   const size_t used = Used();
   if (used == 0) return;
   if (chunk_begin_ == inline_.data()) {
-    pieces_.emplace_back(chunk_begin_ + position_, used);
+    pieces_.push_back(rpc::Slice::Copy({chunk_begin_ + position_, used}));
     position_ = capacity_;
   } else {
-    pieces_.push_back(chunk_.sub(position_, capacity_));
+    pieces_.push_back(chunk_.Sub(position_, capacity_));
     // What lies below stays usable: the slice above holds the same memory.
     capacity_ = position_;
   }
@@ -86,16 +88,15 @@ void WireWriter::Flush() {
 void WireWriter::Grow(size_t n) {
   Flush();
   const size_t bytes = std::max(n, kChunkBytes);
-  chunk_ = grpc::Slice(bytes);
-  chunk_begin_ = const_cast<uint8_t*>(chunk_.begin());
+  chunk_ = rpc::Slice::Allocate(bytes, &chunk_begin_);
   capacity_ = bytes;
   position_ = bytes;
 }
 
-grpc::ByteBuffer WireWriter::Take() {
+rpc::Message WireWriter::Take() {
   Flush();
   std::reverse(pieces_.begin(), pieces_.end());
-  return grpc::ByteBuffer(pieces_.data(), pieces_.size());
+  return rpc::Message(std::move(pieces_));
 }
 
 }  // namespace jetd::etcdapi

@@ -6,11 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
-#include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/slice.h"
 #include "revision/kv.h"
+#include "rpc/message.h"
 
 namespace jetd::etcdapi {
 
@@ -26,7 +24,7 @@ namespace jetd::etcdapi {
 //
 // Fields that hold protobuf's default are left out, as proto3 does. A message under kInlineBytes
 // costs one allocation of its exact size. Values from kSpliceBytes on are not copied: the answer
-// refers to the store's own block and drops its reference when gRPC has sent it.
+// refers to the store's own block and drops its reference when the transport has sent it.
 //
 // Thread rules: one thread. Take may be called once.
 class WireWriter {
@@ -60,9 +58,9 @@ class WireWriter {
   // The same without its value.
   void KeyOnly(int field, const revision::KvBlock& kv);
 
-  [[nodiscard]] grpc::ByteBuffer Take();
+  [[nodiscard]] rpc::Message Take();
 
-  static constexpr size_t kInlineBytes = 1024;
+  static constexpr size_t kInlineBytes = 2560;  // so that a value that is copied fits
   static constexpr size_t kSpliceBytes = 2048;
 
  private:
@@ -77,13 +75,13 @@ class WireWriter {
   void Flush();
   [[nodiscard]] size_t Used() const { return capacity_ - position_; }
 
-  std::array<uint8_t, kInlineBytes> inline_;
-  grpc::Slice chunk_;  // in use when chunk_begin_ is not inline_
-  uint8_t* chunk_begin_ = inline_.data();
+  std::array<char, kInlineBytes> inline_;
+  rpc::Slice chunk_;  // in use when chunk_begin_ is not inline_
+  char* chunk_begin_ = inline_.data();
   size_t capacity_ = kInlineBytes;
   size_t position_ = kInlineBytes;  // the first byte written, in the chunk
   size_t flushed_ = 0;
-  std::vector<grpc::Slice> pieces_;  // from the end of the message to its beginning
+  rpc::Message::Pieces pieces_;  // from the end of the message to its beginning
 };
 
 }  // namespace jetd::etcdapi

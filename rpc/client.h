@@ -66,6 +66,7 @@ class Client final : public Connection::Host {
   enum class Stage { kGreeting, kPreface, kHttp2, kLeaving, kClosed };
 
   void OnWork() override;
+  [[nodiscard]] Status Admit() override { return wire_->Admit(); }
   void OnReady(Loop::Ready ready);
   void OnReadable();
   void OnReceived(std::string_view bytes);

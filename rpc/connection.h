@@ -34,6 +34,8 @@ class Connection {
    public:
     // There is something to do: RunEvents, then Fill. Called from anywhere, also many times.
     virtual void OnWork() = 0;
+    // Before a call is opened: an error is its end.
+    [[nodiscard]] virtual Status Admit() { return {}; }
 
    protected:
     ~Host() = default;
@@ -71,6 +73,7 @@ class Connection {
 
   // For streams ----------------------------------------------------------------------------------
   [[nodiscard]] Core* core() const { return core_; }
+  [[nodiscard]] Host* host() const { return host_; }
   [[nodiscard]] ByteBudget* incoming() { return &incoming_; }
   void Queue(Stream* stream);
   // Bytes of messages that are not in frames: so many more, or less.

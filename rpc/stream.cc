@@ -37,6 +37,10 @@ void Stream::Open() {
     Refuse(refusal->http_status, refusal->status);
     return;
   }
+  if (const Status status = connection_->host()->Admit(); !status.ok()) {
+    Refuse(200, status);
+    return;
+  }
   if (head_.timeout().has_value()) {
     Core* const core = connection_->core();
     core->wheel.Set(&deadline_, core->executor->Now() + *head_.timeout());

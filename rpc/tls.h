@@ -32,7 +32,11 @@ class TlsSource {
   // At the handshake, of a client whose certificate is of the CA: whether it is let in. `chain` may
   // hold the leaf too, and may be null.
   [[nodiscard]] virtual absl::Status Check(X509* leaf, const STACK_OF(X509) * chain) = 0;
+  // For each call on a connection: whether its client is still welcome. Its words are the answer
+  // (UNAUTHENTICATED).
+  [[nodiscard]] virtual absl::Status CheckCall(X509* leaf, const STACK_OF(X509) * chain) = 0;
   [[nodiscard]] virtual TlsVersion min_version() const = 0;
+  [[nodiscard]] virtual TlsVersion max_version() const = 0;
   // Of TLS 1.2, as OpenSSL lists them; "": the library's.
   [[nodiscard]] virtual const std::string& ciphers() const = 0;
 

@@ -109,6 +109,8 @@ absl::StatusOr<std::unique_ptr<SSL_CTX, FreeSsl>> MakeTlsContext(
   JETD_CHECK(context != nullptr) << "SSL_CTX_new";
   SSL_CTX_set_min_proto_version(
       context.get(), source.min_version() == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_max_proto_version(
+      context.get(), source.max_version() == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION);
   if (!source.ciphers().empty() &&
       SSL_CTX_set_cipher_list(context.get(), source.ciphers().c_str()) != 1) {
     return Unusable("the list of ciphers");

@@ -53,11 +53,16 @@ class TestSource final : public TlsSource {
     MutexLock lock(mutex_);
     return refuses_ ? absl::UnauthenticatedError("not this one") : absl::OkStatus();
   }
+  [[nodiscard]] absl::Status CheckCall(X509* leaf, const STACK_OF(X509) * chain) override {
+    return Check(leaf, chain);
+  }
   [[nodiscard]] TlsVersion min_version() const override { return min_version_; }
+  [[nodiscard]] TlsVersion max_version() const override { return max_version_; }
   [[nodiscard]] const std::string& ciphers() const override { return ciphers_; }
 
   // Before the server runs.
   TlsVersion min_version_ = TlsVersion::k12;
+  TlsVersion max_version_ = TlsVersion::k13;
   std::string ciphers_;
 
  private:
@@ -162,6 +167,25 @@ TEST_F(TlsTest, ClientsShowCertificatesOfTheCa) {
   EXPECT_TRUE(CallWith(ca_, client_).ok());
 }
 
+TEST_F(TlsTest, CallsOfAClientThatIsNotWelcomeAnyMoreAreRefused) {
+  TlsCertificates certificates = ServedBy(ca_);
+  certificates.ca = ca_.cert_pem;
+  source_->Use(certificates);
+  Start();
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ca_.cert_pem;
+  options.pem_cert_chain = client_.cert_pem;
+  options.pem_private_key = client_.key_pem;
+  const auto channel = ChannelTo(server_->address(), grpc::SslCredentials(options));
+  EXPECT_TRUE(Unary(channel, "/test.Echo/Unary", "hello").ok());
+  source_->Refuse(true);
+  const grpc::Status status = Unary(channel, "/test.Echo/Unary", "hello");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(status.error_message(), "not this one");
+  source_->Refuse(false);
+  EXPECT_TRUE(Unary(channel, "/test.Echo/Unary", "hello").ok());
+}
+
 TEST_F(TlsTest, RenewedCertificatesAreForNewConnections) {
   Start();
   grpc::SslCredentialsOptions options;
@@ -182,6 +206,12 @@ TEST_F(TlsTest, VersionsAndProtocols) {
   EXPECT_EQ(ShakeHands(TLS1_2_VERSION, "h2"), "TLSv1.2 h2");
   EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "http/1.1"), "TLSv1.3 http/1.1");
   EXPECT_EQ(ShakeHands(TLS1_3_VERSION, ""), "TLSv1.3 ");
+}
+
+TEST_F(TlsTest, TheNewestVersionCounts) {
+  source_->max_version_ = TlsVersion::k12;
+  Start();
+  EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "h2"), "TLSv1.2 h2");
 }
 
 TEST_F(TlsTest, TheLeastVersionCounts) {

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -91,6 +92,14 @@ class TlsWire final : public Wire {
       return Greeting::kDone;
     }
     return ForNow(result) ? Greeting::kGoesOn : Greeting::kFailed;
+  }
+
+  [[nodiscard]] Status Admit() override {
+    X509* const leaf = SSL_get0_peer_certificate(ssl_.get());
+    if (leaf == nullptr) return {};
+    const absl::Status status = source_->CheckCall(leaf, SSL_get_peer_cert_chain(ssl_.get()));
+    if (status.ok()) return {};
+    return {Code::kUnauthenticated, std::string(MessageOf(status))};
   }
 
   [[nodiscard]] ssize_t Receive(char* to, size_t most) override {

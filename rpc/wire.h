@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "rpc/http1.h"
+#include "rpc/status.h"
 
 namespace jetd::rpc {
 
@@ -30,6 +31,8 @@ class Wire {
   [[nodiscard]] virtual bool greets() const = 0;
   // What comes before the client's first byte: a handshake's next step.
   [[nodiscard]] virtual Greeting Greet() = 0;
+  // Before a call is opened: an error is its end.
+  [[nodiscard]] virtual Status Admit() { return {}; }
   // How many bytes were moved; 0: none now; -1: the client is gone.
   [[nodiscard]] virtual ssize_t Receive(char* to, size_t most) = 0;
   [[nodiscard]] virtual ssize_t Send(const iovec* pieces, int count) = 0;

@@ -128,7 +128,7 @@ function(jetd_fuzzer)
 endfunction()
 
 # Messages go into target NAME; services, which need grpcpp, into the target GRPC_NAME of its own,
-# which only etcdapi and etcdclient may link. Included as "<room>/<path>.pb.h".
+# which only etcdclient, and tests of etcdapi and rpc, may link. Included as "<room>/<path>.pb.h".
 function(jetd_proto_library)
   cmake_parse_arguments(PARSE_ARGV 0 A "" "NAME;GRPC_NAME" "PROTOS;DEPS")
   set(out "${CMAKE_BINARY_DIR}/generated")
@@ -193,11 +193,11 @@ function(jetd_check_arrows)
         continue()
       endif()
       get_target_property(grpc ${dep} JETD_NEEDS_GRPCPP)
-      # gRPC's own client is what tests of the transport speak with.
-      if((grpc OR dep MATCHES "^dep::grpcpp") AND NOT room MATCHES "^(etcdapi|etcdclient)$" AND
-         NOT (room STREQUAL "rpc" AND target MATCHES "_test$"))
+      # gRPC's own client is what tests of the server speak with.
+      if((grpc OR dep MATCHES "^dep::grpcpp") AND NOT room STREQUAL "etcdclient" AND
+         NOT "${room}/${target}" MATCHES "^(etcdapi|rpc)/.*_test(ing)?$")
         message(SEND_ERROR
-                "arrows: ${target} (${room}) links grpcpp; only etcdapi and etcdclient may")
+                "arrows: ${target} (${room}) links grpcpp; only etcdclient and tests may")
       endif()
       get_target_property(dep_room ${dep} JETD_ROOM)
       if(dep_room AND NOT dep_room IN_LIST JETD_ARROWS_${room})
