@@ -62,7 +62,9 @@ void Client::OnReady(Loop::Ready ready) {
     blocked_ = false;
     OnWork();
   }
-  if (ready.readable || wire_->has_more()) OnReadable();
+  const bool goes_on = ready.writable && wire_->wants_writable();
+  if (ready.readable || wire_->has_more() || goes_on) OnReadable();
+  if (stage_ != Stage::kClosed) Watch();
 }
 
 void Client::OnReadable() {
@@ -117,7 +119,12 @@ bool Client::Say() {
 }
 
 void Client::Turn() {
+  SayAll();
+  // What was asked for meanwhile is done.
   has_turn_ = false;
+}
+
+void Client::SayAll() {
   if (stage_ < Stage::kLeaving && wire_->has_more()) OnReadable();
   if (stage_ != Stage::kHttp2) return;
   Output& output = connection_->output();
@@ -137,7 +144,7 @@ void Client::Turn() {
     if (output.empty()) return Leave();
     if (!patience_.set()) core_->wheel.Set(&patience_, core_->executor->Now() + kLastWords);
   }
-  if (!done) owner_->OnMoreWork(this);
+  if (!done || connection_->has_events()) owner_->OnMoreWork(this);
   Watch();
 }
 

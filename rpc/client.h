@@ -72,6 +72,7 @@ class Client final : public Connection::Host {
   void OnReceived(std::string_view bytes);
   void OnFirstBytes(std::string_view bytes);
   void OnSilence();
+  void SayAll();
   // False: the client is gone.
   [[nodiscard]] bool Say();
   void Leave();
