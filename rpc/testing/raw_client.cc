@@ -121,15 +121,17 @@ std::string RawClient::Window(uint32_t stream, uint32_t bytes) {
 
 void RawClient::Receive(std::string_view bytes) {
   partial_.append(bytes);
-  while (partial_.size() >= kFrameHeadBytes) {
-    const size_t size = NumberIn(partial_, 0, 3);
-    if (partial_.size() < kFrameHeadBytes + size) return;
-    Take({.type = static_cast<uint8_t>(partial_[3]),
-          .flags = static_cast<uint8_t>(partial_[4]),
-          .stream = NumberIn(partial_, 5, 4),
-          .payload = partial_.substr(kFrameHeadBytes, size)});
-    partial_.erase(0, kFrameHeadBytes + size);
+  std::string_view rest = partial_;
+  while (rest.size() >= kFrameHeadBytes) {
+    const size_t size = NumberIn(rest, 0, 3);
+    if (rest.size() < kFrameHeadBytes + size) break;
+    Take({.type = static_cast<uint8_t>(rest[3]),
+          .flags = static_cast<uint8_t>(rest[4]),
+          .stream = NumberIn(rest, 5, 4),
+          .payload = std::string(rest.substr(kFrameHeadBytes, size))});
+    rest.remove_prefix(kFrameHeadBytes + size);
   }
+  partial_.erase(0, partial_.size() - rest.size());
 }
 
 void RawClient::Take(const Frame& frame) {
