@@ -6,8 +6,7 @@
 
 namespace jetd::etcdapi {
 
-// grpc.reflection.v1 and v1alpha: what the server can do, for tools such as grpcurl. Ours, because
-// gRPC's own is a synchronous service, which would bring threads that poll the same sockets.
+// grpc.reflection.v1 and v1alpha: what the server can do, for tools such as grpcurl.
 // Call it last: it lists the services that were added to the server.
 void BindReflection(Server* server);
 

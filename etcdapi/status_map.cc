@@ -41,8 +41,6 @@ rpc::Status ToGrpc(Refusal refusal) {
       return Make(rpc::Code::kUnavailable, "etcdserver: server stopped");
     case Refusal::kAuthNotEnabled:
       return Make(rpc::Code::kFailedPrecondition, "etcdserver: authentication is not enabled");
-    case Refusal::kWatchCanceled:
-      return Make(rpc::Code::kCancelled, "etcdserver: watch canceled");
     case Refusal::kTxnTooDeep:
       return Make(rpc::Code::kInvalidArgument, "jetd: transactions nested too deep");
     case Refusal::kSortedStream:
@@ -104,11 +102,6 @@ std::string CancelReason(const absl::Status& status) {
 
 rpc::Status MalformedRequest(std::string_view detail) {
   return Make(rpc::Code::kInternal, Cat("grpc: error unmarshalling request: ", detail));
-}
-
-rpc::Status MessageTooLarge(size_t size_bytes, size_t limit_bytes) {
-  return Make(rpc::Code::kResourceExhausted, Cat("grpc: received message larger than max (",
-                                                 size_bytes, " vs. ", limit_bytes, ")"));
 }
 
 rpc::Status Unimplemented(std::string_view method, std::string_view why) {

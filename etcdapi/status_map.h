@@ -29,7 +29,6 @@ enum class Refusal {
   kBadTransferee,  // MoveLeader to one that does not follow
   kStopped,
   kAuthNotEnabled,
-  kWatchCanceled,
   kTxnTooDeep,      // jetd's own: see limits::kMaxTxnDepth
   kSortedStream,    // RangeStream with a sort order: Unimplemented, as in etcd 3.7
   kUnknownAlarm,    // jetd's own: an alarm or an action at which etcd ends in a panic
@@ -46,8 +45,6 @@ enum class Refusal {
 
 // Bytes that are no message: `detail` is the decoder's word.
 [[nodiscard]] rpc::Status MalformedRequest(std::string_view detail);
-// A message above what the server receives at all.
-[[nodiscard]] rpc::Status MessageTooLarge(size_t size_bytes, size_t limit_bytes);
 // An RPC that jetd does not have; `why` is one sentence for the operator.
 [[nodiscard]] rpc::Status Unimplemented(std::string_view method, std::string_view why);
 

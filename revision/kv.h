@@ -43,7 +43,7 @@ struct ValueLocation {
 // except where it says otherwise.
 //
 // Its fields never change once made, but for a cold one's location, which is the engine thread's.
-// Ref-counted by KvRef; the count is atomic because gRPC drops its references on its own threads.
+// Ref-counted by KvRef; the count is atomic, so that any thread may drop its references.
 // The bytes follow the object in the same allocation: 48 bytes and the encoding (cold: without the
 // value, and 16 bytes), nothing else; numbers that are rarely asked for are read from the encoding.
 // Keys are shorter than 16 MiB, an encoding than 4 GiB.
@@ -185,7 +185,7 @@ class KvRef {
   const KvBlock* operator->() const { return block_; }
   const KvBlock& operator*() const { return *block_; }
   explicit operator bool() const { return block_ != nullptr; }
-  // Gives the count away, to a gRPC slice for example, which ends with Unref.
+  // Gives the count away, to an rpc::Slice for example, which ends with Unref.
   [[nodiscard]] const KvBlock* release() { return std::exchange(block_, nullptr); }
 
  private:

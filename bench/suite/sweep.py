@@ -32,23 +32,12 @@ class Variant:
         self.folder = folder
 
 
-def grpc_argument(text):
-    return [f"-DJETD_GRPC_ARGUMENTS={text}"]
-
-
 VARIANTS = [
     Variant(SHIPPED),
     # A second one of the same: what the intervals of the others are to be compared with.
     Variant("as shipped, again"),
     Variant("allocator: the system's", ["-DJETD_ALLOCATOR=system"]),
     Variant("link-time optimisation", ["-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=ON"]),
-    Variant("gRPC loop: poll", environment={"GRPC_POLL_STRATEGY": "poll"}),
-    Variant("gRPC: minimal stack", grpc_argument("{GRPC_ARG_MINIMAL_STACK,1}")),
-    Variant("gRPC: no bandwidth probe", grpc_argument("{GRPC_ARG_HTTP2_BDP_PROBE,0}")),
-    Variant("gRPC: reads of 64 KiB", grpc_argument("{GRPC_ARG_TCP_READ_CHUNK_SIZE,65536}")),
-    Variant("gRPC: zero-copy sends", grpc_argument("{GRPC_ARG_TCP_TX_ZEROCOPY_ENABLED,1}")),
-    Variant("gRPC: larger frames", environment={
-        "GRPC_EXPERIMENTS": "tcp_frame_size_tuning,tcp_read_chunks"}),
     Variant("nats-server: GOMAXPROCS=2", environment={"GOMAXPROCS": "2"}),
     Variant("nats-server: GOMEMLIMIT=32MiB", go={"GOMEMLIMIT": "32MiB"}),
     Variant("nats-server: GOMEMLIMIT=128MiB", go={"GOMEMLIMIT": "128MiB"}),
