@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 #include "cli/command_harness.h"
 #include "etcdclient/client.h"
 #include "etcdclient/testing/server_process.h"
@@ -76,7 +77,7 @@ TEST(UsageCommandTest, SaysWhatWasAskedOfAJetd) {
   log::Init({.level = log::Level::kError});
   const auto program = ServerProcess::Find(ServerKind::kJetd);
   if (!program.ok()) GTEST_SKIP() << "JETD_BIN names no jetd";
-  const std::string url = Cat("http://127.0.0.1:", jetstream::FreePort());
+  const std::string url = Cat("http://127.0.0.1:", FreePort());
   auto server = ServerProcess::Start(
       {.program = *program, .flags = {"--bucket=acme", "--listen-metrics-urls=" + url}});
   ASSERT_TRUE(server.ok()) << server.status();

@@ -12,6 +12,7 @@
 
 #include "base/etcdpb/rpc.grpc.pb.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/testing/jetd_process.h"
 #include "gmock/gmock.h"
@@ -25,7 +26,6 @@
 namespace jetd::etcdapi {
 namespace {
 
-using jetstream::FreePort;
 using jetstream::NatsTestServer;
 using ::testing::HasSubstr;
 using ::testing::Not;

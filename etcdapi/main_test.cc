@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "base/etcdpb/rpc.grpc.pb.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 #include "base/testing/test_certificate.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/testing/http_get.h"
@@ -32,7 +33,6 @@
 namespace jetd::etcdapi {
 namespace {
 
-using jetstream::FreePort;
 using jetstream::NatsTestServer;
 using ::testing::HasSubstr;
 using ::testing::Not;

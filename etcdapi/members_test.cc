@@ -13,6 +13,7 @@
 
 #include "base/etcdpb/rpc.grpc.pb.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/testing/jetd_process.h"
 #include "gmock/gmock.h"
@@ -28,7 +29,6 @@ using etcdserverpb::KV;
 using etcdserverpb::Lease;
 using etcdserverpb::Maintenance;
 using etcdserverpb::Watch;
-using jetstream::FreePort;
 using jetstream::NatsTestServer;
 using ::testing::UnorderedElementsAre;
 using Clock = std::chrono::steady_clock;

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 #include "base/testing/test_certificate.h"
 #include "etcdapi/testing/jetd_process.h"
 #include "gtest/gtest.h"
@@ -22,7 +23,6 @@
 namespace jetd::etcdapi {
 namespace {
 
-using jetstream::FreePort;
 using jetstream::NatsTestServer;
 
 struct Free {

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/loop_runner.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 #include "jetstream/api_session.h"
 
 namespace jetd::jetstream {

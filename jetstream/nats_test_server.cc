@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -39,16 +40,6 @@ sockaddr_in LoopbackAddress(int port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<uint16_t>(port));
   return address;
-}
-
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = LoopbackAddress(0);
-  socklen_t size = sizeof(address);
-  JETD_CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0);
-  JETD_CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  close(fd);
-  return ntohs(address.sin_port);
 }
 
 std::unique_ptr<NatsTestServer> NatsTestServer::StartFrom(const char* variable,
@@ -105,6 +96,7 @@ void NatsTestServer::Start() {
   // nats-server opens the port only when its streams are there.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!CanConnect(port_)) {
+    JETD_CHECK(running()) << program_ << " ends at once: " << log_path();
     JETD_CHECK(std::chrono::steady_clock::now() < deadline) << program_ << " does not start";
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }

@@ -12,9 +12,6 @@ namespace jetd::jetstream {
 
 [[nodiscard]] sockaddr_in LoopbackAddress(int port);
 
-// A port of 127.0.0.1 that nobody listens on at this moment.
-[[nodiscard]] int FreePort();
-
 // A nats-server with JetStream for tests: on a free port of 127.0.0.1, its files in a new folder,
 // both gone with the object. Not thread-safe.
 class NatsTestServer {

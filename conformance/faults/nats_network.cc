@@ -7,6 +7,7 @@
 
 #include "base/loop.h"
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"
 
@@ -68,7 +69,7 @@ absl::Status NatsNetwork::StartOne() {
 absl::Status NatsNetwork::StartCluster() {
   const auto count = static_cast<size_t>(options_.servers);
   std::vector<int> ports;
-  for (size_t i = 0; i < count; ++i) ports.push_back(jetstream::FreePort());
+  for (size_t i = 0; i < count; ++i) ports.push_back(FreePort());
   std::vector<std::string> routes(count);
   for (size_t from = 0; from < count; ++from) {
     for (size_t to = 0; to < count; ++to) {

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdclient/testing/server_process.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +18,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "base/testing/free_port.h"
 
 namespace jetd::etcdclient {
 namespace {
@@ -34,28 +32,6 @@ constexpr milliseconds kPollInterval{10};
 std::string EnvOr(const char* name, const char* otherwise) {
   const char* value = std::getenv(name);
   return value != nullptr && *value != '\0' ? value : otherwise;
-}
-
-// A port of the loopback that nobody had a moment ago.
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  int port = 0;
-  if (fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    port = ntohs(address.sin_port);
-  }
-  if (fd >= 0) close(fd);
-  return port;
-}
-
-absl::StatusOr<std::string> LoopbackUrl() {
-  const int port = FreePort();
-  if (port == 0) return absl::UnavailableError("no free port on the loopback");
-  return Cat("http://127.0.0.1:", port);
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& strings) {
@@ -130,9 +106,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(Options opti
     server->data_dir_ = path + "/data";
   }
   for (std::string* url : {&server->endpoint_, &server->peer_endpoint_}) {
-    auto made = LoopbackUrl();
-    if (!made.ok()) return made.status();
-    *url = *std::move(made);
+    *url = Cat("http://127.0.0.1:", FreePort());
   }
   if (const absl::Status spawned = server->Spawn({}); !spawned.ok()) return spawned;
   return server;
