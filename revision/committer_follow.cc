@@ -77,7 +77,7 @@ void Committer::Impl::BeginToFollow() {
   holds = false;
   superseded = executor->Now();
   shown = false;
-  follow_start = announced = committed_seq;
+  follow_start = announced = goal = committed_seq;
   follower = std::make_unique<Follower>(&*codec, store, &system, this);
   follower->Start(committed_seq, led_term, led_seq);
   term_incarnation = options.incarnation;
@@ -154,7 +154,7 @@ void Committer::Impl::FollowAgain() {
   chain.Reset(follower->position());
   // The stream may have lost its tail meanwhile: what lies there from now on is something else. And
   // a replay goes further than anybody has announced.
-  announced = std::min(announced, follower->position());
+  goal = announced = std::min(announced, follower->position());
   gap_until = StreamSeq{};
   went_back = false;
   if (!connected) return;
@@ -228,25 +228,17 @@ void Committer::Impl::OnFollowed(const jetstream::Record& record) {
       return;
     }
   }
-  if (record.seq <= announced) {
+  if (follower->position() < goal && goal <= follower->read()) {
     ApplyAnnounced();
+  } else if (follower->held_bytes() > kMaxHeldBytes && follower->position() < goal) {
+    // A replay holds nothing back: it reads the term records first.
+    Rebuild(MakeError(Errc::kUnavailable, "too much was committed meanwhile"));
   } else if (follower->held_bytes() > kMaxHeldBytes) {
     log::Warn("{} bytes wait for the leader's word: reading them later", follower->held_bytes());
     RetryAfter(kTryAgain, &Impl::FollowAgain);
     tail.reset();
     follower->DropHeld();
   }
-}
-
-void Committer::Impl::ApplyAnnounced() {
-  if (phase != Phase::kFollowing || follower == nullptr) return;
-  const absl::Status status = follower->Apply(announced);
-  committed_seq = follower->position();
-  term = follower->term();
-  if (!status.ok()) return Rebuild(status);
-  SettleGap();
-  if (!shown && peers->found() && announced >= follow_start) Show();
-  ReleaseApplied();
 }
 
 // By the newest revision that was shown: the same changes at the same places of the stream.
@@ -324,7 +316,7 @@ void Committer::Impl::Rebuild(const absl::Status& why) {
   follower.reset();
   replay.reset();
   shown = false;
-  announced = StreamSeq{};
+  goal = announced = StreamSeq{};
   executor->Cancel(compact_timer);
   compact_timer = 0;
   garbage = {};

@@ -132,6 +132,52 @@ TEST_F(CommitterFollowFaultsTest, AGapThatNoCompactionLeftIsPassed) {
   EXPECT_EQ(b->committer->counters().replayed_records, replayed) << "nothing was read anew";
 }
 
+// A foreign record at 3, where a lease was to land, and the put behind it at 4, which the leader
+// voids with all from 3 on by its term record at 5. b hears of what is committed behind that, and
+// has come as far as 4 when 3 is gone.
+TEST_F(CommitterFollowFaultsTest, WhatIsVoidIsNotShownBeforeTheTermRecordIsRead) {
+  auto a = Start("a", {.puts_off_deletions = true});
+  auto b = Start("b", {.read_batch = 1});
+  Put(a.get(), "k", "1");
+  ASSERT_EQ(stream_.last(), StreamSeq(2));
+  b->log.Hold(Leg::kApi);
+  a->log.Hold(Leg::kRequest);
+  a->committer->GrantLease(LeaseId(7), 60, [](const auto&) {});
+  const auto put = a->Put("k", "2");
+  exec_.RunDeferred();
+  stream_.AppendForeign({.subject = "$KV.B.intruder", .payload = "x"});
+  a->log.Release(Leg::kRequest);
+  Settle();
+  ASSERT_TRUE(Ok(put));
+  ASSERT_EQ(stream_.last(), StreamSeq(7));
+  stream_.Delete(StreamSeq(3));
+  const size_t commits = b->recorder.commits.size();
+  b->log.Pass(Leg::kApi, 1);
+  exec_.RunDeferred();
+  EXPECT_EQ(b->recorder.commits.size(), commits) << "4 is void";
+  EXPECT_EQ(StaleGet(b.get(), "k"), "1");
+  const uint64_t replayed = b->committer->counters().replayed_records;
+  b->log.Release(Leg::kApi);
+  Settle();
+  EXPECT_EQ(StaleGet(b.get(), "k"), "2");
+  EXPECT_EQ(b->committer->counters().replayed_records, replayed) << "nothing was read anew";
+}
+
+// The newest record of what is committed is gone before b comes to it, and nothing follows it.
+TEST_F(CommitterFollowFaultsTest, WhatLiesBelowARecordThatIsGoneIsShown) {
+  auto a = Start("a");
+  auto b = Start("b");
+  Put(a.get(), "k", "1");
+  b->log.Hold(Leg::kApi);
+  Put(a.get(), "k", "2");
+  a->committer->GrantLease(LeaseId(7), 60, [](const auto&) {});
+  Settle();
+  stream_.Delete(stream_.last());  // stands for a barrier
+  b->log.Release(Leg::kApi);
+  Settle(seconds(1));
+  EXPECT_EQ(StaleGet(b.get(), "k"), "2");
+}
+
 TEST_F(CommitterFollowFaultsTest, TakesOverThoughWhatItDidNotReadIsGone) {
   auto a = Start("a");
   auto b = Start("b");

@@ -386,6 +386,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   MonoTime reconnected{-1'000'000'000'000};       // when the connection came back last
   std::shared_ptr<char> tail;                     // while the tail is followed
   StreamSeq announced;                            // committed, as a leader said
+  StreamSeq goal;                                 // one of these: applied when all of it is read
+  StreamSeq goal_of_tick;                         // at the last tick
   bool went_back = false;                         // the stream ends below what was applied
   Revision lost_shown;                            // newest that was shown and is lost
   std::optional<jetstream::TermRecord> followed;  // whose leader is asked
