@@ -72,6 +72,10 @@ void Replay::ReadControl() {
             return;
           }
           Restart();
+          doubted_ = false;
+        } else if (!damage.ok() && !std::exchange(doubted_, true)) {
+          damage_ = damage;
+          return ReadControl();
         } else if (!damage.ok()) {
           std::exchange(done_, nullptr)(damage);
           return;
@@ -148,10 +152,6 @@ bool Replay::IsVoid(StreamSeq seq) {
     if (it->second >= seq) return true;
   }
   return false;
-}
-
-void Replay::NoteTidying(StreamSeq seq, Kind kind) {
-  if (kind == Kind::kCompact || kind == Kind::kLive) tidied_now_ = std::max(tidied_now_, seq);
 }
 
 // R8. jetd's other records are not listed: each is superseded by a newer one of its kind.

@@ -53,7 +53,9 @@ namespace jetd::revision {
 // been read before it was removed, and what hid it was removed before it was read. Whoever removes
 // wrote a compaction record, a list, or a term record with voids before. So a reading counts only
 // if none of the first two, and no void of what was applied, came since the first of its two
-// readings; otherwise all is read anew, into an empty store.
+// readings; otherwise all is read anew, into an empty store. Damage is told only after two such
+// looks: what wrote the record that explains it may have gone on, behind the end that the first of
+// them had, and have removed that record ahead of it.
 //
 // Run may be called again, after an error of the connection or because the stream has grown before
 // its caller could take over: it goes on where it stopped.
@@ -135,7 +137,10 @@ class Replay {
   void Restart();
   void OnControl(const jetstream::Record& record);
   [[nodiscard]] std::optional<Held> Decode(const jetstream::Record& record) const;
-  void NoteTidying(StreamSeq seq, jetstream::SubjectCodec::Kind kind);
+  void NoteTidying(StreamSeq seq, jetstream::SubjectCodec::Kind kind) {
+    using Kind = jetstream::SubjectCodec::Kind;
+    if (kind == Kind::kCompact || kind == Kind::kLive) tidied_now_ = std::max(tidied_now_, seq);
+  }
   void OnRecord(const jetstream::Record& record);
   void Judge(const Held& held, Verdict verdict) const;
   void OnForeign(StreamSeq seq);
@@ -174,6 +179,7 @@ class Replay {
   Result result_;
   absl::Status error_;                          // what ends the replay
   absl::Status damage_;                         // the same, to be confirmed
+  bool doubted_ = false;                        // it was once
   std::map<StreamSeq, StreamSeq> known_voids_;  // first -> last
   std::map<StreamSeq, Revision> compacts_;      // by sequence
   Revision compacted_;                          // of the newest of them

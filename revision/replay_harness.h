@@ -33,12 +33,14 @@ class WatchedLog : public jetstream::MemoryLog {
     MemoryLog::Read(
         options,
         [this, all, on_record = std::move(on_record)](const jetstream::Record& record) {
-          if (all && before_record) before_record(record.seq);
+          const auto& before = all ? before_record : before_control;
+          if (before) before(record.seq);
           on_record(record);
         },
         std::move(done));
   }
-  std::function<void(StreamSeq)> before_record;
+  std::function<void(StreamSeq)> before_record;   // of a reading of all
+  std::function<void(StreamSeq)> before_control;  // of one of some subjects
 };
 
 class ReplayTest : public ::testing::Test {
@@ -126,6 +128,7 @@ class ReplayTest : public ::testing::Test {
   std::string judged_;  // sequences in the order of judgement, "v" behind a void one
   jetstream::MemoryStream stream_;
   std::function<void(StreamSeq)> before_record_;
+  std::function<void(StreamSeq)> before_control_;
   bool judge_ = true;
   jetstream::SubjectCodec codec_{"B"};
   Store store_;
@@ -139,6 +142,7 @@ class ReplayTest : public ::testing::Test {
     options.read_batch = 1;
     WatchedLog log(&exec_, &stream_, options);
     log.before_record = before_record_;
+    log.before_control = before_control_;
     jetstream::SilentObserver observer;
     log.Open(&observer, [](const absl::Status&) {});
     exec_.RunDeferred();

@@ -320,6 +320,29 @@ TEST_F(ReplayTest, VoidsWhileItReadsAreNoDamage) {
   }
 }
 
+// The reading that is to confirm the damage has its end before a second compaction, which removes
+// the first's record ahead of it.
+TEST_F(ReplayTest, TwoCompactionsWhileItReadsAreNoDamage) {
+  TermAt(1, 1);
+  for (int64_t rev = 2; rev <= 4; ++rev) Key("a", rev);
+  StreamSeq first;
+  before_record_ = [&](StreamSeq seq) {
+    if (seq != StreamSeq(2) || first != StreamSeq{}) return;
+    first = CompactAt(4, 4);
+    stream_.Delete(StreamSeq(3));
+  };
+  before_control_ = [&, once = false](StreamSeq) mutable {
+    if (first == StreamSeq{} || std::exchange(once, true)) return;
+    Key("a", 5);
+    CompactAt(5, 5);
+    stream_.Delete(first);
+  };
+  ASSERT_NO_FATAL_FAILURE(RunToTheEnd());
+  EXPECT_TRUE(Has("a"));
+  EXPECT_EQ(store_.committed(), Revision(5));
+  EXPECT_EQ(store_.compacted(), Revision(5));
+}
+
 TEST_F(ReplayTest, R3BelowTheCompactRevisionPartsMayBeGone) {
   TermAt(1, 1);
   Key("a", 2);
