@@ -149,7 +149,9 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void SayLastWords(StreamSeq last, const std::string& why);
   // What was cut short at the end never was: finds it, and goes on.
   void VoidWhatWasCut();
-  void AppendLastWords(std::vector<jetstream::SeqRange> voids);
+  struct Left;
+  void JudgeWhatIsLeft(const std::shared_ptr<Left>& left);
+  void AppendLastWords();
   // On another connection.
   void GoOnWithLastWords();
   void OnTailOfLastWords(const absl::StatusOr<StreamSeq>& last);
@@ -315,6 +317,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
     std::string why;
     int64_t created_ns = 0;              // of the stream that they are for
     std::vector<PlannedRecord> records;  // none: not put together yet
+    std::vector<jetstream::SeqRange> voids;
   };
   std::unique_ptr<LastWords> last_words;
   TimerId last_words_patience = 0;

@@ -160,22 +160,68 @@ void Committer::Impl::SayLastWords(StreamSeq last, const std::string& why) {
   VoidWhatWasCut();
 }
 
+// What is left may end within a transaction; and a foreign record, with all behind it, counts as
+// long as no term record voids it: the one that did may be lost.
+struct Committer::Impl::Left {
+  StreamSeq from{1};  // the newest term record: what lies before it, it or another one voids
+  Term term;
+  StreamSeq foreign;  // the first one, or the beginning of the transaction that it cut short
+  SeqRange open;      // the records of a transaction, so far; last 0: none
+  void Take(const jetstream::SubjectCodec& codec, const jetstream::Record& record) {
+    if (foreign != StreamSeq{}) return;
+    const auto header = jetstream::DecodeHeader(record.header);
+    if (!header.ok() || header->term < term || !codec.Decode(record.subject).ok()) {
+      foreign = open.last.Next() == record.seq ? open.first : record.seq;
+      return;
+    }
+    term = header->term;
+    open = {};
+    if (header->index == header->count) return;
+    const uint64_t before = std::min<uint64_t>(header->index - 1, record.seq.value() - 1);
+    open = {StreamSeq(record.seq.value() - before), record.seq};
+  }
+  [[nodiscard]] std::vector<SeqRange> Voids(StreamSeq last) const {
+    if (foreign != StreamSeq{}) return {{foreign, last}};
+    if (open.last == last) return {open};
+    return {};
+  }
+};
+
 void Committer::Impl::VoidWhatWasCut() {
   const StreamSeq last = chain.landed();
-  if (last == StreamSeq{}) return AppendLastWords({});
-  auto cut = std::make_shared<std::vector<SeqRange>>();
-  log->Get(
-      {last},
-      [cut](const jetstream::Record& record) {
+  if (last == StreamSeq{}) return AppendLastWords();
+  auto left = std::make_shared<Left>();
+  jetstream::Log::ReadOptions terms;
+  terms.subjects = {codec->TermSubject()};
+  log->Read(
+      terms,
+      [left, last](const jetstream::Record& record) {
         const auto header = jetstream::DecodeHeader(record.header);
-        if (!header.ok() || header->index == header->count) return;
-        const uint64_t before = std::min<uint64_t>(header->index - 1, record.seq.value() - 1);
-        cut->push_back({StreamSeq(record.seq.value() - before), record.seq});
+        if (record.seq > last || !header.ok() || header->term < left->term) return;
+        left->from = record.seq;
+        left->term = header->term;
       },
-      [this, cut, number = reading](const absl::Status& status) {
+      [this, left, number = reading](const absl::StatusOr<StreamSeq>& end) {
         if (number != reading || stopped || last_words == nullptr) return;
-        if (status.ok()) return AppendLastWords(std::move(*cut));
+        if (end.ok()) return JudgeWhatIsLeft(left);
         RetryAfter(kAgain, &Impl::VoidWhatWasCut);
+      });
+}
+
+void Committer::Impl::JudgeWhatIsLeft(const std::shared_ptr<Left>& left) {
+  jetstream::Log::ReadOptions rest;
+  rest.from = left->from;
+  rest.headers_only = true;
+  log->Read(
+      rest,
+      [this, left, last = chain.landed()](const jetstream::Record& record) {
+        if (record.seq <= last) left->Take(*codec, record);
+      },
+      [this, left, number = reading](const absl::StatusOr<StreamSeq>& end) {
+        if (number != reading || stopped || last_words == nullptr) return;
+        if (!end.ok()) return RetryAfter(kAgain, &Impl::VoidWhatWasCut);
+        last_words->voids = left->Voids(chain.landed());
+        AppendLastWords();
       });
 }
 
@@ -196,7 +242,8 @@ void Committer::Impl::OnTailOfLastWords(const absl::StatusOr<StreamSeq>& last) {
   const StreamSeq first = chain.landed().Next();
   last_words->records.clear();
   chain.Reset(*last);
-  AppendLastWords({{first, *last}});
+  last_words->voids.push_back({first, *last});
+  AppendLastWords();
 }
 
 void Committer::Impl::SendLastWords() {
@@ -206,7 +253,7 @@ void Committer::Impl::SendLastWords() {
 
 void Committer::Impl::EndWithLastWords() { Fatal(MakeError(Errc::kCorrupt, last_words->why)); }
 
-void Committer::Impl::AppendLastWords(std::vector<SeqRange> voids) {
+void Committer::Impl::AppendLastWords() {
   const Revision bumped(std::max(store->newest(), lost_shown).value() + kBump);
   term = term.Next();
   jetstream::TermRecord taken;
@@ -215,7 +262,7 @@ void Committer::Impl::AppendLastWords(std::vector<SeqRange> voids) {
   taken.member_id = options.member_id;
   taken.member_name = options.member_name;
   taken.client_urls = options.client_urls;
-  taken.voids = std::move(voids);
+  taken.voids = last_words->voids;
   AlarmSet raised = alarms;
   (void)raised.Raise(OwnAlarm(jetstream::AlarmType::kCorrupt));
   jetstream::RecordHeader header;

@@ -409,6 +409,42 @@ TEST_F(CommitterLossTest, LastWordsAreSaidBehindAStrayRecord) {
   EXPECT_TRUE(Corrupt(next));
 }
 
+// 3 and 4 are the beginning of a transaction whose writer died, 5 and 6 are foreign. The term
+// record at 7, which names them all, is lost with what came behind it.
+TEST_F(CommitterLossTest, WhatALostTermRecordVoidedIsVoidedAgain) {
+  for (uint64_t left = 2; left <= 7; ++left) {
+    SCOPED_TRACE(left);
+    stream_.Recreate(static_cast<int64_t>(left));
+    {
+      Member first(&exec_, &stream_, "first");
+      Put(&first, "old");
+      first.log.Hold(MemoryLog::Leg::kRequest);
+      first.PutMany("half", 3, "h");
+      exec_.RunDeferred();
+      first.log.Pass(MemoryLog::Leg::kRequest, 2);
+      exec_.RunDeferred();
+    }
+    ASSERT_EQ(stream_.last(), StreamSeq(4));
+    for (int i = 0; i < 2; ++i)
+      stream_.AppendForeign({.subject = "$KV.B.intruder", .payload = "x"});
+    Revision newest;
+    {
+      Member member(&exec_, &stream_, "a", {.puts_off_deletions = true});
+      Settle();
+      newest = Put(&member, "k");
+      Break(&member, [&] { stream_.LoseTail(StreamSeq(left)); });
+      ASSERT_TRUE(member.fatal.has_value());
+    }
+    Member next(&exec_, &stream_, "b");
+    Settle();
+    ASSERT_TRUE(next.committer->leading()) << next.committer->waiting_for();
+    EXPECT_EQ(next.Get("old"), "v");
+    EXPECT_EQ(next.Get("half/0"), "");
+    EXPECT_GT(next.store.committed(), newest);
+    EXPECT_TRUE(Corrupt(next));
+  }
+}
+
 // b's term record lands behind what a has read to go on.
 TEST_F(CommitterLossTest, WhoWasSupersededWhileItReadTheTailLearnsOfIt) {
   {
