@@ -377,6 +377,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   std::unique_ptr<PlannedRecord> term_record;  // while taking over
   StreamSeq term_seq;
   std::vector<jetstream::SeqRange> term_voids;
+  std::vector<jetstream::SeqRange> named_voids;  // by term records that this member has seen
   // Following.
   std::unique_ptr<Follower> follower;
   std::unique_ptr<Store> fresh;                   // being built, beside the one that is shown

@@ -220,7 +220,14 @@ void Committer::Impl::JudgeWhatIsLeft(const std::shared_ptr<Left>& left) {
       [this, left, number = reading](const absl::StatusOr<StreamSeq>& end) {
         if (number != reading || stopped || last_words == nullptr) return;
         if (!end.ok()) return RetryAfter(kAgain, &Impl::VoidWhatWasCut);
-        last_words->voids = left->Voids(chain.landed());
+        const StreamSeq last = chain.landed();
+        last_words->voids = left->Voids(last);
+        // Of a void a part may have been removed: the rest does not look like one, and what is
+        // removed may come back.
+        for (const SeqRange& range : named_voids) {
+          if (range.last < left->from || range.first > last) continue;
+          last_words->voids.push_back({range.first, std::min(range.last, last)});
+        }
         AppendLastWords();
       });
 }

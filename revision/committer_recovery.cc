@@ -208,6 +208,7 @@ void Committer::Impl::Lead() {
     // A record with voids is never superseded: a mirror may still hold what it voids.
     system.term = StreamSeq{};
     Collector::Batch batch;
+    named_voids.insert(named_voids.end(), term_voids.begin(), term_voids.end());
     for (const SeqRange& range : std::exchange(term_voids, {})) {
       counters.voids += range.last.value() - range.first.value() + 1;
       for (StreamSeq seq = range.first; seq <= range.last; seq = seq.Next()) {

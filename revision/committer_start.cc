@@ -61,6 +61,7 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   system = result->system;
   alarms = newest_alarms = AlarmSet(result->alarms);
   committed_seq = result->last;
+  named_voids = std::move(result->named);
   chain.Reset(result->last);
   replayed = *std::move(result);
   AskMirrors();

@@ -456,10 +456,7 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
     std::exchange(done_, nullptr)(last.status());
     return;
   }
-  if (tidied_now_ > tidied_ || !damage_.ok()) {
-    ReadControl();
-    return;
-  }
+  if (tidied_now_ > tidied_ || !damage_.ok()) return ReadControl();
   if (store_ != nullptr) store_->HasCome();
   position_ = std::max(position_, *last);
   // A compaction record behind a hole is void like all that lies there.
@@ -475,6 +472,7 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
   if (store_ != nullptr) FinishStore(compacted);
   Result result = result_;
   result.last = position_;
+  for (const auto& [first, end] : known_voids_) result.named.push_back({first, end});
   // The group stays held: whoever writes it may be alive and finish it before we take over.
   if (hole_ != StreamSeq{}) {
     result.voids.push_back({hole_, position_});

@@ -68,6 +68,7 @@ class Replay {
     jetstream::TermRecord leader;            // of the newest term record
     StreamSeq leader_seq;                    // where that lies; 0: not known
     std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
+    std::vector<jetstream::SeqRange> named;  // by term records that are there
     Revision revision{1};                    // newest that is known
     Revision compacted;                      // 0: never
     std::vector<StreamSeq> dead;             // R1, and still in the stream: delete
