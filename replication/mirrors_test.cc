@@ -259,6 +259,30 @@ TEST_F(MirrorsTest, SequencesThatAreGivenOutTwiceAreAnAlarm) {
   state = State(mirrors.get());
   EXPECT_EQ(state.fit, Fit::kOther);
   EXPECT_THAT(state.what, HasSubstr("gave out again"));
+  // It does not take the place of an origin that answers, which is not sealed for it.
+  const absl::Status promoted = Promote({.mirror = Leaf()}).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(promoted)) << promoted;
+  EXPECT_THAT(std::string(MessageOf(promoted)), HasSubstr("gave out again"));
+  EXPECT_EQ(WhyNotServed(Hub()), "");
+}
+
+// What is at the origin alone is not given up, and the origin goes on.
+TEST_F(MirrorsTest, AMirrorThatIsBehindIsNotPromoted) {
+  AddMirror();
+  const auto info = Api().Ask("dr", "STREAM.INFO.KV_b");
+  ASSERT_TRUE(info.ok()) << info.status();
+  // It copies nothing any more.
+  nlohmann::json config = info->at("config");
+  config["max_msgs"] = info->at("state").at("messages");
+  config["discard"] = "new";
+  ASSERT_TRUE(Api().Ask("dr", "STREAM.UPDATE.KV_b", config).ok());
+  writer_->Put("/late", "x");
+  writer_->Flush();
+  const absl::Status promoted =
+      Promote({.mirror = Leaf(), .catch_up = std::chrono::seconds(1)}).status();
+  EXPECT_TRUE(absl::IsUnavailable(promoted)) << promoted;
+  EXPECT_THAT(std::string(MessageOf(promoted)), HasSubstr("nothing was changed"));
+  EXPECT_EQ(WhyNotServed(Hub()), "");
 }
 
 TEST_F(MirrorsTest, VerifyFindsAPlantedDifference) {
@@ -378,7 +402,9 @@ TEST_F(MirrorsTest, APromotionThatWasInterruptedIsEndedByTheNext) {
   EXPECT_THAT(WhyNotServed(Leaf()), HasSubstr("was begun and not ended"));
   const auto promoted = Promote({.mirror = Leaf()});
   ASSERT_TRUE(promoted.ok()) << promoted.status();
+  EXPECT_EQ(promoted->origin, Promotion::Origin::kSealed);
   EXPECT_EQ(WhyNotServed(Leaf()), "");
+  EXPECT_THAT(WhyNotServed(Hub()), HasSubstr("was promoted"));
 }
 
 }  // namespace

@@ -160,12 +160,14 @@ class Promoter {
         return MakeStatus(read.status().code(), "the mirror cannot be read to its end, so that it ",
                           "can be no primary: ", MessageOf(read.status()));
       }
-      if (absl::Status status = SealOrigin(); !status.ok()) return status;
+      if (absl::Status status = MoveFromOrigin(); !status.ok()) return status;
       Say("making it take records");
       const absl::Status changed = Change([this](nlohmann::json config) {
         return jetstream::PromotingConfig(options_.mirror.bucket, std::move(config));
       });
       if (!changed.ok()) return changed;
+    } else if (absl::Status status = SealAgain(); !status.ok()) {
+      return status;
     }
     Say("appending a term record and a compaction");
     Appender appender(options_.mirror, options_.bump, &result_);
@@ -217,27 +219,66 @@ class Promoter {
     }
     result_.origin = Promotion::Origin::kSealed;
     origin_config_ = info->at("config");
+    origin_last_ = facts->state.last;
+    const auto own = session_->Ask(options_.mirror.domain, "INFO");
+    if (!own.ok()) return own.status();
+    own_domain_ = jetstream::TextOf(*own, "domain");
+    return mirror_.promoting ? absl::OkStatus() : Judge();
+  }
+
+  // A stream that only looks like the origin's copy must not take its place: sealing cannot be
+  // undone.
+  absl::Status Judge() {
+    const auto reports = session_->Mirrors({.bucket = options_.mirror.bucket,
+                                            .domain = mirror_.origin.domain,
+                                            .only_domain = own_domain_});
+    if (!reports.ok()) return reports.status();
+    for (const jetstream::MirrorReport& report : *reports) {
+      if (report.state.fit != jetstream::MirrorState::Fit::kOther) continue;
+      return Unusable("stream ", stream_, " is no copy of the origin that answers in the domain ",
+                      mirror_.origin.domain, ": ", report.state.what,
+                      ". Keep the origin, or stop its server if the copy is to go on without it");
+    }
     return absl::OkStatus();
   }
 
-  absl::Status SealOrigin() {
+  // The mirror has what the origin had a moment ago before the origin is sealed, for then nobody
+  // is served until the promotion has ended.
+  absl::Status MoveFromOrigin() {
     if (result_.origin != Promotion::Origin::kSealed) return absl::OkStatus();
+    if (absl::Status status = CatchUp(origin_last_, "nothing was changed"); !status.ok()) {
+      return status;
+    }
+    const auto last = SealOrigin();
+    if (!last.ok()) return last.status();
+    return CatchUp(*last, "the origin is sealed: run this again, which waits for the rest");
+  }
+
+  // Of a promotion that was begun: the origin may not have answered then, or not have been asked.
+  absl::Status SealAgain() {
+    if (result_.origin != Promotion::Origin::kSealed) return absl::OkStatus();
+    const auto last = SealOrigin();
+    if (!last.ok()) return last.status();
+    const StreamSeq reached = mirror_.stream.state.last;
+    result_.missing = reached < *last ? last->value() - reached.value() : 0;
+    return absl::OkStatus();
+  }
+
+  // Its last sequence, from now on.
+  absl::StatusOr<StreamSeq> SealOrigin() {
     Say("sealing the origin");
-    const auto own = session_->Ask(options_.mirror.domain, "INFO");
-    if (!own.ok()) return own.status();
-    const auto sealed =
-        session_->Ask(mirror_.origin.domain, Cat("STREAM.UPDATE.", stream_),
-                      jetstream::SealedConfig(origin_config_, jetstream::TextOf(*own, "domain")));
+    const auto sealed = session_->Ask(mirror_.origin.domain, Cat("STREAM.UPDATE.", stream_),
+                                      jetstream::SealedConfig(origin_config_, own_domain_));
     if (!sealed.ok()) {
       return MakeStatus(sealed.status().code(),
                         "the origin answers and cannot be sealed: ", MessageOf(sealed.status()));
     }
     const auto facts = jetstream::FactsOf(*sealed);
     if (!facts.ok()) return facts.status();
-    return CatchUp(facts->state.last);
+    return facts->state.last;
   }
 
-  absl::Status CatchUp(StreamSeq last) {
+  absl::Status CatchUp(StreamSeq last, std::string_view what_now) {
     constexpr std::chrono::milliseconds kPause{100};
     const auto end = std::chrono::steady_clock::now() + options_.catch_up;
     Say(Cat("waiting until the mirror has all up to sequence ", last.value()));
@@ -246,7 +287,12 @@ class Promoter {
       if (!facts.ok()) return facts.status();
       const StreamSeq reached = facts->stream.state.last;
       result_.missing = reached < last ? last.value() - reached.value() : 0;
-      if (result_.missing == 0 || std::chrono::steady_clock::now() > end) return absl::OkStatus();
+      if (result_.missing == 0) return absl::OkStatus();
+      if (std::chrono::steady_clock::now() > end) {
+        return MakeStatus(absl::StatusCode::kUnavailable, "the mirror lacks ", result_.missing,
+                          " sequences that the origin has, and gets none in time: ", what_now,
+                          ". If it is to go on without them, stop the origin's server");
+      }
       std::this_thread::sleep_for(kPause);
     }
   }
@@ -265,6 +311,8 @@ class Promoter {
   const std::string stream_;
   MirrorFacts mirror_;
   nlohmann::json origin_config_;
+  StreamSeq origin_last_;
+  std::string own_domain_;
   Promotion result_;
 };
 

@@ -32,7 +32,7 @@ struct PromotionOptions {
 
   StreamSource mirror{};
   int64_t bump = kDefaultBump;
-  // For a sealed origin's last records.
+  // For the origin's last records, once before it is sealed and once after. Beyond: Unavailable.
   std::chrono::seconds catch_up{30};
   std::function<void(std::string_view line)> say{};  // what is being done, for people
 };
@@ -45,7 +45,8 @@ struct Promotion {
   };
   Origin origin = Origin::kUnreachable;
   std::string origin_domain{};
-  // Sequences that the sealed origin has and this one has not. 0 if it is not sealed: nobody knows.
+  // Sequences that the sealed origin has and this one has not, of a promotion that was begun while
+  // the origin did not answer. 0 if it is not sealed: nobody knows.
   uint64_t missing = 0;
   Revision newest;  // of what was taken over
   Revision bumped;  // what it is at, all before that compacted
@@ -55,7 +56,8 @@ struct Promotion {
 // What would be promoted, and what that means for the origin; changes nothing.
 [[nodiscard]] absl::StatusOr<Promotion> LookAtPromotion(const PromotionOptions& options);
 
-// Blocks; any one thread. FailedPrecondition: it is no mirror, or the origin was made anew since.
+// Blocks; any one thread. FailedPrecondition: it is no mirror, or no copy of the origin that
+// answers. Unavailable: the origin answers, and the mirror has not got all of it in time.
 [[nodiscard]] absl::StatusOr<Promotion> Promote(const PromotionOptions& options);
 
 }  // namespace jetd::replication
