@@ -52,6 +52,17 @@ TEST(FlagsTest, HasEtcdsDefaults) {
   EXPECT_TRUE(config.warnings.empty());
 }
 
+// As in etcd, which then gives gRPC nothing, so that its own values count.
+TEST(FlagsTest, KeepaliveOfZeroIsGrpcsOwn) {
+  for (const char* zero : {"--grpc-keepalive-interval=0s", "--grpc-keepalive-timeout=0s"}) {
+    const Config config = Good({"--grpc-keepalive-interval=3s", zero});
+    EXPECT_EQ(config.keepalive_interval, 2h);
+    EXPECT_EQ(config.keepalive_timeout, 20s);
+  }
+  EXPECT_EQ(Good({"--grpc-keepalive-min-time=0s"}).keepalive_min_time, 5min);
+  EXPECT_EQ(Good({"--grpc-keepalive-interval=3s"}).keepalive_interval, 3s);
+}
+
 TEST(FlagsTest, TakesFlagsInEverySpelling) {
   const Config config = Good({"-name", "a", "--max-txn-ops=7", "--listen-client-urls",
                               "http://127.0.0.1:1,unix:///run/jetd.sock", "--nats-url",

@@ -152,6 +152,12 @@ absl::Status ReadTimes(const RawFlags& raw, Config* c) {
       return status;
     }
   }
+  // As etcd reads them: with a zero the values of gRPC for Go count.
+  if (c->keepalive_min_time.count() == 0) c->keepalive_min_time = std::chrono::minutes(5);
+  if (c->keepalive_interval.count() == 0 || c->keepalive_timeout.count() == 0) {
+    c->keepalive_interval = std::chrono::hours(2);
+    c->keepalive_timeout = std::chrono::seconds(20);
+  }
   if (c->watch_progress_interval < limits::kMinWatchProgressInterval) {
     c->watch_progress_interval = limits::kMinWatchProgressInterval;
     c->warnings.emplace_back("--watch-progress-notify-interval is raised to its minimum, 100ms");

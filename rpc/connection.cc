@@ -227,19 +227,20 @@ void Connection::OnPing(bool is_ack, const uint8_t* data) {
 // Due at the earliest: what came since moves it on.
 void Connection::OnKeepalive() {
   const MonoTime now = core_->executor->Now();
-  const MonoTime silence = now - last_received_;
   const TransportOptions& options = core_->options;
-  if (silence < options.keepalive_interval) {
-    asked_alive_ = false;
+  if (asked_alive_.has_value() && last_received_ < *asked_alive_) {
+    deaf_ = true;
+    host_->OnWork();
+    return;
+  }
+  asked_alive_.reset();
+  if (now - last_received_ < options.keepalive_interval) {
     core_->wheel.Set(&keepalive_, last_received_ + options.keepalive_interval);
     return;
   }
-  if (std::exchange(asked_alive_, true)) {
-    deaf_ = true;
-  } else {
-    Submitted(nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr));
-    core_->wheel.Set(&keepalive_, now + options.keepalive_timeout);
-  }
+  asked_alive_ = now;
+  Submitted(nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr));
+  core_->wheel.Set(&keepalive_, now + options.keepalive_timeout);
   host_->OnWork();
 }
 

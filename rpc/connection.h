@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -112,7 +113,7 @@ class Connection {
   size_t waiting_bytes_ = 0;
   MonoTime last_received_{};
   bool greeted_ = false;
-  bool asked_alive_ = false;  // a keepalive ping is out
+  std::optional<MonoTime> asked_alive_;  // when the keepalive ping that is out was sent
   bool draining_ = false;
   bool said_farewell_ = false;
   bool deaf_ = false;  // nothing more is received

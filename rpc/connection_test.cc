@@ -257,6 +257,43 @@ TEST_F(ConnectionTest, ASilentClientThatAnswersGoesOn) {
   }
 }
 
+// They lie in one stream's window, and are taken from there one by one.
+TEST_F(ConnectionTest, ManyMessagesAtOnceAreAllRead) {
+  Hello();
+  Exchange(client_.Headers(1, RawClient::CallOf("/test.Echo/Chat")));
+  constexpr size_t kEach = 3'200, kFrames = 4;
+  std::string some;
+  for (size_t i = 0; i < kEach; ++i) some += std::string(5, '\0');
+  std::string all;
+  for (size_t i = 0; i < kFrames; ++i) all += RawClient::Data(1, some);
+  Exchange(all);
+  Exchange(RawClient::Data(1, "", Frame::kEndStream));
+  EXPECT_EQ(StatusOf(1), "0 ");
+  EXPECT_EQ(client_.answer(1).bytes.size(), kEach * kFrames * 5);
+}
+
+// The patience for an answer may be longer than the silence before a ping.
+TEST_F(ConnectionTest, ASilentClientThatAnswersGoesOnWhenAskedOften) {
+  TransportOptions options = Options();
+  options.keepalive_interval = 10s;
+  Core core(&executor_, &methods_.methods(), options);
+  MemoryConnection server(&core);
+  EXPECT_TRUE(server.Send(RawClient::Hello({})));
+  const std::string alive =
+      Frame{.type = Frame::kPing, .flags = Frame::kAck, .payload = std::string(8, '\0')}.Encode();
+  for (int i = 0; i < 5; ++i) {
+    executor_.Advance(10s + TimerWheel::kTick);
+    client_.Receive(server.Receive());
+    EXPECT_TRUE(server.Send(alive));
+    executor_.Advance(10s);
+    EXPECT_FALSE(server->finished()) << i;
+  }
+  client_.Receive(server.Receive());
+  EXPECT_GE(client_.Count(Frame::kPing), 3U);
+  executor_.Advance(1min);
+  EXPECT_TRUE(server->finished()) << "it does not answer any more";
+}
+
 TEST_F(ConnectionTest, ADrainIsInTwoSteps) {
   Hello();
   server_->Drain();

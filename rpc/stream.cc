@@ -10,6 +10,13 @@
 #include "rpc/output.h"
 
 namespace jetd::rpc {
+namespace {
+
+bool IsRead(MessageReader::Result result) {
+  return result == MessageReader::Result::kMore || result == MessageReader::Result::kMessage;
+}
+
+}  // namespace
 
 Stream::Stream(Connection* connection, int32_t id)
     : connection_(connection),
@@ -53,30 +60,29 @@ void Stream::OnBytes(std::string_view bytes) {
     connection_->Consume(id_, bytes.size());
   } else if (has_ready_ || !backlog_.empty()) {
     Keep(bytes);
-  } else {
-    Feed(bytes);
+  } else if (const auto result = Feed(&bytes); !IsRead(result)) {
+    connection_->Consume(id_, bytes.size());
+    Fail(result);
+  } else if (!bytes.empty()) {
+    Keep(bytes);
   }
 }
 
-void Stream::Feed(std::string_view bytes) {
-  const size_t before = bytes.size();
-  const MessageReader::Result result = reader_.Feed(&bytes);
-  const size_t eaten = before - bytes.size();
+MessageReader::Result Stream::Feed(std::string_view* bytes) {
+  const size_t before = bytes->size();
+  const MessageReader::Result result = reader_.Feed(bytes);
+  const size_t eaten = before - bytes->size();
   if (asked_) {
     connection_->Consume(id_, eaten);
   } else {
     held_ += eaten;
   }
-  if (result == MessageReader::Result::kMore) return;
-  if (result != MessageReader::Result::kMessage) {
-    connection_->Consume(id_, bytes.size());
-    Fail(result);
-    return;
+  if (result == MessageReader::Result::kMessage) {
+    ready_ = reader_.Take();
+    has_ready_ = true;
+    if (asked_) Queue();
   }
-  ready_ = reader_.Take();
-  has_ready_ = true;
-  if (asked_) Queue();
-  if (!bytes.empty()) Keep(bytes);
+  return result;
 }
 
 void Stream::Keep(std::string_view bytes) {
@@ -95,11 +101,22 @@ void Stream::Fail(MessageReader::Result result) {
   Queue();
 }
 
+// Each byte is moved once or twice, however many messages lie there.
 void Stream::FeedBacklog() {
-  const std::string bytes = std::exchange(backlog_, {});
-  const std::string_view rest = std::string_view(bytes).substr(std::exchange(backlog_done_, 0));
-  connection_->core()->incoming.Give(rest.size());
-  Feed(rest);
+  std::string_view rest = std::string_view(backlog_).substr(backlog_done_);
+  const size_t before = rest.size();
+  const MessageReader::Result result = Feed(&rest);
+  const size_t eaten = before - rest.size();
+  connection_->core()->incoming.Give(eaten);
+  backlog_done_ += eaten;
+  if (!IsRead(result)) {
+    Fail(result);  // which drops the rest
+  } else if (backlog_done_ == backlog_.size()) {
+    backlog_.clear();
+    backlog_done_ = 0;
+  } else if (backlog_done_ > backlog_.size() / 2) {
+    backlog_.erase(0, std::exchange(backlog_done_, 0));
+  }
 }
 
 void Stream::OnReadError(MessageReader::Result result) {

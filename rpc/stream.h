@@ -73,7 +73,8 @@ class Stream final : public Call {
     return left_ > 0 && left_ < kPrefixBytes + message_.size();
   }
   void Open();
-  void Feed(std::string_view bytes);
+  // Until a message is whole; what is behind it is left in `bytes`.
+  MessageReader::Result Feed(std::string_view* bytes);
   void FeedBacklog();
   void Keep(std::string_view bytes);
   void DropInput();
