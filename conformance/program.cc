@@ -9,6 +9,7 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "base/strings.h"
 
 namespace jetd::conformance {
 
@@ -23,6 +24,11 @@ std::optional<int> ReadFlags(CLI::App* app, int argc, char** argv) {
     std::cerr << name << ": " << error.what() << "; see " << name << " --help\n";
     return kExitNotDone;
   }
+}
+
+int TellNotDone(const absl::Status& why) {
+  std::cerr << MessageOf(why) << "\n";
+  return absl::IsNotFound(why) ? kExitSkipped : kExitNotDone;
 }
 
 void AllowManyDescriptors() {

@@ -8,7 +8,6 @@
 
 #include "CLI/CLI.hpp"
 #include "base/log.h"
-#include "base/strings.h"
 #include "conformance/faults/outside_world.h"
 #include "conformance/history/history_run.h"
 #include "conformance/history/report_text.h"
@@ -94,10 +93,7 @@ int Run(Flags& flags) {
   if (!servers.lacking().empty()) std::cout << servers.lacking() << "\n";
   auto report = RunHistory(flags.options, servers,
                            [](const std::string& line) { std::cout << line << std::endl; });
-  if (!report.ok()) {
-    std::cerr << MessageOf(report.status()) << "\n";
-    return report.status().code() == absl::StatusCode::kNotFound ? kExitSkipped : kExitNotDone;
-  }
+  if (!report.ok()) return TellNotDone(report.status());
   servers.Settle();
   report->violations.Merge(servers.TakeViolations());
   history::Print(*report, flags.options.seed);

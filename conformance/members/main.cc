@@ -7,7 +7,6 @@
 
 #include "CLI/CLI.hpp"
 #include "base/log.h"
-#include "base/strings.h"
 #include "conformance/history/report_text.h"
 #include "conformance/members/members_run.h"
 #include "conformance/program.h"
@@ -92,10 +91,7 @@ int Run(Flags& flags) {
   if (flags.options.cold_moves > 0) flags.options.cluster.members = 1;
   const auto report =
       RunMembers(flags.options, [](const std::string& line) { std::cout << line << std::endl; });
-  if (!report.ok()) {
-    std::cerr << MessageOf(report.status()) << "\n";
-    return report.status().code() == absl::StatusCode::kNotFound ? kExitSkipped : kExitNotDone;
-  }
+  if (!report.ok()) return TellNotDone(report.status());
   Print(*report, flags.options.seed);
   return history::Judge(report->violations, flags.expect);
 }

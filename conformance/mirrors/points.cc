@@ -8,7 +8,6 @@
 
 #include "CLI/CLI.hpp"
 #include "base/log.h"
-#include "base/strings.h"
 #include "conformance/history/report_text.h"
 #include "conformance/mirrors/points_run.h"
 #include "conformance/program.h"
@@ -71,10 +70,7 @@ int Run(Flags& flags) {
   }
   const auto report =
       RunPoints(flags.options, [](const std::string& line) { std::cout << line << std::endl; });
-  if (!report.ok()) {
-    std::cerr << MessageOf(report.status()) << "\n";
-    return absl::IsNotFound(report.status()) ? kExitSkipped : kExitNotDone;
-  }
+  if (!report.ok()) return TellNotDone(report.status());
   Print(*report, flags.options.seed);
   return history::Judge(report->violations, flags.expect);
 }

@@ -99,10 +99,7 @@ int SelfTest(PowerOptions options) {
   int caught = 0;
   for (int i = 0; i < kSelfTestRuns; ++i, ++options.seed) {
     const auto report = RunPower(options);
-    if (!report.ok()) {
-      std::cerr << MessageOf(report.status()) << "\n";
-      return report.status().code() == absl::StatusCode::kNotFound ? kExitSkipped : kExitNotDone;
-    }
+    if (!report.ok()) return TellNotDone(report.status());
     std::cout << "without a sync: " << Summary(*report, options.seed) << std::endl;
     if (report->counts.lost > 0) ++caught;
   }
