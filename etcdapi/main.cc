@@ -2,6 +2,7 @@
 //
 // jetd's composition root: from the command line to a running server, and its end. The main thread
 // starts everything, then waits for a signal or a fatal error.
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -311,7 +312,10 @@ void Program::OnEngine(const std::function<void()>& fn) {
 }
 
 void Program::StartEngine() {
-  engine_thread_ = std::thread([this] { loop_.Run(); });
+  engine_thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "engine");
+    loop_.Run();
+  });
   loop_.Post(
       [this] { committer_.Start([this](const absl::Status& why) { lookout_.Fatal(why); }); });
   // Before anything is served: probes hear what the start waits for.

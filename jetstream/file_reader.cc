@@ -87,7 +87,7 @@ void FileReader::OnFacts(const StreamFacts& facts) {
 
 template <typename Work, typename Then>
 void FileReader::Away(Work work, Then then) {
-  if (!helper_.has_value()) helper_.emplace();
+  if (!helper_.has_value()) helper_.emplace("read ahead");
   helper_->Run([loop = source_.loop, weak = std::weak_ptr(self_), work = std::move(work),
                 then = std::move(then)]() mutable {
     auto result = std::make_shared<decltype(work())>(work());

@@ -56,7 +56,7 @@ class GroupSync : public Durability {
   uint64_t newest_block_ = 0;
   DurationHistogram syncs_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  HelperThread helper_;
+  HelperThread helper_{"sync"};
 };
 
 }  // namespace jetd::jetstream

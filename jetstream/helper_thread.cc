@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jetstream/helper_thread.h"
 
+#include <pthread.h>
+
 #include <utility>
 
 namespace jetd::jetstream {
 
-HelperThread::HelperThread() : thread_([this] { Work(); }) {}
+HelperThread::HelperThread(const char* name)
+    : thread_([this, name] {
+        pthread_setname_np(pthread_self(), name);
+        Work();
+      }) {}
 
 HelperThread::~HelperThread() {
   {

@@ -12,10 +12,10 @@ namespace jetd::jetstream {
 
 // Runs what blocks (a connect, an fsync) away from the engine thread: one thread, one function
 // after another, in the order given. Any thread may call Run. The destructor waits until all that
-// was given has run.
+// was given has run. `name`, of at most 15 characters, is what tools that look at threads show.
 class HelperThread {
  public:
-  HelperThread();
+  explicit HelperThread(const char* name);
   ~HelperThread();
   HelperThread(const HelperThread&) = delete;
   HelperThread& operator=(const HelperThread&) = delete;

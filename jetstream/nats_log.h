@@ -184,7 +184,7 @@ class NatsLog : public Log {
 
   FileReader::Shared files_;
 
-  HelperThread helper_;
+  HelperThread helper_{"connect"};
 };
 
 }  // namespace jetd::jetstream
