@@ -35,7 +35,7 @@ LIBRARIES = (("nghttp2", "nghttp2"), ("libnats", "nats.c"), ("protobuf", "Protob
              ("libcrypto", "OpenSSL"), ("libssl", "OpenSSL"), ("[vdso]", "clock"),
              ("nats-server", "own code"), ("jetd", "own code"))
 
-SYSTEM_CALL = re.compile(r"^__(?:x64|se|arm64|do)_sys_(\w+)")
+SYSTEM_CALL = re.compile(r"^_+(?:(?:x64|se|arm64|do)_)?sys_(\w+)")
 # An event of `perf script -F comm,pid,tid,ip,sym,dso`: a line, then its frames, innermost first.
 EVENT = re.compile(r"^\s*(\S.*?)\s+(\d+)/(\d+)\s*:?\s*$")
 FRAME = re.compile(r"^\s+[0-9a-f]+\s+(.*?)\s+\((.*)\)\s*$")

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import sys
 
+import cold
 import compaction
 import describe
 import growth
@@ -20,7 +21,7 @@ import tenants
 ALL = {"load": sections.load, "memory": sections.memory, "empty": sections.empty,
        "idle": sections.idle, "fsyncs": sections.fsyncs, "growth": growth.growth,
        "values": growth.values, "history": growth.history, "tenants": tenants.tenants,
-       "compaction": compaction.compaction}
+       "compaction": compaction.compaction, "cold": cold.cold}
 QUICK = ("load", "memory", "empty", "idle", "fsyncs")
 
 
@@ -31,6 +32,7 @@ class Run:
         self.quick = options.quick
         self.rounds = options.rounds or (2 if options.quick else 7)
         self.few_rounds = 1 if options.quick else 3
+        self.cold_rounds = 1 if options.quick else 5
         self.seconds = options.seconds or (1.5 if options.quick else 5)
         self.warmup = 0.5 if options.quick else 1
         self.scale = 0.25 if options.quick else 1

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """table.md and goals.md from results.json."""
 
+import cold
 import goals
 import growth_tables
 import stats
@@ -142,6 +143,8 @@ def judged(results):
             stats.ratios([p["with"]["latency_us"][name] for p in pairs],
                          [p["without"]["latency_us"][name] for p in pairs]))
             for name in ("p50", "p99")]
+    if "cold" in results:
+        found += cold.judged(results["cold"])
     if "idle" in results:
         cpu = {k: sum(s["cpu_us"] for s in results["idle"][k]["servers"]) for k in ("etcd", "jetd")}
         found.append(goals.judge("idle control plane: CPU", "<=", 0.5,
@@ -204,5 +207,7 @@ def table_text(results):
             lines.append(columns(phase, f"{value:.3f}", f"{results['fsyncs']['jetd'][phase]:.3f}"))
         lines += ["", f"A bare append of 1 KiB with fdatasync: p50 {results['bare_sync_us']:.0f} "
                   "µs.", ""]
+    if "cold" in results:
+        lines += cold.part(results["cold"])
     lines += growth_tables.parts(results)
     return "\n".join(lines)
