@@ -28,19 +28,28 @@ namespace jetd::jetstream {
 // the pause passes in vain it is left out the next times, more of them each time. And not for ever:
 // up to kMaxRecords and kMaxBytes, and kMaxWait. Nothing waits where nothing is synced.
 //
+// Of appends that wait, each kPush are pushed: the server stores them while the others come, and is
+// asked for its answer by the last of the group only. So what is saved by groups stays saved, and
+// the server's work on a group no longer begins when the group is whole:
+//
+//   sync of 16 ────────┐ 16 answers
+//     9 appends: push 8 ── 8 more: push 8 ── 2 more, which makes 19 of 25: the last 3 are sent
+//
 // Thread rules: its owner's thread. The owner calls EndRound at the end of every round.
 class AppendGather {
  public:
   static constexpr size_t kCompany = 4;
   static constexpr size_t kMaxRecords = 32;
   static constexpr size_t kMaxBytes = 128UL << 10;
+  static constexpr size_t kPush = 8;
   static constexpr std::chrono::milliseconds kMaxWait{2};
   static constexpr std::chrono::milliseconds kPause{2};
   static constexpr size_t kMaxLeftOut = 256;
 
-  // `send` sends all that was published. `executor` outlives this.
-  AppendGather(Executor* executor, std::function<void()> send)
-      : executor_(executor), send_(std::move(send)) {}
+  // `send` sends all that was published, as a group. `push` sends of it what needs no answer before
+  // the group is whole, and returns how many messages that were. `executor` outlives this.
+  AppendGather(Executor* executor, std::function<void()> send, std::function<size_t()> push)
+      : executor_(executor), send_(std::move(send)), push_(std::move(push)) {}
   ~AppendGather() { StopTimer(); }
   AppendGather(const AppendGather&) = delete;
   AppendGather& operator=(const AppendGather&) = delete;
@@ -69,9 +78,11 @@ class AppendGather {
     ++records_;
     bytes_ += bytes;
   }
-  // Sends, unless the `published` messages that were not sent yet are appends that may wait.
+  // Sends, unless the `published` messages that were neither sent nor pushed yet are appends that
+  // may wait.
   void EndRound(size_t published) {
     if (MayWait(published)) {
+      if (published > kPush) pushed_ += push_();
       if (timer_ == 0) StartTimer(kMaxWait);
       return;
     }
@@ -88,7 +99,7 @@ class AppendGather {
   enum class Phase { kIdle, kSyncing, kPausing };
 
   [[nodiscard]] bool MayWait(size_t published) const {
-    return phase_ != Phase::kIdle && published == records_ && records_ > 0 &&
+    return phase_ != Phase::kIdle && published + pushed_ == records_ && records_ > 0 &&
            records_ < (phase_ == Phase::kPausing ? wanted_ : kMaxRecords) && bytes_ < kMaxBytes;
   }
   void OnTimer() {
@@ -102,7 +113,7 @@ class AppendGather {
   void Send() {
     StopTimer();
     if (syncs_ && records_ >= kCompany) phase_ = Phase::kSyncing;
-    records_ = bytes_ = 0;
+    records_ = bytes_ = pushed_ = 0;
     send_();
   }
   void StartTimer(std::chrono::nanoseconds delay) {
@@ -117,11 +128,13 @@ class AppendGather {
 
   Executor* const executor_;
   const std::function<void()> send_;
+  const std::function<size_t()> push_;
   Phase phase_ = Phase::kIdle;
   bool syncs_ = false;  // ever
   size_t synced_ = 0;   // by the newest sync
-  size_t records_ = 0;  // appended and not sent
+  size_t records_ = 0;  // appended, and their group not sent
   size_t bytes_ = 0;
+  size_t pushed_ = 0;  // of records_
   size_t wanted_ = 0;  // so many end the pause
   // Pauses that are left out still, and how many will be after the next one in vain.
   size_t left_out_ = 0;

@@ -18,13 +18,22 @@ class AppendGatherTest : public testing::Test {
     unsent_ += count;
     gather_.EndRound(unsent_);
   }
-  // What was sent since the last call.
+  // What was sent, and pushed, since the last call.
   size_t Sent() { return std::exchange(sent_, 0); }
+  size_t Pushed() { return std::exchange(pushed_, 0); }
 
   FakeExecutor executor_;
   size_t unsent_ = 0;
   size_t sent_ = 0;
-  AppendGather gather_{&executor_, [this] { sent_ += std::exchange(unsent_, 0); }};
+  size_t pushed_ = 0;
+  AppendGather gather_{&executor_, [this] { sent_ += std::exchange(unsent_, 0); },
+                       [this] {
+                         // The newest is held: it may be the one that asks.
+                         const size_t now = unsent_ - 1;
+                         unsent_ -= now;
+                         pushed_ += now;
+                         return now;
+                       }};
 };
 
 TEST_F(AppendGatherTest, NothingWaitsWhereNothingIsSynced) {
@@ -41,6 +50,42 @@ TEST_F(AppendGatherTest, NothingWaitsWithoutCompany) {
   gather_.OnSyncDone();
   Append();
   EXPECT_EQ(Sent(), 1U);
+}
+
+TEST_F(AppendGatherTest, TheServerStoresWhileTheRestOfAGroupComes) {
+  constexpr size_t kPush = AppendGather::kPush;
+  gather_.OnSyncStarted(2 * kPush);
+  Append(kPush);
+  EXPECT_EQ(Pushed(), 0U);
+  Append();
+  EXPECT_EQ(Pushed(), kPush);
+  Append(kPush - 1);
+  EXPECT_EQ(Pushed(), 0U);
+  Append();
+  EXPECT_EQ(Pushed(), kPush);
+  EXPECT_EQ(Sent(), 0U);
+  // Of 4 * kPush + 1 writers 3 * kPush + 1 are wanted: what was pushed counts.
+  gather_.OnSyncDone();
+  Append(kPush - 1);
+  EXPECT_EQ(Sent(), 0U);
+  Append();
+  EXPECT_EQ(Pushed() + Sent(), kPush + 1);
+  // What was pushed of this group is not counted as part of the next.
+  Append(2);
+  EXPECT_EQ(Sent(), 0U);
+  gather_.OnSyncStarted(3 * kPush + 1);
+  gather_.OnSyncDone();
+  executor_.Advance(AppendGather::kPause);
+  EXPECT_EQ(Sent(), 2U);
+}
+
+TEST_F(AppendGatherTest, WhatIsNoAppendIsNotHeldUpByWhatWasPushed) {
+  gather_.OnSyncStarted(16);
+  Append(AppendGather::kPush + 1);
+  EXPECT_EQ(Pushed(), AppendGather::kPush);
+  ++unsent_;  // a barrier, say
+  gather_.EndRound(unsent_);
+  EXPECT_EQ(Sent(), 2U);
 }
 
 TEST_F(AppendGatherTest, AppendsWaitForTheSyncAndForThoseThatItAnswers) {
@@ -63,8 +108,9 @@ TEST_F(AppendGatherTest, AppendsWaitForTheSyncAndForThoseThatItAnswers) {
 TEST_F(AppendGatherTest, EnoughThatWaitedGoAtOnce) {
   gather_.OnSyncStarted(4);
   Append(12);
+  EXPECT_EQ(Pushed(), 11U);
   gather_.OnSyncDone();
-  EXPECT_EQ(Sent(), 12U);
+  EXPECT_EQ(Sent(), 1U);
 }
 
 TEST_F(AppendGatherTest, APauseInVainIsLeftOutTheNextTimes) {
@@ -99,7 +145,7 @@ TEST_F(AppendGatherTest, AFullGroupGoes) {
   Append(AppendGather::kMaxRecords - 1);
   EXPECT_EQ(Sent(), 0U);
   Append();
-  EXPECT_EQ(Sent(), AppendGather::kMaxRecords);
+  EXPECT_EQ(Pushed() + Sent(), AppendGather::kMaxRecords);
   Append();
   EXPECT_EQ(Sent(), 0U);
   Append(1, AppendGather::kMaxBytes);
@@ -137,7 +183,8 @@ TEST_F(AppendGatherTest, ALongSyncIsNotWaitedFor) {
 
 TEST_F(AppendGatherTest, ItsTimerGoesWithIt) {
   {
-    AppendGather gather(&executor_, [this] { ++sent_; });
+    AppendGather gather(
+        &executor_, [this] { ++sent_; }, [] { return 0; });
     gather.OnSyncStarted(AppendGather::kCompany);
     gather.OnAppend(1);
     gather.EndRound(1);

@@ -139,11 +139,18 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
   // Where nothing is synced no turn waits for acks.
   const bool synced = options_.durability != nullptr;
   session_->turn = std::make_unique<SyncTurn>(loop_, [this] { SyncSoon(); });
-  session_->gather = std::make_unique<AppendGather>(loop_, [session = session_.get(), synced] {
-    if (session->chain != nullptr) session->chain->EndGroup();
-    session->connection->Flush();
-    if (synced) session->turn->OnSent(session->predicted);
-  });
+  session_->gather = std::make_unique<AppendGather>(
+      loop_,
+      [session = session_.get(), synced] {
+        if (session->chain != nullptr) session->chain->EndGroup();
+        session->connection->Flush();
+        if (synced) session->turn->OnSent(session->predicted);
+      },
+      [nats] {
+        const size_t pushed = nats->published();
+        nats->Flush();
+        return pushed;
+      });
   nats->set_on_lame_duck([this] { OnLameDuck(); });
   nats->Start([this](const absl::Status& why) { EndSession(why); });
   if (options_.messenger != nullptr) options_.messenger->Attach(nats);
