@@ -76,6 +76,15 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SimTest,
                                          Kind{Server::kEmbedded, false, "Embedded"}),
                          [](const auto& info) { return std::string(info.param.name); });
 
+// A start that has to read much, one record at a time, gets the time for it.
+TEST(SimSeedTest, AStartReadsALongStreamSlowly) {
+  log::Init({.level = log::Level::kError});
+  SimOptions options;
+  options.server = Server::kReplicated;
+  options.together = true;
+  EXPECT_EQ(RunSeeds(2'278, 1, options, nullptr).failure, "");
+}
+
 TEST(MatchingTest, MovesOthersToMakeRoom) {
   // 0 fits 0 and 1, 1 fits 0 only, 2 fits nothing.
   const auto fits = [](size_t left, size_t right) {

@@ -120,6 +120,8 @@ class Simulation {
   // The end (simulation_end.cc).
   void Calm();
   bool SettleLeader();
+  // Lets `least` pass, and as long as a start may take where nobody leads by then. Null: nobody.
+  SimMember* AwaitLeader(std::chrono::nanoseconds least);
   void DrainWatches();
   // Of all members.
   [[nodiscard]] std::string Stands() const;

@@ -98,8 +98,7 @@ void Simulation::Unjudged(Action action) {
 }
 
 void Simulation::WriteUnjudged(size_t count) {
-  run_.exec.Advance(seconds(5));
-  if (Leader() == nullptr) {
+  if (AwaitLeader(seconds(5)) == nullptr) {
     return run_.Fail("nobody leads: ", live_.back()->committer().waiting_for());
   }
   for (; count > 0; --count) {
@@ -114,8 +113,7 @@ void Simulation::WriteUnjudged(size_t count) {
 
 std::optional<Simulation::State> Simulation::StateOfNext(Found found) {
   Start(Judged::kNo, found);
-  run_.exec.Advance(seconds(5));
-  const SimMember* leader = Leader();
+  const SimMember* leader = AwaitLeader(seconds(5));
   if (leader == nullptr) {
     run_.Fail("nobody leads: ", live_.back()->committer().waiting_for());
     return std::nullopt;
