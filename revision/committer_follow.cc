@@ -476,7 +476,7 @@ void Committer::Impl::OnFollowedAlarms(std::vector<jetstream::Alarm> raised) {
 
 void Committer::Impl::OnFollowedTerm(const TermRecord& record) {
   term_incarnation = record.incarnation;
-  named_voids.insert(named_voids.end(), record.voids.begin(), record.voids.end());
+  named_voids.Add(record.voids);
 }
 
 }  // namespace jetd::revision

@@ -172,7 +172,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // The log has no room: what did not land is answered so (committer_alarms.cc).
   void OnNoSpace();
   // `revision` is the newest that counts.
-  void AppendTerm(std::vector<jetstream::SeqRange> voids, Revision revision);
+  void AppendTerm(const std::vector<jetstream::SeqRange>& voids, Revision revision);
   void Lead();
   void StepDown(const absl::Status& why);
   void Fatal(const absl::Status& why);
@@ -377,7 +377,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   std::unique_ptr<PlannedRecord> term_record;  // while taking over
   StreamSeq term_seq;
   std::vector<jetstream::SeqRange> term_voids;
-  std::vector<jetstream::SeqRange> named_voids;  // by term records that this member has seen
+  Voids named_voids;  // by term records that this member has seen
   // Following.
   std::unique_ptr<Follower> follower;
   std::unique_ptr<Store> fresh;                   // being built, beside the one that is shown

@@ -224,7 +224,7 @@ void Committer::Impl::JudgeWhatIsLeft(const std::shared_ptr<Left>& left) {
         last_words->voids = left->Voids(last);
         // Of a void a part may have been removed: the rest does not look like one, and what is
         // removed may come back.
-        for (const SeqRange& range : named_voids) {
+        for (const SeqRange& range : named_voids.ranges()) {
           if (range.last < left->from || range.first > last) continue;
           last_words->voids.push_back({range.first, std::min(range.last, last)});
         }

@@ -21,21 +21,6 @@ using Kind = jetstream::SubjectCodec::Kind;
 
 namespace {
 
-// Ascending, neighbours and overlaps joined.
-std::vector<SeqRange> Join(std::vector<SeqRange> ranges) {
-  std::sort(ranges.begin(), ranges.end(),
-            [](const SeqRange& a, const SeqRange& b) { return a.first < b.first; });
-  std::vector<SeqRange> joined;
-  for (const SeqRange& range : ranges) {
-    if (!joined.empty() && range.first <= joined.back().last.Next()) {
-      joined.back().last = std::max(joined.back().last, range.last);
-    } else {
-      joined.push_back(range);
-    }
-  }
-  return joined;
-}
-
 // For whoever runs both. The member id is no help where the names are equal: it comes from them.
 std::string TookOver(const TermRecord& term, const std::string& own_name) {
   std::string text = Cat("member ", term.member_name);
@@ -166,11 +151,13 @@ void Committer::Impl::OnForeignTerm() {
 
 // --- taking over --------------------------------------------------------------------------------
 
-void Committer::Impl::AppendTerm(std::vector<SeqRange> voids, Revision revision) {
+void Committer::Impl::AppendTerm(const std::vector<SeqRange>& voids, Revision revision) {
   phase = Phase::kTakingOver;
   waiting_for = "its term record";
   term = term.Next();
-  term_voids = Join(std::move(voids));
+  Voids joined;
+  joined.Add(voids);
+  term_voids = joined.ranges();
   TermRecord record;
   record.term = term;
   record.incarnation = options.incarnation;
@@ -208,7 +195,7 @@ void Committer::Impl::Lead() {
     // A record with voids is never superseded: a mirror may still hold what it voids.
     system.term = StreamSeq{};
     Collector::Batch batch;
-    named_voids.insert(named_voids.end(), term_voids.begin(), term_voids.end());
+    named_voids.Add(term_voids);
     for (const SeqRange& range : std::exchange(term_voids, {})) {
       counters.voids += range.last.value() - range.first.value() + 1;
       for (StreamSeq seq = range.first; seq <= range.last; seq = seq.Next()) {
@@ -419,7 +406,7 @@ void Committer::Impl::VoidTail(StreamSeq last) {
     if (first <= last) voids.push_back({first, last});
     chain.Reset(last);
     Unevaluate();
-    AppendTerm(std::move(voids), store->committed());
+    AppendTerm(voids, store->committed());
   });
 }
 

@@ -30,7 +30,7 @@ void Follower::Start(StreamSeq position, Term term, StreamSeq term_seq) {
   ForgetGaps();
   term_ = term;
   term_seq_ = term_seq;
-  voids_.clear();
+  voids_.Clear();
   DropHeld();
 }
 
@@ -74,15 +74,9 @@ void Follower::NoteGapBelow(StreamSeq seq) {
 
 bool Follower::IsTerm(const Held& held) const { return held.ours && held.kind == Kind::kTerm; }
 
-bool Follower::IsVoid(const std::vector<SeqRange>& voids, StreamSeq seq) {
-  return std::any_of(voids.begin(), voids.end(), [seq](const SeqRange& range) {
-    return range.first <= seq && seq <= range.last;
-  });
-}
-
 // What is void is named by a term record behind it; so these are looked at first.
 absl::Status Follower::NoteVoids(StreamSeq upto) {
-  std::erase_if(voids_, [this](const SeqRange& range) { return range.last <= position_; });
+  voids_.DropUpTo(position_);
   for (const Held& held : held_) {
     if (held.seq > upto) break;
     if (!IsTerm(held)) continue;
@@ -92,7 +86,7 @@ absl::Status Follower::NoteVoids(StreamSeq upto) {
       if (range.first <= applied_ && range.last > StreamSeq{} && range.last >= applied_) {
         return Broken(held.seq, "a term record voids what was applied here");
       }
-      if (range.last > position_) voids_.push_back(range);
+      if (range.last > position_) voids_.Add(range);
     }
   }
   return absl::OkStatus();
@@ -126,7 +120,7 @@ absl::Status Follower::Apply(StreamSeq upto) {
   while (!held_.empty() && held_.front().seq <= upto) {
     const Held& front = held_.front();
     NoteGapBelow(front.seq);
-    if (IsVoid(voids_, front.seq)) {
+    if (voids_.Contains(front.seq)) {
       position_ = front.seq;
       Pop(1);
       continue;
@@ -291,12 +285,12 @@ absl::StatusOr<Follower::End> Follower::Judge(StreamSeq last) const {
   end.revision = store_->committed();
   end.term = term_;
   end.term_seq = term_seq_;
-  std::vector<SeqRange> voids = voids_;
+  Voids voids = voids_;
   for (const Held& held : held_) {
     if (!IsTerm(held)) continue;
     const auto term = DecodeTerm(held.payload);
     if (!term.ok()) return Broken(held.seq, MessageOf(term.status()));
-    voids.insert(voids.end(), term->voids.begin(), term->voids.end());
+    voids.Add(term->voids);
   }
   StreamSeq next = position_.Next();
   StreamSeq gap = gap_;
@@ -306,7 +300,7 @@ absl::StatusOr<Follower::End> Follower::Judge(StreamSeq last) const {
   for (const Held& held : held_) {
     if (gap == StreamSeq{} && held.seq > next) gap = next;
     next = held.seq.Next();
-    if (IsVoid(voids, held.seq)) continue;
+    if (voids.Contains(held.seq)) continue;
     if (held.ours && held.kind == Kind::kCompact && gap != StreamSeq{}) {
       const auto compact = DecodeCompact(held.payload);
       if (!compact.ok() || gap <= compact->bound) {

@@ -19,6 +19,7 @@
 #include "jetstream/subject.h"
 #include "revision/store.h"
 #include "revision/system_records.h"
+#include "revision/voids.h"
 
 namespace jetd::revision {
 
@@ -73,9 +74,7 @@ class Follower {
   // All at or below `last` is held, or was deleted.
   void NoteRead(StreamSeq last) { read_ = std::max(read_, last); }
   // To be named by this member's own term record, behind all that is held.
-  void AddVoids(const std::vector<jetstream::SeqRange>& voids) {
-    voids_.insert(voids_.end(), voids.begin(), voids.end());
-  }
+  void AddVoids(const Voids::Ranges& voids) { voids_.Add(voids); }
   // The same state in another place.
   void set_store(Store* store) { store_ = store; }
   // Applies what is held up to `upto`, or as much of it as has come.
@@ -118,7 +117,6 @@ class Follower {
   using Group = std::vector<const Held*>;
 
   [[nodiscard]] bool IsTerm(const Held& held) const;
-  [[nodiscard]] static bool IsVoid(const std::vector<jetstream::SeqRange>& voids, StreamSeq seq);
   absl::Status NoteVoids(StreamSeq upto);
   // The records from held_[first] on that are one transaction. Empty: not all have come.
   [[nodiscard]] absl::StatusOr<Group> GroupAt(size_t first, StreamSeq upto) const;
@@ -144,7 +142,7 @@ class Follower {
   StreamSeq newest_gap_;
   Term term_;
   StreamSeq term_seq_;
-  std::vector<jetstream::SeqRange> voids_;  // named by applied term records and held ones
+  Voids voids_;  // named by term records that are held, or were noted
   std::deque<Held> held_;
   size_t held_bytes_ = 0;
 };

@@ -42,7 +42,7 @@ void Replay::Restart() {
 }
 
 void Replay::ReadControl() {
-  known_voids_.clear();
+  known_voids_.Clear();
   compacts_.clear();
   compacted_ = Revision{};
   live_.Clear();
@@ -130,28 +130,13 @@ void Replay::OnControl(const jetstream::Record& record) {
 // another record from being applied and is removed by now.
 void Replay::NoteVoids(StreamSeq term, const std::vector<SeqRange>& voids) {
   for (const SeqRange& range : voids) {
-    AddVoid(range.first, range.last);
+    known_voids_.Add(range);
     if (term > terms_ && range.first <= applied_) tidied_now_ = std::max(tidied_now_, term);
   }
 }
 
-void Replay::AddVoid(StreamSeq first, StreamSeq last) {
-  StreamSeq& end = known_voids_[first];
-  end = std::max(end, last);
-}
-
 void Replay::AddDead(StreamSeq seq) {
   if (store_ != nullptr) result_.dead.push_back(seq);
-}
-
-// Ranges may overlap (a later leader may void what an earlier one did), but a range that begins
-// later never helps a sequence before it: only those that begin at or below `seq` count.
-bool Replay::IsVoid(StreamSeq seq) {
-  for (auto it = known_voids_.upper_bound(seq); it != known_voids_.begin();) {
-    --it;
-    if (it->second >= seq) return true;
-  }
-  return false;
 }
 
 // R8. jetd's other records are not listed: each is superseded by a newer one of its kind.
@@ -206,7 +191,7 @@ void Replay::OnRecord(const jetstream::Record& record) {
     if (!on_judged_) return AddUnlisted(*held);
     held->dropped = true;  // what was, not what is, is asked for
   }
-  if (IsVoid(record.seq)) {
+  if (known_voids_.Contains(record.seq)) {
     if (held.has_value()) Judge(*held, Verdict::kVoid);
     AddDead(record.seq);
     return;
@@ -348,7 +333,7 @@ void Replay::OnTerm(const Held& held) {
   // It may be newer than the first reading: what it voids was cut short right before it.
   NoteVoids(held.seq, term->voids);
   if (!group_.empty()) {
-    if (!IsVoid(group_.front().seq)) {
+    if (!known_voids_.Contains(group_.front().seq)) {
       Broken(group_.front().seq, "a transaction was cut short, and no term record voids it");
       return;
     }
@@ -365,7 +350,7 @@ void Replay::OnTerm(const Held& held) {
   }
   Judge(held, Verdict::kCounts);
   if (hole_ != StreamSeq{}) {
-    if (!IsVoid(hole_)) {
+    if (!known_voids_.Contains(hole_)) {
       if (!log_->exclusive()) Broken(hole_, "a term record does not void what lies before it");
       if (term_behind_hole_ == Term{}) term_behind_hole_ = term->term;
       return;
@@ -462,7 +447,7 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
   // A compaction record behind a hole is void like all that lies there.
   Revision compacted;
   for (const auto& [seq, revision] : compacts_) {
-    if ((hole_ == StreamSeq{} || seq < hole_) && !IsVoid(seq)) {
+    if ((hole_ == StreamSeq{} || seq < hole_) && !known_voids_.Contains(seq)) {
       compacted = std::max(compacted, revision);
     }
   }
@@ -472,7 +457,7 @@ void Replay::Finish(absl::StatusOr<StreamSeq> last) {
   if (store_ != nullptr) FinishStore(compacted);
   Result result = result_;
   result.last = position_;
-  for (const auto& [first, end] : known_voids_) result.named.push_back({first, end});
+  result.named = known_voids_;
   // The group stays held: whoever writes it may be alive and finish it before we take over.
   if (hole_ != StreamSeq{}) {
     result.voids.push_back({hole_, position_});

@@ -18,6 +18,7 @@
 #include "revision/live_list.h"
 #include "revision/store.h"
 #include "revision/system_records.h"
+#include "revision/voids.h"
 
 namespace jetd::revision {
 
@@ -68,7 +69,7 @@ class Replay {
     jetstream::TermRecord leader;            // of the newest term record
     StreamSeq leader_seq;                    // where that lies; 0: not known
     std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
-    std::vector<jetstream::SeqRange> named;  // by term records that are there
+    Voids named;                             // by term records that are there
     Revision revision{1};                    // newest that is known
     Revision compacted;                      // 0: never
     std::vector<StreamSeq> dead;             // R1, and still in the stream: delete
@@ -154,13 +155,11 @@ class Replay {
   [[nodiscard]] bool ListsLost(const Held& held) const;
   void NoteVoids(StreamSeq term, const std::vector<jetstream::SeqRange>& voids);
   void Broken(StreamSeq at, const std::string& what);
-  void AddVoid(StreamSeq first, StreamSeq last);
   void AddDead(StreamSeq seq);
   void AddUnlisted(const Held& held) {
     if (store_ == nullptr) return;
     (held.is_delete ? result_.unlisted_markers : result_.unlisted).push_back(held.seq);
   }
-  [[nodiscard]] bool IsVoid(StreamSeq seq);
   [[nodiscard]] bool CameBack(const Held& held) const;
   void Finish(absl::StatusOr<StreamSeq> last);
   void FinishStore(Revision compacted);
@@ -178,12 +177,12 @@ class Replay {
   std::optional<jetstream::TermRecord> term_of_checkpoint_;
   bool end_of_checkpoint_found_ = false;
   Result result_;
-  absl::Status error_;                          // what ends the replay
-  absl::Status damage_;                         // the same, to be confirmed
-  bool doubted_ = false;                        // it was once
-  std::map<StreamSeq, StreamSeq> known_voids_;  // first -> last
-  std::map<StreamSeq, Revision> compacts_;      // by sequence
-  Revision compacted_;                          // of the newest of them
+  absl::Status error_;    // what ends the replay
+  absl::Status damage_;   // the same, to be confirmed
+  bool doubted_ = false;  // it was once
+  Voids known_voids_;
+  std::map<StreamSeq, Revision> compacts_;  // by sequence
+  Revision compacted_;                      // of the newest of them
   LiveList live_;
   StreamSeq tidied_;                    // newest compaction record or list, first reading
   StreamSeq tidied_now_;                // the same as the reading under way finds it

@@ -68,7 +68,7 @@ absl::Status Replay::FitsTail(StreamSeq last) const {
   if (last < end)
     return Unfit("it goes to sequence ", end.value(), ", the stream to ", last.value());
   // By the term records behind it.
-  if (!known_voids_.empty() && known_voids_.begin()->first <= end) {
+  if (!known_voids_.empty() && known_voids_.first() <= end) {
     return Unfit("what it holds was voided");
   }
   // What hid a value, or came after it, may be gone from the stream.
