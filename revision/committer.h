@@ -59,6 +59,10 @@ class Committer : public jetstream::Log::Observer {
     // one record of it.
     size_t survey_step = 2'000;
     size_t max_live_per_record = jetstream::kMaxLivePerRecord;
+    // So much of the tail a follower holds; what lies beyond is read again when it can be applied.
+    // Before that, when an eighth of it waits for an announced sequence that is further away, it
+    // reads the term records ahead, and then holds next to nothing (follower.h).
+    size_t max_held_bytes = 128UL << 20;
     // Other members of the bucket; null: there are none. Outlives the committer.
     Peers* peers = nullptr;
     // An empty store like the one that the committer was given, which keeps its values in a place

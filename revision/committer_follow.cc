@@ -29,9 +29,6 @@ namespace {
 constexpr std::chrono::milliseconds kGraceAfterReconnect{1'000};
 constexpr std::chrono::milliseconds kGraceOfNewTerm{250};
 constexpr std::chrono::milliseconds kTryAgain{100};
-// Of the tail, while its leader says nothing of it. Beyond: it is read again when it does.
-constexpr size_t kMaxHeldBytes = 128UL << 20;
-
 // Compactions whose garbage is remembered, should the leader die before it has removed it. What is
 // forgotten too early is found by the next start that reads the whole stream.
 constexpr size_t kGarbageKept = 2;
@@ -148,9 +145,11 @@ void Committer::Impl::FollowAgain() {
   phase = Phase::kFollowing;
   waiting_for = "the newest term record";
   tail.reset();
+  terms_ahead.reset();
   peers->Rest();
   term_record.reset();
   follower->DropHeld();
+  follower->ForgetTerms();
   chain.Reset(follower->position());
   // The stream may have lost its tail meanwhile: what lies there from now on is something else. And
   // a replay goes further than anybody has announced.
@@ -197,49 +196,8 @@ void Committer::Impl::FollowLeader(const TermRecord& leader, std::chrono::nanose
   peers->Follow(leader.term, grace);
 }
 
-// ---- The tail -----------------------------------------------------------------------------------
-
-void Committer::Impl::StartTail() {
-  tail = std::make_shared<char>();
-  jetstream::Log::ReadOptions options_of_tail;
-  options_of_tail.from = follower->read().Next();
-  options_of_tail.follow = true;
-  options_of_tail.wanted = tail;
-  const auto wanted = std::weak_ptr<char>(tail);
-  log->Read(
-      options_of_tail,
-      [this, wanted](const jetstream::Record& record) {
-        if (!wanted.expired()) OnFollowed(record);
-      },
-      [this, wanted](const absl::StatusOr<StreamSeq>& end) {
-        if (wanted.expired() || stopped) return;
-        waiting_for = Cat("the tail of the stream: ", MessageOf(end.status()));
-        tail.reset();
-        RetryAfter(kTryAgain, &Impl::FollowAgain);
-      });
-}
-
-void Committer::Impl::OnFollowed(const jetstream::Record& record) {
-  follower->Hold(record);
-  if (record.subject == codec->TermSubject() && !record.header.empty()) {
-    const auto other = jetstream::DecodeTerm(record.payload);
-    if (other.ok() && other->term > followed->term) {
-      FollowLeader(*other, kGraceOfNewTerm);
-      return;
-    }
-  }
-  if (follower->position() < goal && goal <= follower->read()) {
-    ApplyAnnounced();
-  } else if (follower->held_bytes() > kMaxHeldBytes && follower->position() < goal) {
-    // A replay holds nothing back: it reads the term records first.
-    Rebuild(MakeError(Errc::kUnavailable, "too much was committed meanwhile"));
-  } else if (follower->held_bytes() > kMaxHeldBytes) {
-    log::Warn("{} bytes wait for the leader's word: reading them later", follower->held_bytes());
-    RetryAfter(kTryAgain, &Impl::FollowAgain);
-    tail.reset();
-    follower->DropHeld();
-  }
-}
+// ---- What is shown
+// -------------------------------------------------------------------------------
 
 // By the newest revision that was shown: the same changes at the same places of the stream.
 // Another history has another term record in it, so its revisions lie elsewhere.
@@ -312,6 +270,7 @@ void Committer::Impl::Rebuild(const absl::Status& why) {
   phase = Phase::kReplaying;
   waiting_for = "the replay of the stream";
   tail.reset();
+  terms_ahead.reset();
   peers->Rest();
   follower.reset();
   replay.reset();
@@ -348,6 +307,7 @@ void Committer::Impl::Rebuild(const absl::Status& why) {
 void Committer::Impl::TakeOver() {
   peers->Rest();
   tail.reset();
+  terms_ahead.reset();
   waiting_for = "the newest term record";
   StartPatience();
   FindNewest(

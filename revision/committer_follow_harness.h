@@ -19,9 +19,11 @@ class FollowWorld : public ::testing::Test {
  protected:
   // With `value_budget_bytes`, values beyond it are in files.
   std::unique_ptr<Member> Start(const std::string& name, jetstream::MemoryLog::Options options = {},
-                                std::optional<size_t> value_budget_bytes = {}) {
-    auto member = std::make_unique<Member>(&exec_, &stream_, name, std::move(options),
-                                           value_budget_bytes, "", std::nullopt, &post_);
+                                std::optional<size_t> value_budget_bytes = {},
+                                std::optional<size_t> max_held_bytes = {}) {
+    auto member =
+        std::make_unique<Member>(&exec_, &stream_, name, std::move(options), value_budget_bytes, "",
+                                 std::nullopt, &post_, max_held_bytes);
     Settle();
     return member;
   }

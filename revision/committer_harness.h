@@ -58,7 +58,7 @@ class Member {
   Member(FakeExecutor* exec, jetstream::MemoryStream* stream, std::string name,
          jetstream::MemoryLog::Options options = {}, std::optional<size_t> value_budget_bytes = {},
          const std::string& folder = {}, std::optional<Quota::Options> quota = {},
-         jetstream::MemoryPost* post = nullptr)
+         jetstream::MemoryPost* post = nullptr, std::optional<size_t> max_held_bytes = {})
       : exec_(exec), log(exec, stream, std::move(options)) {
     if (post != nullptr) {
       messenger.emplace(exec, post);
@@ -79,6 +79,7 @@ class Member {
     committer_options.min_markers_for_list = 4;
     committer_options.survey_step = 3;
     committer_options.max_live_per_record = 2;
+    if (max_held_bytes.has_value()) committer_options.max_held_bytes = *max_held_bytes;
     committer_options.peers = peers ? &*peers : nullptr;
     if (value_budget_bytes.has_value()) {
       committer_options.make_store = [this, budget = *value_budget_bytes] {

@@ -6,7 +6,8 @@
 // committer_survey.cc (lists of what lives), committer_timings.cc, committer_alarms.cc,
 // committer_guard.cc and committer_loss.cc (what others do to the stream), committer_start.cc and
 // committer_recovery.cc (start, chain break, lost connection, taking over, stepping down),
-// committer_follow.cc and committer_peers.cc (other members), committer_compaction.cc.
+// committer_follow.cc, committer_tail.cc and committer_peers.cc (other members),
+// committer_compaction.cc.
 #ifndef JETD_REVISION_COMMITTER_IMPL_H_
 #define JETD_REVISION_COMMITTER_IMPL_H_
 
@@ -216,6 +217,10 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void FollowLeader(const jetstream::TermRecord& leader, std::chrono::nanoseconds grace);
   void StartTail();
   void OnFollowed(const jetstream::Record& record);
+  // What is announced and not read is far away: reads the term records up to there, and then
+  // applies what comes as it comes.
+  void HoldLess();
+  void ReadTerms();
   void ApplyAnnounced();
   // Shows the store to readers, once all of it is known to be committed.
   void Show();
@@ -389,6 +394,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   std::string term_incarnation;                   // of the newest term record applied
   MonoTime reconnected{-1'000'000'000'000};       // when the connection came back last
   std::shared_ptr<char> tail;                     // while the tail is followed
+  std::shared_ptr<char> terms_ahead;              // while the term records are read ahead
   StreamSeq announced;                            // committed, as a leader said
   StreamSeq goal;                                 // one of these: applied when all of it is read
   StreamSeq goal_of_tick;                         // at the last tick

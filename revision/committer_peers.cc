@@ -77,32 +77,6 @@ void Committer::Impl::OnAnnounced(StreamSeq committed) {
   ApplyAnnounced();
 }
 
-// Whoever announces a sequence has named all that is void up to there, by term records at or below
-// it. So nothing below is shown before all of it is read: it may be void. Under load the newest one
-// is always ahead of what is read, so one is kept until it is reached.
-//
-//   announced 9, read up to 7     goal 9, nothing is applied
-//   announced 12, then 15         the goal stays
-//   read up to 11                 all up to 9 is applied; goal 15
-void Committer::Impl::ApplyAnnounced() {
-  if (phase != Phase::kFollowing || follower == nullptr) return;
-  if (goal <= follower->position()) goal = announced;
-  StreamSeq reached;
-  absl::Status status;
-  while (status.ok() && goal <= follower->read() && reached < goal) {
-    reached = goal;
-    status = follower->Apply(goal);
-    goal = std::max(goal, announced);
-  }
-  committed_seq = follower->position();
-  term = follower->term();
-  if (!status.ok()) return Rebuild(status);
-  if (follower->read() < goal) StartFollowTick();
-  SettleGap();
-  if (!shown && peers->found() && reached >= follow_start) Show();
-  ReleaseApplied();
-}
-
 void Committer::Impl::OnLeaderFound() {
   superseded.reset();
   if (phase == Phase::kReplaying) {
@@ -276,26 +250,6 @@ void Committer::Impl::FollowTick() {
   goal_of_tick = goal;
   if (stuck || (!until_applied.empty() && executor->Now() - oldest >= kTick)) CatchUp();
   if (!reads_elsewhere.empty() || !until_applied.empty() || behind) StartFollowTick();
-}
-
-// What is committed and does not come may be deleted; then nothing tells that it was passed.
-void Committer::Impl::CatchUp() {
-  if (catching_up || phase != Phase::kFollowing || tail == nullptr) return;
-  catching_up = true;
-  jetstream::Log::ReadOptions rest;
-  rest.from = follower->read().Next();
-  const auto wanted = std::weak_ptr<char>(tail);
-  log->Read(
-      rest,
-      [this, wanted](const jetstream::Record& record) {
-        if (!wanted.expired()) OnFollowed(record);
-      },
-      [this, wanted](const absl::StatusOr<StreamSeq>& last) {
-        catching_up = false;
-        if (!last.ok() || wanted.expired()) return;
-        follower->NoteRead(*last);
-        ApplyAnnounced();
-      });
 }
 
 void Committer::Impl::FailElsewhere(const absl::Status& why) {

@@ -90,6 +90,7 @@ void Committer::Impl::OnDisconnected(const absl::Status& why) {
   SuspendRemoval();
   after_drain = nullptr;
   ++reading;
+  terms_ahead.reset();
   if (last_words != nullptr) return;  // to be said on the next connection
   if (phase == Phase::kLeading || phase == Phase::kTakingOver) {
     phase = holds ? Phase::kRecovering : replay != nullptr ? Phase::kReplaying : Phase::kFollowing;

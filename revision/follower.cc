@@ -30,7 +30,7 @@ void Follower::Start(StreamSeq position, Term term, StreamSeq term_seq) {
   ForgetGaps();
   term_ = term;
   term_seq_ = term_seq;
-  voids_.Clear();
+  ForgetTerms();
   DropHeld();
 }
 
@@ -80,16 +80,27 @@ absl::Status Follower::NoteVoids(StreamSeq upto) {
   for (const Held& held : held_) {
     if (held.seq > upto) break;
     if (!IsTerm(held)) continue;
-    const auto term = DecodeTerm(held.payload);
-    if (!term.ok()) return Broken(held.seq, MessageOf(term.status()));
-    for (const SeqRange& range : term->voids) {
-      if (range.first <= applied_ && range.last > StreamSeq{} && range.last >= applied_) {
-        return Broken(held.seq, "a term record voids what was applied here");
-      }
-      if (range.last > position_) voids_.Add(range);
-    }
+    if (auto status = NoteVoidsOf(held.seq, held.payload); !status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::Status Follower::NoteVoidsOf(StreamSeq term, std::string_view payload) {
+  const auto record = DecodeTerm(payload);
+  if (!record.ok()) return Broken(term, MessageOf(record.status()));
+  for (const SeqRange& range : record->voids) {
+    if (range.first <= applied_ && range.last > StreamSeq{} && range.last >= applied_) {
+      return Broken(term, "a term record voids what was applied here");
+    }
+    if (range.last > position_) voids_.Add(range);
+  }
+  return absl::OkStatus();
+}
+
+// A foreign one says nothing.
+absl::Status Follower::NoteTerm(const jetstream::Record& record) {
+  if (record.seq <= position_ || !DecodeHeader(record.header).ok()) return absl::OkStatus();
+  return NoteVoidsOf(record.seq, record.payload);
 }
 
 absl::StatusOr<Follower::Group> Follower::GroupAt(size_t first, StreamSeq upto) const {

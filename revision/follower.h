@@ -8,6 +8,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,6 +43,20 @@ namespace jetd::revision {
 // who wants to read what was committed up to a gap has to wait until all is applied that was in the
 // stream when the gap was found: gap().
 //
+// What an announced sequence A promises: all up to A is committed or void, and each void of it is
+// named by a term record at or below A. So what lies at or below A may be applied as soon as all
+// term records up to A are known; the rest of what was read up to there need not be. They are known
+// when all up to A is read; or, without holding all of it, when they alone were read ahead:
+//
+//   announced 900, read up to 40    41 and on is held: a term record further on may void it
+//   NoteTerm(700), which voids 55..60
+//   NoteTermsRead(950)              whatever void up to 900 there is, is named by 700 or before it
+//   Hold(41) Apply(41), ...         nothing is held; 55..60 is skipped
+//
+// A term record above A may be among those that were noted: it voids nothing at or below A that was
+// not void before, since that is committed. A record with voids is never removed, so a reading of
+// the term records misses none of them.
+//
 // Engine thread only.
 class Follower {
  public:
@@ -67,17 +82,28 @@ class Follower {
   // All at or below `position` is in the store, or void, or nothing; `term` is the newest there,
   // its record at `term_seq` (0: not known).
   void Start(StreamSeq position, Term term, StreamSeq term_seq);
-  // Forgets what is held: the tail is read anew from position() on.
+  // Forgets what is held: the tail is read anew from position() on. What is known of voids stays.
   void DropHeld();
+  // And that: another history may lie there.
+  void ForgetTerms() {
+    voids_.Clear();
+    terms_read_ = StreamSeq{};
+  }
   // The next record of the tail. One that was held before is nothing.
   void Hold(const jetstream::Record& record);
   // All at or below `last` is held, or was deleted.
   void NoteRead(StreamSeq last) { read_ = std::max(read_, last); }
+  // A term record that lies further on than what was read. kCorrupt: it cannot be read, or voids
+  // what was applied.
+  [[nodiscard]] absl::Status NoteTerm(const jetstream::Record& record);
+  // All of them up to `last` are noted.
+  void NoteTermsRead(StreamSeq last) { terms_read_ = std::max(terms_read_, last); }
   // To be named by this member's own term record, behind all that is held.
   void AddVoids(const Voids::Ranges& voids) { voids_.Add(voids); }
   // The same state in another place.
   void set_store(Store* store) { store_ = store; }
   // Applies what is held up to `upto`, or as much of it as has come.
+  // REQUIRES: `upto` is at or below an announced sequence that is at or below terms_read().
   [[nodiscard]] absl::Status Apply(StreamSeq upto);
 
   struct End {
@@ -93,6 +119,8 @@ class Follower {
   // All at or below is in the store, and shown.
   [[nodiscard]] StreamSeq position() const { return position_; }
   [[nodiscard]] StreamSeq read() const { return read_; }
+  // What is void up to there, and was named up to there, is known.
+  [[nodiscard]] StreamSeq terms_read() const { return std::max(terms_read_, read_); }
   [[nodiscard]] Term term() const { return term_; }
   [[nodiscard]] StreamSeq term_seq() const { return term_seq_; }
   [[nodiscard]] size_t held_bytes() const { return held_bytes_; }
@@ -118,6 +146,7 @@ class Follower {
 
   [[nodiscard]] bool IsTerm(const Held& held) const;
   absl::Status NoteVoids(StreamSeq upto);
+  absl::Status NoteVoidsOf(StreamSeq term, std::string_view payload);
   // The records from held_[first] on that are one transaction. Empty: not all have come.
   [[nodiscard]] absl::StatusOr<Group> GroupAt(size_t first, StreamSeq upto) const;
   absl::Status ApplyGroup(const Group& group);
@@ -143,6 +172,7 @@ class Follower {
   Term term_;
   StreamSeq term_seq_;
   Voids voids_;  // named by term records that are held, or were noted
+  StreamSeq terms_read_;
   std::deque<Held> held_;
   size_t held_bytes_ = 0;
 };

@@ -69,7 +69,11 @@ class Replay {
     jetstream::TermRecord leader;            // of the newest term record
     StreamSeq leader_seq;                    // where that lies; 0: not known
     std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
-    Voids named;                             // by term records that are there
+    // By term records that were read: after a start from a checkpoint, by those behind it. That is
+    // all that may ever have to be named anew. A checkpoint is of an exclusive log and holds only
+    // what was synced there, so a stream that lost a term record from before it is damaged (R7), and
+    // no later start takes what is left for whole.
+    Voids named;
     Revision revision{1};                    // newest that is known
     Revision compacted;                      // 0: never
     std::vector<StreamSeq> dead;             // R1, and still in the stream: delete

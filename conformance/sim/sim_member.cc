@@ -36,6 +36,7 @@ revision::Committer::Options CommitterOptions(const SimMember::Setup& setup, uin
   options.min_markers_for_list = 4;
   options.survey_step = 3;
   options.max_live_per_record = 2;
+  if (setup.max_held_bytes.has_value()) options.max_held_bytes = *setup.max_held_bytes;
   return options;
 }
 

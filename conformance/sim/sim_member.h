@@ -42,6 +42,8 @@ class SimMember final : public revision::Committer::Listener {
     std::optional<size_t> value_budget_bytes;
     // For the files, and for the checkpoint; empty: one of its own, and no checkpoint.
     std::string folder;
+    // Unset: as in the program, so nothing here is ever too much to hold.
+    std::optional<size_t> max_held_bytes;
     // False: what it commits is another story than the ledger's.
     bool judged = true;
   };

@@ -32,8 +32,8 @@ std::string Simulation::Stands() const {
   return text;
 }
 
-// A start reads the stream twice. Each batch of a reading, which may be one record, is under way for
-// up to mood_.leg, and all else that a start does is done in `least`:
+// A start reads the stream twice. Each batch of a reading, which may be one record, is under way
+// for up to mood_.leg, and all else that a start does is done in `least`:
 //
 //   seed 2278, replicated   leg 2 ms, batches of one record, 1,000 records: 2.0 s of 2 x 1,001 ms
 //                           are gone at record 937 of the second reading; 6.0 s are allowed

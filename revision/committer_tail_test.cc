@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a follower reads the tail: what it holds, and what it applies as it comes.
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/log.h"
+#include "gtest/gtest.h"
+#include "revision/committer.h"
+#include "revision/committer_follow_harness.h"
+#include "revision/committer_harness.h"
+
+namespace jetd::revision {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Leg = jetstream::MemoryLog::Leg;
+
+class CommitterTailTest : public FollowWorld {
+ protected:
+  void SetUp() override { log::Init({.level = log::Level::kError}); }
+  // A record at a time, each under way for 5 ms.
+  static jetstream::MemoryLog::Options Slow() {
+    jetstream::MemoryLog::Options options;
+    options.read_batch = 1;
+    options.faults.api_delay = [] { return milliseconds(5); };
+    return options;
+  }
+  void PutMany(Member* leader, int count) {
+    for (int i = 0; i < count; ++i) leader->Put("many/" + std::to_string(i), std::string(100, 'x'));
+    Settle();
+  }
+  // Lets `time` pass, and notes which revisions the member shows meanwhile.
+  std::set<Revision> Shows(Member* member, milliseconds time) {
+    std::set<Revision> shown;
+    for (; time > milliseconds(0); time -= milliseconds(5)) {
+      exec_.Advance(milliseconds(5));
+      shown.insert(member->store.committed());
+    }
+    return shown;
+  }
+};
+
+// 100 records of 300 bytes, and no more than 4,000 bytes are held.
+TEST_F(CommitterTailTest, WhatIsFarAwayIsAppliedAsItComes) {
+  constexpr size_t kMaxHeld = 4'000;
+  auto a = Start("a");
+  auto b = Start("b", Slow(), {}, kMaxHeld);
+  Settle(seconds(1));
+  PutMany(a.get(), 1);
+  ASSERT_EQ(b->store.committed(), a->store.committed());
+  const uint64_t replayed = b->committer->counters().replayed_records;
+  b->log.Hold(Leg::kApi);
+  PutMany(a.get(), 100);
+  b->log.Release(Leg::kApi);
+  EXPECT_GT(Shows(b.get(), seconds(3)).size(), 50U) << "before the last of them is read";
+  EXPECT_EQ(b->store.committed(), a->store.committed());
+  EXPECT_EQ(b->committer->phase(), Committer::Phase::kFollowing);
+  EXPECT_EQ(b->committer->counters().replayed_records, replayed) << "nothing was read anew";
+  // And it follows as before.
+  const auto put = a->Put("k", "1");
+  Settle();
+  ASSERT_TRUE(Ok(put));
+  EXPECT_EQ(StaleGet(b.get(), "k"), "1");
+}
+
+// It writes on while b reads what it wrote before.
+TEST_F(CommitterTailTest, AFirstStartCatchesUpWithALeaderThatWritesOn) {
+  auto a = Start("a");
+  PutMany(a.get(), 50);
+  auto b = Start("b", Slow(), {}, 4'000);
+  for (int i = 0; i < 200; ++i) {
+    a->Put("k", std::to_string(i) + std::string(100, 'x'));
+    Settle(milliseconds(7));
+  }
+  EXPECT_GT(b->recorder.following, Term());
+  EXPECT_EQ(b->committer->counters().replayed_records, 51U) << "the stream was read once";
+  Settle(seconds(3));
+  EXPECT_EQ(b->store.committed(), a->store.committed());
+}
+
+// A foreign record at 3, where a lease was to land, and k=2 behind it at 4; the leader voids both
+// by its term record at 5, and k=2 comes again. That is far below what is announced.
+TEST_F(CommitterTailTest, NothingVoidIsShownOfWhatIsFarAway) {
+  auto a = Start("a", {.puts_off_deletions = true});
+  auto b = Start("b", {.read_batch = 1}, {}, 4'000);
+  ASSERT_TRUE(a->committer->leading());
+  const auto first = a->Put("k", "1");
+  Settle();
+  ASSERT_TRUE(Ok(first));
+  ASSERT_EQ(stream_.last(), StreamSeq(2));
+  b->log.Hold(Leg::kApi);
+  a->log.Hold(Leg::kRequest);
+  a->committer->GrantLease(LeaseId(7), 60, [](const auto&) {});
+  const auto put = a->Put("k", "2");
+  exec_.RunDeferred();
+  stream_.AppendForeign({.subject = "$KV.B.intruder", .payload = "x"});
+  a->log.Release(Leg::kRequest);
+  Settle();
+  ASSERT_TRUE(Ok(put));
+  ASSERT_EQ(stream_.last(), StreamSeq(7));
+  PutMany(a.get(), 100);
+  const uint64_t replayed = b->committer->counters().replayed_records;
+  // The voids are named by the term record at 5, which may be read far ahead, and not before.
+  while (b->store.committed() == RevisionOf(first) && b->log.waiting(Leg::kApi) > 0) {
+    b->log.Pass(Leg::kApi, 1);
+    exec_.RunDeferred();
+  }
+  b->log.Release(Leg::kApi);
+  Settle(seconds(1));
+  const auto shown = b->Range({.keys = {"k", {}}, .serializable = true});
+  ASSERT_TRUE(shown.has_value() && shown->ok() && !(*shown)->kvs.empty());
+  EXPECT_EQ((*shown)->kvs[0]->value(), "2");
+  EXPECT_GT((*shown)->kvs[0]->seq(), StreamSeq(5)) << "4 is void";
+  EXPECT_EQ(b->store.committed(), a->store.committed());
+  EXPECT_EQ(b->committer->counters().replayed_records, replayed) << "nothing was read anew";
+}
+
+}  // namespace
+}  // namespace jetd::revision
