@@ -397,7 +397,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   std::shared_ptr<char> terms_ahead;              // while the term records are read ahead
   StreamSeq announced;                            // committed, as a leader said
   StreamSeq goal;                                 // one of these: applied when all of it is read
-  StreamSeq goal_of_tick;                         // at the last tick
+  StreamSeq goal_of_tick, read_of_tick;           // when the tick was begun
   bool went_back = false;                         // the stream ends below what was applied
   Revision lost_shown;                            // newest that was shown and is lost
   std::optional<jetstream::TermRecord> followed;  // whose leader is asked

@@ -217,6 +217,8 @@ void Committer::Impl::SettleGap() {
 
 void Committer::Impl::StartFollowTick() {
   if (follow_tick != 0) return;
+  goal_of_tick = goal;
+  read_of_tick = follower != nullptr ? follower->read() : StreamSeq{};
   follow_tick = executor->RunAfter(kTick, [this] {
     follow_tick = 0;
     FollowTick();
@@ -246,9 +248,10 @@ void Committer::Impl::FollowTick() {
   for (const Waiting& one : late) one.done(MakeError(Errc::kTimeout, waiting_for));
   if (!asking && !reads_elsewhere.empty()) AskForReads();
   const bool behind = phase == Phase::kFollowing && follower != nullptr && follower->read() < goal;
-  const bool stuck = behind && goal == goal_of_tick;
-  goal_of_tick = goal;
-  if (stuck || (!until_applied.empty() && executor->Now() - oldest >= kTick)) CatchUp();
+  // A tail that comes needs no help: a second reading would bring all of it twice.
+  const bool stands = follower != nullptr && follower->read() == read_of_tick;
+  const bool waits = !until_applied.empty() && executor->Now() - oldest >= kTick;
+  if (stands && (waits || (behind && goal == goal_of_tick))) CatchUp();
   if (!reads_elsewhere.empty() || !until_applied.empty() || behind) StartFollowTick();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a follower reads the tail: what it holds, and what it applies as it comes.
+// How a follower reads the tail: what it holds, what it applies as it comes, what it reads twice.
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -118,6 +118,25 @@ TEST_F(CommitterTailTest, NothingVoidIsShownOfWhatIsFarAway) {
   EXPECT_GT((*shown)->kvs[0]->seq(), StreamSeq(5)) << "4 is void";
   EXPECT_EQ(b->store.committed(), a->store.committed());
   EXPECT_EQ(b->committer->counters().replayed_records, replayed) << "nothing was read anew";
+}
+
+// The stream's end is 0.25 s away, and more than one tick passes on the way there.
+TEST_F(CommitterTailTest, ATailThatComesIsReadOnce) {
+  auto a = Start("a");
+  auto b = Start("b", Slow());
+  Settle(seconds(1));
+  for (int i = 0; i < 50; ++i) a->Put("many/" + std::to_string(i), "x");
+  exec_.RunDeferred();
+  const RangeOp op{.keys = {"many/49", {}}};
+  bool read = false;
+  b->committer->Range(&op, [&read](const auto& result) { read = result.ok(); });
+  while (b->store.committed() < a->store.committed()) {
+    exec_.Advance(milliseconds(5));
+    ASSERT_LE(b->log.waiting(Leg::kApi), 1U) << "only the tail is read";
+    ASSERT_LT(exec_.Now(), seconds(60));
+  }
+  Settle();
+  EXPECT_TRUE(read);
 }
 
 }  // namespace
