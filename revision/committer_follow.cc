@@ -29,6 +29,10 @@ namespace {
 constexpr std::chrono::milliseconds kGraceAfterReconnect{1'000};
 constexpr std::chrono::milliseconds kGraceOfNewTerm{250};
 constexpr std::chrono::milliseconds kTryAgain{100};
+// As long as last words may take. A leader of an earlier version does not listen: then this member
+// goes on without them, and says them when it leads.
+constexpr std::chrono::seconds kLossPatience{30};
+
 // Compactions whose garbage is remembered, should the leader die before it has removed it. What is
 // forgotten too early is found by the next start that reads the whole stream.
 constexpr size_t kGarbageKept = 2;
@@ -225,9 +229,12 @@ bool Committer::Impl::FreshGoesOn() const {
   });
 }
 
-void Committer::Impl::ShowFresh() {
-  if (fresh == nullptr) return;
-  if (!FreshGoesOn()) {
+bool Committer::Impl::ShowFresh() {
+  if (fresh == nullptr) return true;
+  loss_found.reset();
+  if (peers != nullptr) peers->set_lost(std::nullopt);
+  const bool goes_on = FreshGoesOn();
+  if (!goes_on) {
     ++counters.lost_tails;
     log::Error(
         "the stream has lost revisions that this member has shown, up to {}, and goes on in "
@@ -242,12 +249,36 @@ void Committer::Impl::ShowFresh() {
   fresh->Clear();
   spare = std::move(fresh);
   if (follower != nullptr) follower->set_store(store);
+  return goes_on;
+}
+
+// It gives the numbers out again, and may know nothing of that. When it does, it ends as one that
+// has seen the loss itself, and what it leaves lets this member's watches go on.
+bool Committer::Impl::TellLoss() {
+  if (loss_found.has_value()) return executor->Now() < *loss_found + kLossPatience;
+  loss_found = executor->Now();
+  Peers::Lost lost{.revision = store->committed(), .places = {}};
+  (void)store->History(lost.revision, 1, [&lost](const Change& change) {
+    if (change.kv->mod_revision() != lost.revision) return;
+    const StreamSeq seq = change.kv->seq();
+    auto& [first, last] = lost.places;
+    first = first == StreamSeq{} ? seq : std::min(first, seq);
+    last = std::max(last, seq);
+  });
+  peers->set_lost(lost);
+  waiting_for = Cat("member ", followed->member_name,
+                    ", to write down that the stream has lost revisions which this member has "
+                    "shown, up to ",
+                    lost.revision.value());
+  log::Error("waiting for {}", waiting_for);
+  return true;
 }
 
 void Committer::Impl::Show() {
+  if (fresh != nullptr && !FreshGoesOn() && TellLoss()) return;
   shown = true;
   led_before = true;
-  ShowFresh();
+  (void)ShowFresh();
   Content();
   log::Info("following member {} in term {} from sequence {}, revision {}", followed->member_name,
             followed->term.value(), follower->position().value(), store->committed().value());
@@ -373,7 +404,7 @@ bool Committer::Impl::AdoptHeld() {
       return false;
     }
   }
-  ShowFresh();
+  if (!ShowFresh()) loss_adopted = true;
   follower.reset();
   return true;
 }

@@ -227,25 +227,65 @@ TEST_F(CommitterFollowFaultsTest, WhatWasAnnouncedOfALostTailIsForgotten) {
   EXPECT_FALSE(b->recorder.lost) << "b has not shown what was lost";
 }
 
-TEST_F(CommitterFollowFaultsTest, AnotherHistoryEndsTheWatches) {
+// b has shown revision 5, at sequence 5. c knows nothing of that, and has another 5 at sequence 6.
+TEST_F(CommitterFollowFaultsTest, AFreshLeaderIsToldOfALossAndWritesItDown) {
   auto a = Start("a");
   auto b = Start("b");
   ASSERT_NO_FATAL_FAILURE(LoseThree(a.get(), b.get()));
   a.reset();
   auto c = Start("c");
   for (int i = 0; i < 5; ++i) Put(c.get(), "lost/" + std::to_string(i), "other");
+  const Revision given = c->store.committed();
   Reconnect(b.get());
-  Settle(seconds(2));
-  EXPECT_FALSE(b->fatal.has_value());
+  Settle(seconds(4));
+  ASSERT_TRUE(c->fatal.has_value()) << "it gave revisions out again";
+  EXPECT_EQ(GetErrc(*c->fatal), Errc::kCorrupt);
+  EXPECT_FALSE(b->fatal.has_value()) << *b->fatal;
+  ASSERT_TRUE(b->committer->leading());
+  EXPECT_GT(b->store.compacted(), given) << "older watches are told so, of both pasts";
+  EXPECT_TRUE(b->committer->alarms().Has(jetstream::AlarmType::kCorrupt));
+  EXPECT_FALSE(b->recorder.lost);
+  EXPECT_EQ(b->Get("lost/4"), "other");
+  auto d = Start("d");
+  EXPECT_EQ(d->store.HashKv(Revision(0))->hash, b->store.HashKv(Revision(0))->hash);
+}
+
+// It gets no proof that it leads, as one of a version that does not listen gets none either.
+TEST_F(CommitterFollowFaultsTest, ALeaderThatWritesNoLossDownIsNotWaitedForForEver) {
+  auto a = Start("a");
+  auto b = Start("b");
+  ASSERT_NO_FATAL_FAILURE(LoseThree(a.get(), b.get()));
+  a.reset();
+  auto c = Start("c");
+  for (int i = 0; i < 5; ++i) Put(c.get(), "lost/" + std::to_string(i), "other");
+  c->log.Hold(Leg::kRequest);
+  Reconnect(b.get());
+  Settle(seconds(20));
+  EXPECT_FALSE(b->committer->has_leader()) << "nothing of the new past is shown";
+  EXPECT_FALSE(b->recorder.lost);
+  Settle(seconds(20));
   EXPECT_TRUE(b->recorder.lost) << "though the store has gone on beyond what b knows";
   EXPECT_EQ(b->committer->counters().lost_tails, 1U);
-  EXPECT_EQ(b->Get("lost/4"), "other");
-  EXPECT_EQ(b->store.HashKv(Revision(0))->hash, c->store.HashKv(Revision(0))->hash);
+  EXPECT_EQ(StaleGet(b.get(), "lost/4"), "other");
   // It says so when it leads.
   c.reset();
-  Settle(seconds(2));
+  Settle(seconds(4));
   ASSERT_TRUE(b->committer->leading());
   EXPECT_TRUE(b->committer->alarms().Has(jetstream::AlarmType::kCorrupt));
+}
+
+// A follower may have read a replica that was behind.
+TEST_F(CommitterFollowFaultsTest, ALeaderThatHasWhatIsSaidToBeLostLeadsOn) {
+  auto a = Start("a");
+  auto b = Start("b");
+  const Revision shown = Put(a.get(), "k", "1");
+  const StreamSeq at = stream_.last();
+  b->peers->set_lost(Peers::Lost{.revision = shown, .places = {at, at}});
+  Settle(seconds(2));
+  EXPECT_TRUE(a->committer->leading());
+  b->peers->set_lost(Peers::Lost{.revision = shown, .places = {at.Next(), at.Next()}});
+  Settle(seconds(2));
+  EXPECT_TRUE(a->fatal.has_value()) << "it has another one";
 }
 
 TEST_F(CommitterFollowFaultsTest, AFollowerThatAloneKnowsOfALossWritesItDown) {

@@ -224,9 +224,12 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void ApplyAnnounced();
   // Shows the store to readers, once all of it is known to be committed.
   void Show();
-  void ShowFresh();
+  // False: what was shown is not in it.
+  bool ShowFresh();
   // Is what was shown the beginning of what is in `fresh`?
   [[nodiscard]] bool FreshGoesOn() const;
+  // True while whoever leads may yet write down that what was shown is lost.
+  [[nodiscard]] bool TellLoss();
   // Nothing is waited for.
   void Content();
   [[nodiscard]] bool Tells() const;
@@ -261,6 +264,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void OnLeaderFound() override;
   void OnLeaderGone(const absl::Status& why) override;
   void OnSuccession() override;
+  void OnLossTold(const std::string& member_name, const Peers::Lost& lost) override;
+  [[nodiscard]] bool Misses(const Peers::Lost& lost) const;
   // A read that waits for the leader's word.
   void ReadElsewhere(DoneFn done);
   void AskForReads();
@@ -400,6 +405,10 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   StreamSeq goal_of_tick, read_of_tick;           // when the tick was begun
   bool went_back = false;                         // the stream ends below what was applied
   Revision lost_shown;                            // newest that was shown and is lost
+  bool loss_adopted = false;                      // by this member's own term record
+  std::optional<MonoTime> loss_found;             // by a follower; since when it tells
+  bool judging_loss = false;                      // that a follower tells of
+  std::string loss_told;                          // what is to be written down of it
   std::optional<jetstream::TermRecord> followed;  // whose leader is asked
   std::deque<Collector::Batch> followed_garbage;  // of the newest compactions
   struct Waiting {

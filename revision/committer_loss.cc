@@ -115,6 +115,38 @@ void Committer::Impl::OnMadeAnew() {
   });
 }
 
+// A follower has shown what this member, which leads, may never have had: its leader is gone with
+// the tail, and this one took over what was left (docs/adr/0042-when-the-stream-goes-back.md).
+void Committer::Impl::OnLossTold(const std::string& member_name, const Peers::Lost& lost) {
+  if (phase != Phase::kLeading || judging_loss || !loss_told.empty()) return;
+  judging_loss = true;
+  // One that was superseded and does not know it yet lacks what others have.
+  AfterRoundTrip([this, member_name, lost](const absl::Status& status) {
+    judging_loss = false;
+    if (!status.ok() || phase != Phase::kLeading || !Misses(lost)) return;
+    lost_shown = std::max(lost_shown, lost.revision);
+    loss_told = Cat("the stream has lost revisions that member ", member_name, " has shown, up to ",
+                    lost.revision.value(), ", and gives them out again");
+    // The tail is read when every append is answered; then that is said.
+    Break(MakeError(Errc::kCorrupt, loss_told));
+  });
+}
+
+bool Committer::Impl::Misses(const Peers::Lost& lost) const {
+  // Who goes on behind it is told that it is compacted.
+  if (lost.revision < store->compacted()) return false;
+  if (lost.revision > store->committed()) return true;
+  bool other = false;
+  bool there = false;
+  (void)store->History(lost.revision, 1, [&](const Change& change) {
+    if (change.kv->mod_revision() != lost.revision) return;
+    const StreamSeq seq = change.kv->seq();
+    (lost.places.first <= seq && seq <= lost.places.last ? there : other) = true;
+  });
+  // At the compact revision what was superseded since is gone.
+  return !there && (other || lost.revision > store->compacted());
+}
+
 // Which keys had their newest change behind `last`.
 std::string Committer::Impl::DescribeLoss(StreamSeq last) const {
   size_t lost = 0;

@@ -181,11 +181,11 @@ void Committer::Impl::AppendTerm(const std::vector<SeqRange>& voids, Revision re
 
 void Committer::Impl::Lead() {
   if (!holds && !AdoptHeld()) return;
-  if (lost_shown > store->newest()) {
+  if (std::exchange(loss_adopted, false) || lost_shown > store->newest()) {
     term_record.reset();
     return SayLastWords(chain.landed(),
                         Cat("the stream has lost revisions that this member has shown, up to ",
-                            lost_shown.value(), ", and would give them out again"));
+                            lost_shown.value(), ", and gives them out again"));
   }
   if (system.term != StreamSeq{}) system.superseded.push_back(system.term);
   system.term = term_seq;
@@ -320,6 +320,7 @@ void Committer::Impl::JudgeTail(StreamSeq last) {
       return;
     }
   }
+  if (!loss_told.empty()) return SayLastWords(last, loss_told);
   if (!foreign.empty() || last > chain.landed()) {
     counters.foreign_records += foreign.size();
     log::Warn("{} records at {}..{} were not written by this member: voiding them; {}",
@@ -415,6 +416,7 @@ void Committer::Impl::StepDown(const absl::Status& why) {
   log::Warn("no longer leading: {}", MessageOf(why));
   waiting_for = std::string(MessageOf(why));
   phase = Phase::kSuperseded;
+  loss_told.clear();  // the other one hears of it too
   // Copies from lost connections may have landed in front of the other's term record, and then
   // count.
   const absl::Status unknown = MakeError(Errc::kTimeout, waiting_for);

@@ -134,6 +134,11 @@ void Peers::AnswerHello(const PeerRequest& request, const AnswerFn& answer) {
   reply.set_connection(owner_->Connection());
   for (const Member& known : members()) Fill(known, reply.add_members());
   answer(reply.SerializeAsString());
+  const jetdpb::PeerHello& hello = request.hello();
+  if (hello.lost_revision() == 0) return;
+  owner_->OnLossTold(member.name(),
+                     {Revision(hello.lost_revision()),
+                      {StreamSeq(hello.lost_first()), StreamSeq(hello.lost_last())}});
 }
 
 void Peers::Forget() {
@@ -195,7 +200,13 @@ void Peers::SayHello() {
   // take a hello with it, and the next one finds out.
   hello_ = executor_->RunAfter(kHelloInterval, [this] { SayHello(); });
   PeerRequest request;
-  Fill(self_, request.mutable_hello()->mutable_member());
+  jetdpb::PeerHello* hello = request.mutable_hello();
+  Fill(self_, hello->mutable_member());
+  if (lost_.has_value()) {
+    hello->set_lost_revision(lost_->revision.value());
+    hello->set_lost_first(lost_->places.first.value());
+    hello->set_lost_last(lost_->places.last.value());
+  }
   messenger_->Request(TopicOf(term_), request.SerializeAsString(), kSilence,
                       [this, epoch = epoch_, alive = std::weak_ptr<char>(alive_)](
                           const absl::StatusOr<std::string>& bytes) {

@@ -17,6 +17,7 @@
 #include "base/executor.h"
 #include "base/types.h"
 #include "jetstream/messenger.h"
+#include "jetstream/record.h"
 
 namespace jetdpb {
 class PeerAnswer;
@@ -55,6 +56,12 @@ class Peers {
     StreamSeq seq;
     Revision revision;
   };
+  // The newest revision that a member has shown and does not find in the stream any more, and where
+  // its changes lay.
+  struct Lost {
+    Revision revision;
+    jetstream::SeqRange places;
+  };
   // What the committer is to its peers.
   class Owner {
    public:
@@ -72,6 +79,8 @@ class Peers {
     virtual void OnLeaderGone(const absl::Status& why) = 0;
     // The leader that is followed wants this member to take over.
     virtual void OnSuccession() = 0;
+    // A follower says so, with each hello.
+    virtual void OnLossTold(const std::string& member_name, const Lost& lost) = 0;
   };
   // gRPC's code (0: OK), and the error's text or the answer's bytes.
   struct CallAnswer {
@@ -116,6 +125,8 @@ class Peers {
   // connecting anew.
   void Follow(Term term, std::chrono::nanoseconds grace);
   [[nodiscard]] bool found() const { return found_; }
+  // Told to whoever leads until it is taken back with nothing.
+  void set_lost(const std::optional<Lost>& lost) { lost_ = lost; }
   void AskBarrier(CommittedFn done);
   void Call(const std::string& method, const std::string& request, CalledFn done);
 
@@ -173,6 +184,7 @@ class Peers {
   bool announcing_ = false;
 
   // Following.
+  std::optional<Lost> lost_;
   bool found_ = false;
   MonoTime heard_{0};
   MonoTime grace_until_{0};

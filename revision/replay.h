@@ -69,10 +69,10 @@ class Replay {
     jetstream::TermRecord leader;            // of the newest term record
     StreamSeq leader_seq;                    // where that lies; 0: not known
     std::vector<jetstream::SeqRange> voids;  // to be named by the next term record
-    // By term records that were read: after a start from a checkpoint, by those behind it. That is
-    // all that may ever have to be named anew. A checkpoint is of an exclusive log and holds only
-    // what was synced there, so a stream that lost a term record from before it is damaged (R7), and
-    // no later start takes what is left for whole.
+    // By term records that were read: after a start from a checkpoint, by those behind it. The
+    // others would have to be named anew only if the stream lost them, and a checkpoint is of an
+    // exclusive log and holds what was synced there: a disk that loses that has lost what it had
+    // promised to hold (R7), and no void makes up for it.
     Voids named;
     Revision revision{1};                    // newest that is known
     Revision compacted;                      // 0: never

@@ -139,7 +139,11 @@ class Simulation {
   // What `jetctl check` finds in the stream, and reads there.
   void CheckStream();
   void LoseTail();
-  void JudgeSuccessor();
+  // The same, but whoever led ends with it, and another one that knows nothing leads before a
+  // follower is back which has shown what is lost.
+  void LoseTailUnseen();
+  // `told`: the newest revision that somebody was told of.
+  void JudgeSuccessor(Revision told);
   // Checkpoints that the stream has no use for (simulation_past.cc).
   void PutBack();
   void OutdateCheckpoint();

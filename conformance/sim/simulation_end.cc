@@ -101,7 +101,7 @@ void Simulation::Calm() {
   if (!run_.failed()) kv_.JudgeRevisions();
   if (!run_.failed()) CheckStream();
   if (run_.failed() || !run_.random.Chance(30)) return;
-  if (!embedded_) return LoseTail();
+  if (!embedded_) return together_ && run_.random.Chance(40) ? LoseTailUnseen() : LoseTail();
   if (!files_) return;
   run_.random.Chance(50) ? PutBack() : OutdateCheckpoint();
 }
@@ -281,12 +281,43 @@ void Simulation::LoseTail() {
     return member->fatal().has_value() && GetErrc(*member->fatal()) == Errc::kCorrupt;
   });
   if (!noticed) run_.Fail("the stream lost ", lost, " records, and nobody noticed");
-  if (!run_.failed()) JudgeSuccessor();
+  if (!run_.failed()) JudgeSuccessor(ledger_.newest());
+}
+
+// Whoever led knows, and is gone; a follower knows, and is not there yet.
+void Simulation::LoseTailUnseen() {
+  SimMember* leader = Leader();
+  leader->StopJudging();
+  Start(Judged::kNo);
+  SimMember* witness = live_.back().get();
+  WriteUnjudged(0);
+  const uint64_t before = stream_.last().value();
+  WriteUnjudged(1 + run_.random.Pick(10));
+  if (run_.failed()) return;
+  const Revision shown = witness->store().committed();
+  if (!witness->following() || shown < leader->store().committed()) {
+    return run_.Fail(witness->name(), " does not follow: ", witness->committer().waiting_for());
+  }
+  run_.Fault("tail lost, and its leader");
+  witness->Disconnect();
+  EndNamed(leader->name(), End::kKilled);
+  run_.exec.RunDeferred();
+  stream_.LoseTail(StreamSeq(before + run_.random.Pick(stream_.last().value() - before)));
+  Start(Judged::kNo);
+  WriteUnjudged(0);
+  if (run_.failed() || Leader()->store().committed() >= shown) return;
+  WriteUnjudged(run_.random.Pick(15));
+  if (run_.failed()) return;
+  const Revision told = std::max(shown, Leader()->store().committed());
+  for (const auto& member : live_) member->ExpectFatal();
+  witness->Reconnect();
+  run_.exec.Advance(seconds(40));
+  JudgeSuccessor(told);
 }
 
 // Who leads next knows of the loss by what the one before has left: no revision that anybody was
 // told of means something else, and no watch goes on behind it.
-void Simulation::JudgeSuccessor() {
+void Simulation::JudgeSuccessor(Revision told) {
   for (size_t i = live_.size(); i-- > 0;) {
     if (live_[i]->fatal().has_value()) EndMember(i, End::kStopped);
   }
@@ -296,10 +327,9 @@ void Simulation::JudgeSuccessor() {
     return run_.Fail("nobody leads after the loss: ", live_.back()->committer().waiting_for());
   }
   const revision::Store& store = leader->store();
-  if (store.committed() <= ledger_.newest() || store.compacted() <= ledger_.newest()) {
-    run_.Fail("after the loss revision ", ledger_.newest().value(),
-              " may come again: ", leader->name(), " is at ", store.committed().value(),
-              ", compacted at ", store.compacted().value());
+  if (store.committed() <= told || store.compacted() <= told) {
+    run_.Fail("after the loss revision ", told.value(), " may come again: ", leader->name(),
+              " is at ", store.committed().value(), ", compacted at ", store.compacted().value());
   }
   if (!leader->committer().alarms().Has(jetstream::AlarmType::kCorrupt)) {
     run_.Fail("after the loss no alarm is raised");
