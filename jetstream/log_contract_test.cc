@@ -329,6 +329,7 @@ TEST_P(LogContractTest, GetFindsWhatIsThere) {
   EXPECT_EQ(some[0].header, "2 2 1 0 1/1 1");
   EXPECT_EQ(some[0].payload_size, 1U);
   EXPECT_GT(some[0].time_ns, 0);
+  EXPECT_EQ(some[0].time_ns, client.Read().records[1].time_ns) << "a record is known by it";
   EXPECT_EQ(client.Get(UpTo(300)).size(), 299U);
 }
 

@@ -66,6 +66,7 @@ void Committer::Impl::StartFollowing() {
   follow_start = replayed.voids.empty() ? replayed.last : replayed.voids.front().first.Prev();
   const bool below = replayed.leader_seq <= follow_start;
   follower->Start(follow_start, replayed.term, below ? replayed.leader_seq : StreamSeq{});
+  if (fresh != nullptr) follower->set_witness(shown_newest);
   term_incarnation = replayed.leader.incarnation;
   gap_until = StreamSeq{};
   StartTail();
@@ -81,6 +82,7 @@ void Committer::Impl::BeginToFollow() {
   follow_start = announced = goal = committed_seq;
   follower = std::make_unique<Follower>(&*codec, store, &system, this);
   follower->Start(committed_seq, led_term, led_seq);
+  shown_newest = {};  // acks do not say the time
   term_incarnation = options.incarnation;
   if (handed_over) EndHandOver(absl::OkStatus());
   FollowAgain();
@@ -92,12 +94,11 @@ struct Committer::Impl::Newest {
   std::string incarnation_below;
   StreamSeq seq;  // of the newest of all
   std::optional<TermRecord> term;
-  StreamSeq bound;  // of the newest compaction
+  StreamSeq bound;     // of the newest compaction
+  bool taken = false;  // another record lies where the newest change that is known did
 };
 
-void Committer::Impl::FindNewest(StreamSeq position,
-                                 std::function<void(const Newest&, StreamSeq last)> found,
-                                 void (Impl::*again)()) {
+void Committer::Impl::FindNewest(StreamSeq position, FoundFn found, void (Impl::*again)()) {
   auto newest = std::make_shared<Newest>();
   jetstream::Log::ReadOptions control;
   control.subjects = {codec->TermSubject(), codec->CompactSubject()};
@@ -122,18 +123,40 @@ void Committer::Impl::FindNewest(StreamSeq position,
       [this, newest, found = std::move(found), again,
        number = ++reading](const absl::StatusOr<StreamSeq>& last) {
         if (number != reading || stopped) return;
-        if (last.ok()) return found(*newest, *last);
+        if (last.ok()) return LookAgain(newest, *last, found, again);
         waiting_for = Cat("the newest term record: ", MessageOf(last.status()));
         RetryAfter(kTryAgain, again);
       });
 }
 
+// Of another past that was led by two, both term records may be removed by now.
+void Committer::Impl::LookAgain(const std::shared_ptr<Newest>& newest, StreamSeq last,
+                                const FoundFn& found, void (Impl::*again)()) {
+  const Mark mark = ActiveNewest();
+  if (mark.time_ns == 0) return found(*newest, last);
+  log->Get(
+      {mark.seq},
+      [newest, mark](const jetstream::Record& record) {
+        if (mark.TakenBy(record)) newest->taken = true;
+      },
+      [this, newest, last, found, again, number = reading](const absl::Status& status) {
+        if (number != reading || stopped) return;
+        if (status.ok()) return found(*newest, last);
+        waiting_for = Cat("the newest change that is known: ", MessageOf(status));
+        RetryAfter(kTryAgain, again);
+      });
+}
+
 // Is what was read up to the follower's position the beginning of what is there?
-absl::Status Committer::Impl::Compare(const Newest& newest, StreamSeq last) const {
+absl::Status Committer::Impl::Compare(const Newest& newest, StreamSeq last) {
   const StreamSeq position = follower->position();
   if (last < position) {
     return MakeError(Errc::kCorrupt, Cat("the stream went back to sequence ", last.value(),
                                          ", this member has seen ", position.value()));
+  }
+  if (newest.taken) {
+    return MakeError(Errc::kCorrupt, Cat("the record at sequence ", ActiveNewest().seq.value(),
+                                         " is another one than this member has seen there"));
   }
   const StreamSeq known = follower->term_seq();  // 0: a replay found it
   const bool same = newest.term_below == follower->term() &&
@@ -200,16 +223,17 @@ void Committer::Impl::FollowLeader(const TermRecord& leader, std::chrono::nanose
   peers->Follow(leader.term, grace);
 }
 
-// ---- What is shown
-// -------------------------------------------------------------------------------
+// ---- What is shown -----------------------------------------------------------------------------
 
-// By the newest revision that was shown: the same changes at the same places of the stream.
-// Another history has another term record in it, so its revisions lie elsewhere.
+// By the newest revision that was shown: the same changes at the same places of the stream, and the
+// same record. Another history has another term record in it, so its revisions lie elsewhere;
+// unless that took the place of one that made no revision.
 bool Committer::Impl::FreshGoesOn() const {
   const Revision shown_last = store->committed();
   if (fresh->committed() < shown_last) return false;
   // Watchers from before are told that it is compacted.
   if (shown_last < fresh->compacted()) return true;
+  if (shown_taken || (follower != nullptr && follower->witness_taken())) return false;
   using Place = std::pair<std::string, StreamSeq>;
   const auto places = [shown_last](const Store& of) {
     std::vector<Place> found;
@@ -248,6 +272,7 @@ bool Committer::Impl::ShowFresh() {
   // Snapshots may refer to its value files; the next one that is built uses them.
   fresh->Clear();
   spare = std::move(fresh);
+  shown_newest = fresh_newest;
   if (follower != nullptr) follower->set_store(store);
   return goes_on;
 }
@@ -257,13 +282,12 @@ bool Committer::Impl::ShowFresh() {
 bool Committer::Impl::TellLoss() {
   if (loss_found.has_value()) return executor->Now() < *loss_found + kLossPatience;
   loss_found = executor->Now();
-  Peers::Lost lost{.revision = store->committed(), .places = {}};
-  (void)store->History(lost.revision, 1, [&lost](const Change& change) {
-    if (change.kv->mod_revision() != lost.revision) return;
-    const StreamSeq seq = change.kv->seq();
-    auto& [first, last] = lost.places;
-    first = first == StreamSeq{} ? seq : std::min(first, seq);
-    last = std::max(last, seq);
+  Peers::Lost lost{.revision = store->committed(), .mark = {}};
+  // Of its own time as the leader it knows the place alone.
+  (void)store->History(lost.revision, 1, [this, &lost](const Change& change) {
+    if (change.kv->mod_revision() != lost.revision || lost.mark.time_ns != 0) return;
+    lost.mark.seq = change.kv->seq();
+    if (lost.mark.seq == shown_newest.seq) lost.mark = shown_newest;
   });
   peers->set_lost(lost);
   waiting_for = Cat("member ", followed->member_name,
@@ -430,6 +454,7 @@ void Committer::Impl::BeginToLead() {
 bool Committer::Impl::Tells() const { return fresh == nullptr && led_before; }
 
 void Committer::Impl::OnFollowedCommit(Revision revision, absl::Span<const Change> changes) {
+  ActiveNewest() = follower->newest();
   ++counters.txns_committed;
   if (!Tells()) return;
   for (Listener* listener : listeners) listener->OnCommit(revision, changes);

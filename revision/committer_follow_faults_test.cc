@@ -274,18 +274,76 @@ TEST_F(CommitterFollowFaultsTest, ALeaderThatWritesNoLossDownIsNotWaitedForForEv
   EXPECT_TRUE(b->committer->alarms().Has(jetstream::AlarmType::kCorrupt));
 }
 
+// c and d lead while b is away; their term records are gone by the time it is back, and what lies
+// at its position makes the revision that it knows.
+TEST_F(CommitterFollowFaultsTest, AnotherPastWithoutItsTermRecordsIsFound) {
+  auto a = Start("a");
+  auto b = Start("b");
+  Put(a.get(), "k", "1");
+  for (int i = 0; i < 2; ++i) a->committer->GrantLease(LeaseId(7 + i), 60, [](const auto&) {});
+  Settle();
+  const Revision shown = Put(a.get(), "k", "2");
+  ASSERT_EQ(stream_.last(), StreamSeq(5));
+  ASSERT_EQ(b->store.committed(), shown);
+  Disconnect(a.get());
+  Disconnect(b.get());
+  Settle();
+  stream_.LoseTail(StreamSeq(2));
+  a.reset();
+  auto c = Start("c");
+  c.reset();
+  auto d = Start("d");
+  ASSERT_EQ(Put(d.get(), "k", "3"), shown);
+  ASSERT_EQ(stream_.last(), StreamSeq(5));
+  d.reset();
+  auto e = Start("e");
+  // They are superseded, and go with the next compaction.
+  for (const uint64_t term : {1, 3, 4}) stream_.Delete(StreamSeq(term));
+  Reconnect(b.get());
+  Settle(seconds(4));
+  EXPECT_TRUE(e->fatal.has_value());
+  ASSERT_TRUE(b->committer->leading());
+  EXPECT_GT(b->store.compacted(), shown);
+}
+
 // A follower may have read a replica that was behind.
 TEST_F(CommitterFollowFaultsTest, ALeaderThatHasWhatIsSaidToBeLostLeadsOn) {
   auto a = Start("a");
   auto b = Start("b");
   const Revision shown = Put(a.get(), "k", "1");
   const StreamSeq at = stream_.last();
-  b->peers->set_lost(Peers::Lost{.revision = shown, .places = {at, at}});
+  b->peers->set_lost(Peers::Lost{.revision = shown, .mark = {at}});
   Settle(seconds(2));
   EXPECT_TRUE(a->committer->leading());
-  b->peers->set_lost(Peers::Lost{.revision = shown, .places = {at.Next(), at.Next()}});
+  b->peers->set_lost(Peers::Lost{.revision = shown, .mark = {at.Next()}});
   Settle(seconds(2));
   EXPECT_TRUE(a->fatal.has_value()) << "it has another one";
+}
+
+// b has shown a put at 4 behind a lease at 3. c has its term record in the lease's place, and
+// another put of the same key at 4, so it is of the same revision.
+TEST_F(CommitterFollowFaultsTest, ARecordThatLooksTheSameIsNotTakenForTheLostOne) {
+  auto a = Start("a");
+  auto b = Start("b");
+  Put(a.get(), "k", "1");
+  a->committer->GrantLease(LeaseId(7), 60, [](const auto&) {});
+  Settle();
+  const Revision shown = Put(a.get(), "k", "2");
+  ASSERT_EQ(stream_.last(), StreamSeq(4));
+  ASSERT_EQ(b->store.committed(), shown);
+  Disconnect(a.get());
+  Disconnect(b.get());
+  Settle();
+  stream_.LoseTail(StreamSeq(2));
+  a.reset();
+  auto c = Start("c");
+  ASSERT_EQ(Put(c.get(), "k", "3"), shown);
+  ASSERT_EQ(stream_.last(), StreamSeq(4));
+  Reconnect(b.get());
+  Settle(seconds(4));
+  EXPECT_TRUE(c->fatal.has_value());
+  ASSERT_TRUE(b->committer->leading());
+  EXPECT_GT(b->store.compacted(), shown);
 }
 
 TEST_F(CommitterFollowFaultsTest, AFollowerThatAloneKnowsOfALossWritesItDown) {

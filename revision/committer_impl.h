@@ -32,6 +32,7 @@
 #include "revision/evaluate.h"
 #include "revision/follower.h"
 #include "revision/live_list.h"
+#include "revision/mark.h"
 #include "revision/read_queue.h"
 #include "revision/removal_gate.h"
 #include "revision/repeated_warning.h"
@@ -201,6 +202,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   [[nodiscard]] bool Elsewhere() const { return peers != nullptr && !holds && !stopped; }
   // The store that is brought forward: the one that is shown, or one that is built beside it.
   [[nodiscard]] Store* Active() const { return fresh != nullptr ? fresh.get() : store; }
+  [[nodiscard]] Mark& ActiveNewest() { return fresh != nullptr ? fresh_newest : shown_newest; }
   // The replay is done: the leader of the newest term goes on, or this member takes over.
   void AskLeader();
   void Contend();
@@ -210,9 +212,11 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // Looks for the newest term record, and whether the stream is still the one that was read.
   void FollowAgain();
   struct Newest;
-  void FindNewest(StreamSeq position, std::function<void(const Newest&, StreamSeq last)> found,
-                  void (Impl::*again)());
-  [[nodiscard]] absl::Status Compare(const Newest& newest, StreamSeq last) const;
+  using FoundFn = std::function<void(const Newest&, StreamSeq last)>;
+  void FindNewest(StreamSeq position, FoundFn found, void (Impl::*again)());
+  void LookAgain(const std::shared_ptr<Newest>& newest, StreamSeq last, const FoundFn& found,
+                 void (Impl::*again)());
+  [[nodiscard]] absl::Status Compare(const Newest& newest, StreamSeq last);
   void OnNewest(const Newest& newest, StreamSeq last);
   void FollowLeader(const jetstream::TermRecord& leader, std::chrono::nanoseconds grace);
   void StartTail();
@@ -265,7 +269,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void OnLeaderGone(const absl::Status& why) override;
   void OnSuccession() override;
   void OnLossTold(const std::string& member_name, const Peers::Lost& lost) override;
-  [[nodiscard]] bool Misses(const Peers::Lost& lost) const;
+  // Is it lost? Then `then` is called, as long as this member leads.
+  void LookFor(const Peers::Lost& lost, std::function<void()> then);
   // A read that waits for the leader's word.
   void ReadElsewhere(DoneFn done);
   void AskForReads();
@@ -404,6 +409,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   StreamSeq goal;                                 // one of these: applied when all of it is read
   StreamSeq goal_of_tick, read_of_tick;           // when the tick was begun
   bool went_back = false;                         // the stream ends below what was applied
+  Mark shown_newest, fresh_newest;                // the newest change of `store`, of `fresh`
+  bool shown_taken = false;                       // another record lies in its place, says a replay
   Revision lost_shown;                            // newest that was shown and is lost
   bool loss_adopted = false;                      // by this member's own term record
   std::optional<MonoTime> loss_found;             // by a follower; since when it tells

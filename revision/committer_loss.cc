@@ -122,29 +122,38 @@ void Committer::Impl::OnLossTold(const std::string& member_name, const Peers::Lo
   judging_loss = true;
   // One that was superseded and does not know it yet lacks what others have.
   AfterRoundTrip([this, member_name, lost](const absl::Status& status) {
-    judging_loss = false;
-    if (!status.ok() || phase != Phase::kLeading || !Misses(lost)) return;
-    lost_shown = std::max(lost_shown, lost.revision);
-    loss_told = Cat("the stream has lost revisions that member ", member_name, " has shown, up to ",
-                    lost.revision.value(), ", and gives them out again");
-    // The tail is read when every append is answered; then that is said.
-    Break(MakeError(Errc::kCorrupt, loss_told));
+    judging_loss = status.ok() && phase == Phase::kLeading;
+    if (!judging_loss) return;
+    LookFor(lost, [this, member_name, lost] {
+      lost_shown = std::max(lost_shown, lost.revision);
+      loss_told = Cat("the stream has lost revisions that member ", member_name,
+                      " has shown, up to ", lost.revision.value(), ", and gives them out again");
+      // The tail is read when every append is answered; then that is said.
+      Break(MakeError(Errc::kCorrupt, loss_told));
+    });
   });
 }
 
-bool Committer::Impl::Misses(const Peers::Lost& lost) const {
-  // Who goes on behind it is told that it is compacted.
-  if (lost.revision < store->compacted()) return false;
-  if (lost.revision > store->committed()) return true;
-  bool other = false;
-  bool there = false;
-  (void)store->History(lost.revision, 1, [&](const Change& change) {
-    if (change.kv->mod_revision() != lost.revision) return;
-    const StreamSeq seq = change.kv->seq();
-    (lost.places.first <= seq && seq <= lost.places.last ? there : other) = true;
-  });
-  // At the compact revision what was superseded since is gone.
-  return !there && (other || lost.revision > store->compacted());
+void Committer::Impl::LookFor(const Peers::Lost& lost, std::function<void()> then) {
+  enum class Place { kEmpty, kTaken, kItsOwn };
+  auto place = std::make_shared<Place>(Place::kEmpty);
+  log->Get(
+      {std::max(lost.mark.seq, StreamSeq(1))},
+      [lost, place](const jetstream::Record& record) {
+        if (record.seq != lost.mark.seq) return;
+        const auto header = jetstream::DecodeHeader(record.header);
+        const bool other = !header.ok() || header->revision != lost.revision;
+        *place = other || lost.mark.TakenBy(record) ? Place::kTaken : Place::kItsOwn;
+      },
+      [this, lost, place, then = std::move(then)](const absl::Status& status) {
+        judging_loss = false;
+        if (!status.ok() || phase != Phase::kLeading || *place == Place::kItsOwn) return;
+        // Who goes on behind it is told that it is compacted.
+        if (lost.revision < store->compacted()) return;
+        // Then it may just be superseded.
+        if (*place == Place::kEmpty && lost.revision == store->compacted()) return;
+        then();
+      });
 }
 
 // Which keys had their newest change behind `last`.

@@ -20,6 +20,7 @@ void Committer::Impl::StartReplay() {
   waiting_for = "the replay of the stream";
   if (!replay) {
     replay = std::make_unique<Replay>(log, &*codec, Active());
+    if (fresh != nullptr) replay->set_witness(shown_newest);
     if (!options.checkpoint_path.empty()) replay->set_checkpoint(options.checkpoint_path, info);
   }
   replay->Run([this, number = ++reading](absl::StatusOr<Replay::Result> result) {
@@ -62,6 +63,8 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   alarms = newest_alarms = AlarmSet(result->alarms);
   committed_seq = result->last;
   named_voids = std::move(result->named);
+  ActiveNewest() = result->newest;
+  shown_taken = result->witness_taken;
   chain.Reset(result->last);
   replayed = *std::move(result);
   AskMirrors();

@@ -41,10 +41,12 @@ void Follower::DropHeld() {
 }
 
 void Follower::Hold(const jetstream::Record& record) {
+  if (witness_.TakenBy(record)) witness_taken_ = true;
   if (record.seq <= read_) return;
   read_ = record.seq;
   Held& held = held_.emplace_back();
   held.seq = record.seq;
+  held.time_ns = record.time_ns;
   auto subject = codec_->Decode(record.subject);
   const auto header = DecodeHeader(record.header);
   held.ours = subject.ok() && header.ok();
@@ -197,6 +199,9 @@ absl::Status Follower::ApplyGroup(const Group& group) {
     return status;
   }
   if (store_->End()) store_->CommitOldest();
+  for (const Held* held : group) {
+    if (held->kind == Kind::kKey) newest_ = {held->seq, held->time_ns};
+  }
   const auto& changes = store_->txn_changes();
   if (!changes.empty()) events_->OnFollowedCommit(front.header.revision, changes);
   for (const Held* held : group) {

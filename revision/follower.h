@@ -18,6 +18,7 @@
 #include "jetstream/log.h"
 #include "jetstream/record.h"
 #include "jetstream/subject.h"
+#include "revision/mark.h"
 #include "revision/store.h"
 #include "revision/system_records.h"
 #include "revision/voids.h"
@@ -100,6 +101,11 @@ class Follower {
   void NoteTermsRead(StreamSeq last) { terms_read_ = std::max(terms_read_, last); }
   // To be named by this member's own term record, behind all that is held.
   void AddVoids(const Voids::Ranges& voids) { voids_.Add(voids); }
+  // A record that was read before, and that may be another one's by now.
+  void set_witness(const Mark& witness) { witness_ = witness; }
+  [[nodiscard]] bool witness_taken() const { return witness_taken_; }
+  // The last change of a key that was applied; while Events are told, theirs.
+  [[nodiscard]] const Mark& newest() const { return newest_; }
   // The same state in another place.
   void set_store(Store* store) { store_ = store; }
   // Applies what is held up to `upto`, or as much of it as has come.
@@ -133,6 +139,7 @@ class Follower {
  private:
   struct Held {
     StreamSeq seq;
+    int64_t time_ns = 0;
     bool ours = false;
     jetstream::RecordHeader header;
     jetstream::SubjectCodec::Kind kind{};
@@ -173,6 +180,9 @@ class Follower {
   StreamSeq term_seq_;
   Voids voids_;  // named by term records that are held, or were noted
   StreamSeq terms_read_;
+  Mark newest_;
+  Mark witness_;
+  bool witness_taken_ = false;
   std::deque<Held> held_;
   size_t held_bytes_ = 0;
 };

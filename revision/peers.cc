@@ -136,9 +136,8 @@ void Peers::AnswerHello(const PeerRequest& request, const AnswerFn& answer) {
   answer(reply.SerializeAsString());
   const jetdpb::PeerHello& hello = request.hello();
   if (hello.lost_revision() == 0) return;
-  owner_->OnLossTold(member.name(),
-                     {Revision(hello.lost_revision()),
-                      {StreamSeq(hello.lost_first()), StreamSeq(hello.lost_last())}});
+  owner_->OnLossTold(member.name(), {Revision(hello.lost_revision()),
+                                     {StreamSeq(hello.lost_seq()), hello.lost_time_ns()}});
 }
 
 void Peers::Forget() {
@@ -204,8 +203,8 @@ void Peers::SayHello() {
   Fill(self_, hello->mutable_member());
   if (lost_.has_value()) {
     hello->set_lost_revision(lost_->revision.value());
-    hello->set_lost_first(lost_->places.first.value());
-    hello->set_lost_last(lost_->places.last.value());
+    hello->set_lost_seq(lost_->mark.seq.value());
+    hello->set_lost_time_ns(lost_->mark.time_ns);
   }
   messenger_->Request(TopicOf(term_), request.SerializeAsString(), kSilence,
                       [this, epoch = epoch_, alive = std::weak_ptr<char>(alive_)](

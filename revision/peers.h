@@ -17,7 +17,7 @@
 #include "base/executor.h"
 #include "base/types.h"
 #include "jetstream/messenger.h"
-#include "jetstream/record.h"
+#include "revision/mark.h"
 
 namespace jetdpb {
 class PeerAnswer;
@@ -56,11 +56,11 @@ class Peers {
     StreamSeq seq;
     Revision revision;
   };
-  // The newest revision that a member has shown and does not find in the stream any more, and where
-  // its changes lay.
+  // The newest revision that a member has shown and does not find in the stream any more, and the
+  // record that made it.
   struct Lost {
     Revision revision;
-    jetstream::SeqRange places;
+    Mark mark;
   };
   // What the committer is to its peers.
   class Owner {

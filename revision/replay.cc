@@ -185,6 +185,7 @@ void Replay::OnRecord(const jetstream::Record& record) {
   if (record.seq <= position_ || !error_.ok()) return;
   previous_ = std::exchange(position_, record.seq);
   ++result_.records;
+  if (witness_.TakenBy(record)) result_.witness_taken = true;
   std::optional<Held> held = Decode(record);
   if (held.has_value()) NoteTidying(held->seq, held->kind);
   if (held.has_value() && CameBack(*held)) {
@@ -379,6 +380,7 @@ void Replay::Apply(const Held& held) {
       return;
     }
     change_ = held.kv->mod();
+    result_.newest = {held.seq, held.time_ns};
   }
   applied_ = held.seq;
   Judge(held, Verdict::kCounts);

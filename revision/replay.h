@@ -16,6 +16,7 @@
 #include "jetstream/subject.h"
 #include "revision/checkpoint.h"
 #include "revision/live_list.h"
+#include "revision/mark.h"
 #include "revision/store.h"
 #include "revision/system_records.h"
 #include "revision/voids.h"
@@ -74,9 +75,9 @@ class Replay {
     // exclusive log and holds what was synced there: a disk that loses that has lost what it had
     // promised to hold (R7), and no void makes up for it.
     Voids named;
-    Revision revision{1};                    // newest that is known
-    Revision compacted;                      // 0: never
-    std::vector<StreamSeq> dead;             // R1, and still in the stream: delete
+    Revision revision{1};         // newest that is known
+    Revision compacted;           // 0: never
+    std::vector<StreamSeq> dead;  // R1, and still in the stream: delete
     // R8, and still in the stream: delete, too. They counted once, and may wait for a mirror.
     std::vector<StreamSeq> unlisted;
     std::vector<StreamSeq> unlisted_markers;  // those that deleted something
@@ -85,6 +86,8 @@ class Replay {
     Store::Garbage garbage;  // superseded below the compact revision
     SystemRecords system;
     std::vector<jetstream::Alarm> alarms;  // that are raised
+    Mark newest;                           // the last change of a key that was read and counts
+    bool witness_taken = false;            // another record lies there
   };
   using DoneFn = std::function<void(absl::StatusOr<Result>)>;
 
@@ -121,6 +124,8 @@ class Replay {
     checkpoint_path_ = std::move(path);
     info_ = info;
   }
+  // A record that was read before, and that may be another one's by now. Before Run.
+  void set_witness(const Mark& witness) { witness_ = witness; }
   void Run(DoneFn done);
   // Records applied so far, for progress.
   [[nodiscard]] uint64_t records() const { return result_.records; }
@@ -180,6 +185,7 @@ class Replay {
   absl::Status unreadable_;                 // why it is not; to be removed once the stream is known
   std::optional<jetstream::TermRecord> term_of_checkpoint_;
   bool end_of_checkpoint_found_ = false;
+  Mark witness_;
   Result result_;
   absl::Status error_;    // what ends the replay
   absl::Status damage_;   // the same, to be confirmed
