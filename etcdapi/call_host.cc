@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/call_host.h"
 
-#include <algorithm>
+#include <utility>
+
+#include "etcdapi/stream_call.h"
 
 namespace jetd::etcdapi {
 
@@ -17,12 +19,15 @@ void CallHost::WhenNoCalls(std::function<void()> fn) {
   }
 }
 
-void CallHost::AddStream(StreamCall* stream) { streams_.push_back(stream); }
+void CallHost::AddStream(StreamCall* stream) {
+  stream->index_ = streams_.size();
+  streams_.push_back(stream);
+}
 
 void CallHost::RemoveStream(StreamCall* stream) {
-  const auto it = std::find(streams_.begin(), streams_.end(), stream);
-  if (it == streams_.end()) return;
-  *it = streams_.back();
+  const size_t index = stream->index_;
+  streams_[index] = streams_.back();
+  streams_[index]->index_ = index;
   streams_.pop_back();
 }
 

@@ -2,6 +2,7 @@
 #ifndef JETD_ETCDAPI_STREAM_CALL_H_
 #define JETD_ETCDAPI_STREAM_CALL_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -61,6 +62,7 @@ class StreamCall {
   void FreeIfOver();
 
  private:
+  friend class CallHost;
   friend class StreamPool;
 
   // What the transport tells.
@@ -87,6 +89,7 @@ class StreamCall {
   Side side_{this};
   RpcTally* tally_ = nullptr;  // the pool's
   rpc::Call* call_ = nullptr;  // null once it is over
+  size_t index_ = 0;           // among the host's streams
   bool requires_leader_ = false;
   bool reading_ = false;
   bool writing_ = false;
