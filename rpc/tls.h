@@ -29,8 +29,8 @@ class TlsSource {
 
   // Asked for each new connection. Never null; the same object as before while nothing has changed.
   [[nodiscard]] virtual std::shared_ptr<const TlsCertificates> Current() = 0;
-  // At the handshake, of a client whose certificate is of the CA: whether it is let in. `chain` may
-  // hold the leaf too, and may be null.
+  // At the handshake, of a client whose certificate is of the CA: whether it is let in. `chain` is
+  // what the client has sent; it may hold the leaf too, and may be null.
   [[nodiscard]] virtual absl::Status Check(X509* leaf, const STACK_OF(X509) * chain) = 0;
   // For each call on a connection: whether its client is still welcome. Its words are the answer
   // (UNAUTHENTICATED).

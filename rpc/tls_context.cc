@@ -79,8 +79,9 @@ int LetIn(int good, X509_STORE_CTX* store) {
   auto* const ssl =
       static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto* const source = static_cast<TlsSource*>(SSL_get_app_data(ssl));
+  // What the client has sent, not what was built of it: a root is nobody's to revoke.
   const absl::Status status =
-      source->Check(X509_STORE_CTX_get_current_cert(store), X509_STORE_CTX_get0_chain(store));
+      source->Check(X509_STORE_CTX_get_current_cert(store), X509_STORE_CTX_get0_untrusted(store));
   if (status.ok()) return 1;
   log::Warn("a connection is refused: {}", MessageOf(status));
   X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);

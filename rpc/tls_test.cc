@@ -3,6 +3,7 @@
 // TLS on the transport's sockets, with gRPC's own client and OpenSSL's.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,8 +50,13 @@ class TestSource final : public TlsSource {
     ++asked_;
     return current_;
   }
-  [[nodiscard]] absl::Status Check(X509* /*leaf*/, const STACK_OF(X509) * /*chain*/) override {
+  [[nodiscard]] int chain_size() {
     MutexLock lock(mutex_);
+    return chain_size_;
+  }
+  [[nodiscard]] absl::Status Check(X509* /*leaf*/, const STACK_OF(X509) * chain) override {
+    MutexLock lock(mutex_);
+    chain_size_ = sk_X509_num(chain);
     return refuses_ ? absl::UnauthenticatedError("not this one") : absl::OkStatus();
   }
   [[nodiscard]] absl::Status CheckCall(X509* leaf, const STACK_OF(X509) * chain) override {
@@ -70,6 +76,7 @@ class TestSource final : public TlsSource {
   std::shared_ptr<const TlsCertificates> current_ ABSL_GUARDED_BY(mutex_);
   bool refuses_ ABSL_GUARDED_BY(mutex_) = false;
   int asked_ ABSL_GUARDED_BY(mutex_) = 0;
+  int chain_size_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 class TlsTest : public ::testing::Test {
@@ -93,9 +100,11 @@ class TlsTest : public ::testing::Test {
   }
   // OpenSSL's own client, with this protocol by ALPN ("": none). The version and what was chosen,
   // or "refused".
-  [[nodiscard]] std::string ShakeHands(int most_version, const std::string& protocol) const {
+  [[nodiscard]] std::string ShakeHands(int most_version, const std::string& protocol,
+                                       const TestCertificate* client = nullptr) const {
     const std::unique_ptr<SSL_CTX, FreeSsl> context(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_max_proto_version(context.get(), most_version);
+    if (client != nullptr) Use(context.get(), *client);
     const std::unique_ptr<SSL, FreeSsl> ssl(SSL_new(context.get()));
     const std::string offered = Cat(static_cast<char>(protocol.size()), protocol);
     if (!protocol.empty()) {
@@ -113,6 +122,18 @@ class TlsTest : public ::testing::Test {
                               : "refused";
     close(fd);
     return result;
+  }
+  static void Use(SSL_CTX* context, const TestCertificate& client) {
+    BIO* const cert = BIO_new_mem_buf(client.cert_pem.data(), -1);
+    BIO* const key = BIO_new_mem_buf(client.key_pem.data(), -1);
+    X509* const leaf = PEM_read_bio_X509(cert, nullptr, nullptr, nullptr);
+    EVP_PKEY* const its_key = PEM_read_bio_PrivateKey(key, nullptr, nullptr, nullptr);
+    EXPECT_EQ(SSL_CTX_use_certificate(context, leaf), 1);
+    EXPECT_EQ(SSL_CTX_use_PrivateKey(context, its_key), 1);
+    X509_free(leaf);
+    EVP_PKEY_free(its_key);
+    BIO_free(cert);
+    BIO_free(key);
   }
   static int ConnectTo(int port) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -198,6 +219,16 @@ TEST_F(TlsTest, RenewedCertificatesAreForNewConnections) {
   EXPECT_EQ(CallWith(ca_, {}).error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_TRUE(Unary(before, "/test.Echo/Unary", "hello").ok()) << "a connection goes on";
   EXPECT_GE(source_->asked(), 3);
+}
+
+// A root that the client does not send along is not asked about.
+TEST_F(TlsTest, TheChainIsWhatTheClientSends) {
+  TlsCertificates certificates = ServedBy(ca_);
+  certificates.ca = ca_.cert_pem;
+  source_->Use(certificates);
+  Start();
+  EXPECT_EQ(ShakeHands(TLS1_2_VERSION, "h2", &client_), "TLSv1.2 h2");
+  EXPECT_EQ(source_->chain_size(), 1);
 }
 
 TEST_F(TlsTest, VersionsAndProtocols) {
