@@ -90,7 +90,7 @@ void Server::BindUnary(const ServiceDescriptor* service, std::string_view method
   auto& pool = unary_pools_[NameOf(found)];
   pool = std::make_unique<UnaryPool>(&host_, found, std::move(factory));
   if (options_.time_calls) pool->TimeCalls();
-  methods_.Add(Cat("/", NameOf(found)),
+  methods_.Add(Cat("/", NameOf(found)), rpc::Methods::Kind::kUnary,
                [pool = pool.get()](rpc::Call* call) { return pool->Open(call); });
 }
 
@@ -99,7 +99,7 @@ void Server::BindStream(const ServiceDescriptor* service, std::string_view metho
   const MethodDescriptor* found = Find(service, method);
   auto& pool = stream_pools_[NameOf(found)];
   pool = std::make_unique<StreamPool>(&host_, found, std::move(factory));
-  methods_.Add(Cat("/", NameOf(found)),
+  methods_.Add(Cat("/", NameOf(found)), rpc::Methods::Kind::kStream,
                [pool = pool.get()](rpc::Call* call) { return pool->Open(call); });
 }
 

@@ -56,9 +56,9 @@ void StreamCall::Written() {
   if (!closed_) OnWritten();
 }
 
-void StreamCall::Over(bool sent) {
+void StreamCall::Over(rpc::Code code) {
   call_ = nullptr;
-  Close(sent ? rpc::Code::kResourceExhausted : rpc::Code::kCancelled);
+  Close(code);
   FreeIfOver();
 }
 

@@ -72,7 +72,7 @@ class StreamCall {
     void OnMessage(const rpc::Message& message) override { stream_->Received(message); }
     void OnHalfClosed() override { stream_->HalfClosed(); }
     void OnWritten() override { stream_->Written(); }
-    void OnOver(bool sent) override { stream_->Over(sent); }
+    void OnOver(End end) override { stream_->Over(end.code); }
 
    private:
     StreamCall* const stream_;
@@ -82,7 +82,7 @@ class StreamCall {
   void Received(const rpc::Message& message);
   void HalfClosed();
   void Written();
-  void Over(bool sent);
+  void Over(rpc::Code code);
   void Close(rpc::Code code);
 
   CallHost* const host_;

@@ -46,13 +46,13 @@ void UnaryCall::OnHalfClosed() {
   if (state_ == State::kReading) Fail(MalformedRequest("unexpected EOF"));
 }
 
-void UnaryCall::OnOver(bool sent) {
+void UnaryCall::OnOver(End end) {
   call_ = nullptr;
   switch (state_) {
     case State::kReading:
-      if (sent) {
-        Answered(rpc::Code::kResourceExhausted, 0);
-        End();
+      if (end.sent) {
+        Answered(end.code, 0);
+        Done();
       } else {
         pool_->Recycle(this);  // nothing was asked
       }
@@ -60,7 +60,9 @@ void UnaryCall::OnOver(bool sent) {
     case State::kStarted:
       return;  // it ends when the engine has answered
     case State::kAnswered:
-      End();
+      // The transport may have had to say something else.
+      if (end.sent) code_ = end.code;
+      Done();
   }
 }
 
@@ -80,7 +82,7 @@ void UnaryCall::Reply(const rpc::Message& answer) {
     call_->FinishWith(answer);
   } else {
     // The subclass may still be at work on this very call.
-    pool_->host_->loop()->Defer([this] { End(); });
+    pool_->host_->loop()->Defer([this] { Done(); });
   }
 }
 
@@ -91,11 +93,11 @@ void UnaryCall::Fail(const rpc::Status& status) {
   } else if (call_ != nullptr) {
     call_->Finish(status);
   } else {
-    pool_->host_->loop()->Defer([this] { End(); });
+    pool_->host_->loop()->Defer([this] { Done(); });
   }
 }
 
-void UnaryCall::End() {
+void UnaryCall::Done() {
   CountEnd();
   Clear();
   pool_->Recycle(this);

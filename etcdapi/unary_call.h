@@ -68,11 +68,11 @@ class UnaryCall : private rpc::CallHandler {
   void OnMessage(const rpc::Message& message) final;
   void OnHalfClosed() final;
   void OnWritten() final {}
-  void OnOver(bool sent) final;
+  void OnOver(End end) final;
 
   void Run();
   void Answered(rpc::Code code, size_t bytes);
-  void End();
+  void Done();
   void NoteStart();
   void NoteAnswer();
   void CountStart();

@@ -28,10 +28,15 @@ class CallHandler {
   // The message of Write is in frames, and these are with the socket or in its bounded buffer.
   virtual void OnWritten() = 0;
   // The call is over: its end was sent, or the client is gone (it cancelled, its deadline is past,
-  // its connection broke). `sent` says which: true without a Finish of the handler means that the
-  // transport has refused a message that was too large. Called exactly once, the last thing; the
-  // Call must not be used from then on. The handler may delete itself here.
-  virtual void OnOver(bool sent) = 0;
+  // its connection broke). `end` says which, and what the client was told: without a Finish of the
+  // handler, or other than that, it is the transport's own end of the call, of one whose message
+  // was too large, say. Called exactly once, the last thing; the Call must not be used from then
+  // on. The handler may delete itself here.
+  struct End {
+    bool sent = false;
+    Code code = Code::kCancelled;  // where the client is gone
+  };
+  virtual void OnOver(End end) = 0;
 
  protected:
   CallHandler() = default;

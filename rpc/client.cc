@@ -33,7 +33,7 @@ Client::Client(Loop* loop, Core* core, Owner* owner, std::unique_ptr<Wire> wire)
   core_->wheel.Set(&patience_, core_->executor->Now() + core_->options.greeting_timeout);
 }
 
-Client::~Client() { Close(); }
+Client::~Client() { CloseNow(); }
 
 void Client::OnWork() {
   if (has_turn_ || stage_ == Stage::kClosed) return;
@@ -51,20 +51,39 @@ void Client::OnSilence() {
 void Client::OnReady(Loop::Ready ready) {
   if (stage_ == Stage::kClosed) return;
   if (stage_ == Stage::kGreeting) {
-    if (!owner_->MayGreet()) return;  // the loop says it again in the next round
-    const Wire::Greeting greeting = wire_->Greet();
-    if (greeting == Wire::Greeting::kFailed) return Close();
-    if (greeting == Wire::Greeting::kGoesOn) return Watch();
-    stage_ = Stage::kPreface;
-    Watch();
+    // Only its end is told while it waits.
+    if (waits_) return Close();
+    if (owner_->MayGreet(this)) return GreetOn();
+    // Ready all the time, it would take the place of others in the loop's rounds.
+    waits_ = true;
+    return WatchFor({});
   }
-  if (ready.writable && blocked_) {
+  const bool goes_on = ready.writable && wire_->wants_writable();
+  const bool unblocked = ready.writable && blocked_;
+  if (unblocked) {
     blocked_ = false;
     OnWork();
   }
-  const bool goes_on = ready.writable && wire_->wants_writable();
-  if (ready.readable || wire_->has_more() || goes_on) OnReadable();
+  // Choked, it is told when it is gone.
+  if (ready.readable || (watched_.readable && (wire_->has_more() || goes_on))) OnReadable();
+  // Its turn shows whether it is choked still.
+  if (stage_ != Stage::kClosed && !unblocked) Watch();
+}
+
+void Client::GreetOn() {
+  const Wire::Greeting greeting = wire_->Greet();
+  if (greeting == Wire::Greeting::kFailed) return Close();
+  if (greeting == Wire::Greeting::kDone) {
+    stage_ = Stage::kPreface;
+    OnReadable();  // its first words may have come along
+  }
   if (stage_ != Stage::kClosed) Watch();
+}
+
+bool Client::Greet() {
+  if (stage_ != Stage::kGreeting || !std::exchange(waits_, false)) return false;
+  GreetOn();
+  return true;
 }
 
 void Client::OnReadable() {
@@ -91,8 +110,7 @@ void Client::OnFirstBytes(std::string_view bytes) {
     stage_ = Stage::kClosed;
     patience_.Cancel();
     (void)owner_->HandOver(wire_.get(), std::move(first_bytes_));
-    owner_->OnClosed(this);
-    return;
+    return EndCalls(0);
   }
   if (known < kPreface.size()) return;
   stage_ = Stage::kHttp2;
@@ -125,7 +143,10 @@ void Client::Turn() {
 }
 
 void Client::SayAll() {
-  if (stage_ < Stage::kLeaving && wire_->has_more()) OnReadable();
+  // One that is choked has its turn when it is not.
+  const bool hears = watched_.readable && stage_ != Stage::kGreeting;
+  if (stage_ < Stage::kLeaving && hears && wire_->has_more()) OnReadable();
+  if (stage_ == Stage::kLeaving && connection_->RunEvents(kEventsPerTurn)) owner_->OnMoreWork(this);
   if (stage_ != Stage::kHttp2) return;
   Output& output = connection_->output();
   size_t sent = 0;
@@ -134,7 +155,7 @@ void Client::SayAll() {
     connection_->RunEvents(kEventsPerTurn);
     if (!output.begun()) connection_->Fill();
     // What handlers say to this goes along with it.
-    if (connection_->has_events() && output.size() < limits::kSendBytes) continue;
+    if (connection_->has_events() && connection_->may_fill()) continue;
     const size_t before = output.size();
     if (before > 0 && !blocked_ && !Say()) return Close();
     sent += before - output.size();
@@ -150,8 +171,14 @@ void Client::SayAll() {
 
 // What the socket is to be watched for.
 void Client::Watch() {
-  const bool choked = blocked_ && connection_ != nullptr && connection_->is_full();
-  const Loop::Ready wanted{.readable = !choked, .writable = blocked_ || wire_->wants_writable()};
+  if (waits_) return;
+  const bool choked = blocked_ && stage_ == Stage::kHttp2 && connection_->is_full();
+  // What waits in the wire is not announced by the socket.
+  if (!choked && !watched_.readable && wire_->has_more()) owner_->OnMoreWork(this);
+  WatchFor({.readable = !choked, .writable = blocked_ || wire_->wants_writable()});
+}
+
+void Client::WatchFor(Loop::Ready wanted) {
   if (wanted.readable == watched_.readable && wanted.writable == watched_.writable) return;
   watched_ = wanted;
   loop_->ChangeFd(wire_->fd(), wanted);
@@ -174,6 +201,7 @@ void Client::Leave() {
   connection_->Abort();
   wire_->Leave();
   core_->wheel.Set(&patience_, core_->executor->Now() + kLastWords);
+  if (connection_->RunEvents(kEventsPerTurn)) owner_->OnMoreWork(this);
   Watch();
 }
 
@@ -183,7 +211,25 @@ void Client::Close() {
   patience_.Cancel();
   loop_->UnwatchFd(wire_->fd());
   if (connection_ != nullptr) connection_->Abort();
+  EndCalls(kEventsPerTurn);
+}
+
+void Client::CloseNow() {
+  Close();
+  EndCalls(SIZE_MAX);
+}
+
+// Each of thousands of calls has a handler that hears of it.
+void Client::EndCalls(size_t most) {
+  if (closed_) return;
+  if (connection_ != nullptr && connection_->RunEvents(most)) return owner_->OnMoreWork(this);
+  closed_ = true;
   owner_->OnClosed(this);
+}
+
+void Client::Again() {
+  if (stage_ == Stage::kClosed) return EndCalls(kEventsPerTurn);
+  OnWork();
 }
 
 }  // namespace jetd::rpc

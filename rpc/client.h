@@ -3,6 +3,7 @@
 #define JETD_RPC_CLIENT_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,8 +35,9 @@ class Client final : public Connection::Host {
     virtual void OnMoreWork(Client* client) = 0;
     // It is closed, and wants to be destroyed, not from inside this call.
     virtual void OnClosed(Client* client) = 0;
-    // True if a step of a handshake may be made in this round; counts it.
-    [[nodiscard]] virtual bool MayGreet() = 0;
+    // True if a step of a handshake may be made in this round; counts it. False: `client` is told
+    // by Greet when its turn has come.
+    [[nodiscard]] virtual bool MayGreet(Client* client) = 0;
     // A buffer of limits::kReceiveBytes, for the length of a call.
     [[nodiscard]] virtual char* buffer() = 0;
     // Takes a client that speaks HTTP/1. False: nobody is there for that.
@@ -55,12 +57,20 @@ class Client final : public Connection::Host {
   // the system, unless there is a lot.
   void Turn();
   // A Turn in this round, of one that said OnMoreWork in the last.
-  void Again() { OnWork(); }
+  void Again();
+  // A step of the handshake, of one that was told to wait for it. False: it has none to make.
+  bool Greet();
   // See Connection::Drain. A client that has not spoken yet is closed.
   void Drain();
-  // Its calls hear OnOver. Not from inside a handler.
+  // Its calls hear OnOver, many of them in later rounds. Not from inside a handler.
   void Close();
+  // … all of them now.
+  void CloseNow();
   [[nodiscard]] size_t calls() const { return connection_ == nullptr ? 0 : connection_->calls(); }
+
+  // The owner's: where it keeps a client that wants more work.
+  static constexpr size_t kNowhere = SIZE_MAX;
+  size_t place = kNowhere;
 
  private:
   enum class Stage { kGreeting, kPreface, kHttp2, kLeaving, kClosed };
@@ -68,6 +78,7 @@ class Client final : public Connection::Host {
   void OnWork() override;
   [[nodiscard]] Status Admit() override { return wire_->Admit(); }
   void OnReady(Loop::Ready ready);
+  void GreetOn();
   void OnReadable();
   void OnReceived(std::string_view bytes);
   void OnFirstBytes(std::string_view bytes);
@@ -76,7 +87,9 @@ class Client final : public Connection::Host {
   // False: the client is gone.
   [[nodiscard]] bool Say();
   void Leave();
+  void EndCalls(size_t most);
   void Watch();
+  void WatchFor(Loop::Ready wanted);
 
   Loop* const loop_;
   Core* const core_;
@@ -87,6 +100,8 @@ class Client final : public Connection::Host {
   std::string first_bytes_;
   Stage stage_;
   Loop::Ready watched_{.readable = true};
+  bool waits_ = false;     // for a step of its handshake
+  bool closed_ = false;    // the owner knows
   bool blocked_ = false;   // the socket takes nothing now
   bool has_turn_ = false;  // the owner knows
 };

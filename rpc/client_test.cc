@@ -18,11 +18,13 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "rpc/bounds.h"
 #include "rpc/testing/echo_server.h"
 #include "rpc/testing/raw_client.h"
 
@@ -147,11 +149,12 @@ TEST(ClientTest, WhoTakesNothingHoldsLittle) {
   EXPECT_TRUE(greedy.Send(RawClient::Hello({{4, kMost}}) + RawClient::Window(0, kMost - 65'535)));
   EXPECT_TRUE(greedy.Send(client.Call(1, "/test.Echo/Repeat", "60 1000000 x")));
   int written = 0;
-  server.WaitUntil([&](Transport&, EchoMethods& methods) {
+  for (int before = -1; written == 0 || written != before;) {
     // It has come to a halt: nothing was written since the last round.
-    const int before = std::exchange(written, methods.heard().written);
-    return written > 0 && written == before;
-  });
+    server.Run([&](Transport&, EchoMethods& methods) {
+      before = std::exchange(written, methods.heard().written);
+    });
+  }
   EXPECT_LT(written, 40);
   RawSocket other(server.port());
   RawClient polite;
@@ -189,6 +192,50 @@ TEST(ClientTest, AConnectionThatBreaksEndsItsCalls) {
   server.WaitUntil([](Transport& transport, EchoMethods& methods) {
     return methods.held() == 0 && transport.connections() == 0;
   });
+}
+
+TEST(ClientTest, ClientsBeyondTheLimitWait) {
+  EchoServer::Options options;
+  options.transport.max_connections = 2;
+  EchoServer server(std::move(options));
+  auto first = std::make_unique<RawSocket>(server.port());
+  RawSocket second(server.port());
+  server.WaitUntil([](Transport& t, EchoMethods&) { return t.connections() == 2; });
+  RawSocket third(server.port());
+  RawClient client;
+  std::string bytes = RawClient::Hello();
+  bytes += client.Call(1, "/test.Echo/Unary", "hello");
+  EXPECT_TRUE(third.Send(bytes));
+  RawClient other;
+  bytes = RawClient::Hello();
+  bytes += other.Call(1, "/test.Echo/Unary", "hello");
+  EXPECT_TRUE(second.Send(bytes));
+  while (!other.answer(1).ended) other.Receive(second.Receive());
+  server.Run([](Transport& t, EchoMethods& methods) {
+    EXPECT_EQ(t.connections(), 2U);
+    EXPECT_EQ(methods.heard().opened, 1);
+  });
+  first.reset();
+  while (!client.answer(1).ended) client.Receive(third.Receive());
+}
+
+// The rest of the process has files to open.
+TEST(ClientTest, ClientsLeaveDescriptorsToOthers) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{.rlim_cur = kSpareDescriptors + 20, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  EchoServer server;
+  std::vector<std::unique_ptr<RawSocket>> sockets;
+  for (int i = 0; i < 30; ++i) sockets.push_back(std::make_unique<RawSocket>(server.port()));
+  server.WaitUntil([](Transport& t, EchoMethods&) { return t.connections() == 20; });
+  RawClient client;
+  std::string bytes = RawClient::Hello();
+  bytes += client.Call(1, "/test.Echo/Unary", "hello");
+  EXPECT_TRUE(sockets.back()->Send(bytes));
+  sockets.erase(sockets.begin(), sockets.begin() + 15);
+  while (!client.answer(1).ended) client.Receive(sockets.back()->Receive());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 class ListeningSocketTest : public ::testing::Test {

@@ -32,6 +32,11 @@ nghttp2_nv StatusField(Code code) {
   return Field("grpc-status", kNumbers.at(static_cast<size_t>(code)));
 }
 
+// As grpc-message carries it. One beyond some bound would not go into a frame, nor through clients.
+std::string TextOf(const Status& status) {
+  return PercentEncoded(std::string_view(status.message()).substr(0, kMaxStatusTextBytes));
+}
+
 // With a text that goes away: nghttp2 copies it.
 nghttp2_nv MessageField(const std::string& text) {
   return Field("grpc-message", text, NGHTTP2_NV_FLAG_NO_COPY_NAME);
@@ -60,10 +65,13 @@ void Submitted(int result) {
 Connection::Connection(Core* core, Host* host)
     : core_(core),
       host_(host),
+      incoming_(&core->incoming, kSureIncomingBytes, limits::kMaxIncomingBytesEach),
+      unsent_(&core->unsent, kSureUnsentBytes, SIZE_MAX),
       output_(&core->spare_output),
       pings_(core->options.keepalive_min_time),
       keepalive_([](void* self) { static_cast<Connection*>(self)->OnKeepalive(); }, this),
       farewell_([](void* self) { static_cast<Connection*>(self)->FarewellHeard(); }, this),
+      look_([](void* self) { static_cast<Connection*>(self)->LookAtAnswers(); }, this),
       last_received_(core->executor->Now()) {
   Submitted(nghttp2_session_server_new2(&session_, core->callbacks.get(), this,
                                         core->session_options.get()));
@@ -78,7 +86,10 @@ Connection::Connection(Core* core, Host* host)
   core->wheel.Set(&keepalive_, last_received_ + core->options.keepalive_interval);
 }
 
-Connection::~Connection() { nghttp2_session_del(session_); }
+Connection::~Connection() {
+  JETD_CHECK(streams_.empty()) << streams_.size() << " calls have not ended";
+  nghttp2_session_del(session_);
+}
 
 // --- Bytes in and out -------------------------------------------------------------------------
 
@@ -93,14 +104,27 @@ bool Connection::Receive(std::string_view bytes) {
 }
 
 void Connection::Fill() {
-  while (output_.size() < limits::kSendBytes &&
-         output_.copied_bytes() < limits::kMaxOutgoingBytes) {
+  while (may_fill()) {
     const uint8_t* frames = nullptr;
     const ssize_t made = nghttp2_session_mem_send(session_, &frames);
     if (made < 0) deaf_ = true;
-    if (made <= 0) return;
+    if (made <= 0) break;
     output_.Append(std::string_view(reinterpret_cast<const char*>(frames), made));
   }
+  if (unsent_.used() > 0 && !look_.set() && !deaf_) {
+    core_->wheel.Set(&look_, core_->executor->Now() + kUnsentLook);
+  }
+}
+
+bool Connection::is_full() const {
+  return waiting_bytes_ > limits::kMaxOutgoingBytes ||
+         nghttp2_session_get_outbound_queue_size(session_) > kMaxQueuedFrames;
+}
+
+void Connection::LookAtAnswers() {
+  const bool pressed = core_->unsent.used() > core_->unsent.limit() / 2;
+  for (const auto& stream : streams_) stream->LookAtAnswer(pressed ? 1 : kUnsentLooks);
+  if (unsent_.used() > 0) core_->wheel.Set(&look_, core_->executor->Now() + kUnsentLook);
 }
 
 bool Connection::finished() const {
@@ -129,19 +153,29 @@ void Connection::Queue(Stream* stream) {
   host_->OnWork();
 }
 
-bool Connection::RunEvents(size_t most) {
-  while (most > 0) {
-    if (batch_done_ == batch_.size()) {
-      batch_.clear();
-      batch_done_ = 0;
-      batch_.swap(events_);
-      if (batch_.empty()) return false;
-    }
+Stream* Connection::NextEvent() {
+  if (batch_done_ == batch_.size()) {
+    batch_.clear();
+    batch_done_ = 0;
+    batch_.swap(events_);
+  }
+  if (!batch_.empty()) {
     Stream* const stream = batch_[batch_done_++];
     stream->queued_ = false;
+    return stream;
+  }
+  if (parked_.empty() || Crowded()) return nullptr;
+  Stream* const stream = parked_.front();
+  stream->Unpark();
+  return stream;
+}
+
+bool Connection::RunEvents(size_t most) {
+  for (; most > 0; --most) {
+    Stream* const stream = NextEvent();
+    if (stream == nullptr) return false;
     stream->Work();
     if (stream->done()) Free(stream);
-    --most;
   }
   return has_events();
 }
@@ -150,10 +184,8 @@ void Connection::Abort() {
   deaf_ = true;
   keepalive_.Cancel();
   farewell_.Cancel();
+  look_.Cancel();
   for (const auto& stream : streams_) stream->OnGone();
-  constexpr size_t kAll = SIZE_MAX;
-  RunEvents(kAll);
-  JETD_CHECK(streams_.empty()) << streams_.size() << " calls do not end";
 }
 
 void Connection::Consume(int32_t stream, size_t bytes) {
@@ -183,7 +215,7 @@ void Connection::SendTrailers(Stream* stream) {
     const nghttp2_nv trailer = StatusField(Code::kOk);
     Submitted(nghttp2_submit_trailer(session_, stream->id(), &trailer, 1));
   } else {
-    const std::string text = PercentEncoded(status.message());
+    const std::string text = TextOf(status);
     const std::array<nghttp2_nv, 2> trailers = {StatusField(status.code()), MessageField(text)};
     Submitted(nghttp2_submit_trailer(session_, stream->id(), trailers.data(), trailers.size()));
   }
@@ -192,12 +224,12 @@ void Connection::SendTrailers(Stream* stream) {
 
 void Connection::SendOnlyTrailers(Stream* stream, int http_status) {
   const Status& status = stream->status();
-  const std::string text = PercentEncoded(status.message());
+  const std::string text = TextOf(status);
   const std::array<nghttp2_nv, 5> fields = {
       Field(":status", HttpStatusText(http_status)), Field("content-type", "application/grpc"),
       StatusField(status.code()), MessageField(text), Field("grpc-accept-encoding", "identity")};
   // The last is for those who came with another.
-  const size_t count = stream->head().encoding().empty() ? 4 : 5;
+  const size_t count = stream->head().encodes() ? 5 : 4;
   Submitted(nghttp2_submit_response(session_, stream->id(), fields.data(), count, nullptr));
   host_->OnWork();
 }

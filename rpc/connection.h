@@ -4,12 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/limits.h"
+#include "rpc/bounds.h"
 #include "rpc/byte_budget.h"
 #include "rpc/core.h"
 #include "rpc/output.h"
@@ -26,8 +28,8 @@ namespace jetd::rpc {
 //
 //   Receive ─> RunEvents ─> handlers ─> Read, Write, Finish ─> Fill ─> output()
 //
-// nghttp2 is called back from nowhere but Receive and Fill, and handlers from nowhere but RunEvents
-// and Abort; neither is called from inside the other. Engine thread.
+// nghttp2 is called back from nowhere but Receive and Fill, and handlers from nowhere but
+// RunEvents; neither is called from inside the other. Engine thread.
 class Connection {
  public:
   // Whoever brings the bytes.
@@ -44,7 +46,7 @@ class Connection {
 
   // Both outlive it.
   Connection(Core* core, Host* host);
-  // REQUIRES: Abort, or that no call is left.
+  // REQUIRES: that no call is left.
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -54,11 +56,18 @@ class Connection {
   [[nodiscard]] bool Receive(std::string_view bytes);
   // Tells handlers what there is, to `most` calls. True: there is more.
   bool RunEvents(size_t most);
-  [[nodiscard]] bool has_events() const { return batch_done_ < batch_.size() || !events_.empty(); }
-  // Calls have more to say than a client that takes nothing should be able to ask for.
-  [[nodiscard]] bool is_full() const { return waiting_bytes_ > limits::kMaxOutgoingBytes; }
-  // Makes frames of what there is to say, as far as output() may grow.
+  [[nodiscard]] bool has_events() const {
+    return batch_done_ < batch_.size() || !events_.empty() || (!parked_.empty() && !Crowded());
+  }
+  // There is more to say than a client that takes nothing should be able to ask for.
+  [[nodiscard]] bool is_full() const;
+  // Makes frames of what there is to say, as far as output() may grow: to a frame beyond its bounds
+  // at most.
   void Fill();
+  [[nodiscard]] bool may_fill() const {
+    return output_.size() < limits::kSendBytes &&
+           output_.copied_bytes() < limits::kMaxOutgoingBytes;
+  }
   [[nodiscard]] Output& output() { return output_; }
   // True if this client and we are done, but for what is in output().
   [[nodiscard]] bool finished() const;
@@ -69,16 +78,29 @@ class Connection {
   // Tells the client that this connection takes no new calls, in two steps, so that none is lost
   // that it sends meanwhile. Those under way go on.
   void Drain();
-  // The client is gone. All calls hear OnOver.
+  // The client is gone. All calls hear OnOver, in RunEvents.
   void Abort();
 
   // For streams ----------------------------------------------------------------------------------
   [[nodiscard]] Core* core() const { return core_; }
   [[nodiscard]] Host* host() const { return host_; }
-  [[nodiscard]] ByteBudget* incoming() { return &incoming_; }
-  void Queue(Stream* stream);
+  [[nodiscard]] bool deaf() const { return deaf_; }
   // Bytes of messages that are not in frames: so many more, or less.
   void Waiting(ptrdiff_t bytes) { waiting_bytes_ += static_cast<size_t>(bytes); }
+  // Of messages that come, and of answers to unary calls that are not in frames. What streams say
+  // is bounded by their handlers.
+  [[nodiscard]] ByteShare* incoming() { return &incoming_; }
+  [[nodiscard]] ByteShare* unsent() { return &unsent_; }
+  void Queue(Stream* stream);
+  // So many answers wait that unary calls wait too: among parked().
+  [[nodiscard]] bool Crowded() const {
+    return unsent_.used() > kMaxUnsentBytesEach || !unsent_.Fits(0);
+  }
+  [[nodiscard]] std::list<Stream*>* parked() { return &parked_; }
+  // For an answer of such a size, which is all that its call has to say.
+  [[nodiscard]] bool HasRoomFor(size_t bytes) const {
+    return core_->unsent.used() == 0 || unsent_.Fits(bytes);
+  }
   // The client may send so much more.
   void Consume(int32_t stream, size_t bytes);
   void Begin(Stream* stream);   // headers, with messages behind them
@@ -93,6 +115,8 @@ class Connection {
   void OnPing(bool is_ack, const uint8_t* data);
   void OnSettings();
   void OnKeepalive();
+  [[nodiscard]] Stream* NextEvent();
+  void LookAtAnswers();
   void FarewellHeard();
   void Farewell(uint32_t error, std::string_view why);
   Stream* Add(int32_t id);
@@ -101,16 +125,19 @@ class Connection {
   Core* const core_;
   Host* const host_;
   nghttp2_session* session_ = nullptr;
-  ByteBudget incoming_{limits::kMaxIncomingBytesEach};
+  ByteShare incoming_;
+  ByteShare unsent_;
   Output output_;
   PingPolicy pings_;
   TimerWheel::Timer keepalive_;
   TimerWheel::Timer farewell_;
+  TimerWheel::Timer look_;  // at answers, while some wait
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<Stream*> events_;
   std::vector<Stream*> batch_;  // of RunEvents, from batch_done_ on
   size_t batch_done_ = 0;
   size_t waiting_bytes_ = 0;
+  std::list<Stream*> parked_;  // with a message that their handlers get later
   MonoTime last_received_{};
   bool greeted_ = false;
   std::optional<MonoTime> asked_alive_;  // when the keepalive ping that is out was sent

@@ -40,6 +40,7 @@ void Run(FuzzInput input) {
     }
   }
   JETD_CHECK(core.incoming.used() == 0) << core.incoming.used() << " bytes are still counted";
+  JETD_CHECK(core.unsent.used() == 0) << core.unsent.used() << " bytes of answers are counted";
   const auto& heard = methods.heard();
   JETD_CHECK(heard.opened == heard.over_sent + heard.over_unsent) << "a call has not ended";
 }

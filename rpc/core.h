@@ -7,6 +7,7 @@
 
 #include "base/executor.h"
 #include "base/limits.h"
+#include "rpc/bounds.h"
 #include "rpc/byte_budget.h"
 #include "rpc/methods.h"
 #include "rpc/options.h"
@@ -36,6 +37,7 @@ struct Core {
   const std::unique_ptr<nghttp2_option, FreeHttp2> session_options;
   TimerWheel wheel;
   ByteBudget incoming{limits::kMaxIncomingBytes};
+  ByteBudget unsent{kMaxUnsentBytes};
   std::vector<char> spare_output;
 };
 

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "rpc/bounds.h"
+
 namespace jetd::rpc {
 
 std::array<char, kPrefixBytes> PrefixOf(size_t message_bytes) {
@@ -22,15 +24,20 @@ MessageReader::Result MessageReader::Begin() {
   // In grpc-go's order: a large one is refused before it is asked how it is compressed.
   if (size_ > max_message_bytes_) return Result::kTooLarge;
   if (flag() == 1) return Result::kCompressed;
-  if (!own_->Take(size_)) return Result::kNoRoom;
-  if (!all_->Take(size_)) {
-    own_->Give(size_);
-    return Result::kNoRoom;
-  }
-  counted_ = size_;
   filled_ = 0;
-  if (size_ > 0) slice_ = Slice::Allocate(size_, &memory_);
   return Result::kMore;
+}
+
+bool MessageReader::Grow(size_t bytes) {
+  const size_t room = std::min(size_, std::max({kFirstMessageBytes, 2 * room_, filled_ + bytes}));
+  if (!share_->Take(room)) return false;  // beside the old memory, for a moment
+  char* memory = nullptr;
+  Slice slice = Slice::Allocate(room, &memory);
+  if (filled_ > 0) std::memcpy(memory, memory_, filled_);
+  share_->Give(std::exchange(room_, room));
+  slice_ = std::move(slice);
+  memory_ = memory;
+  return true;
 }
 
 MessageReader::Result MessageReader::Feed(std::string_view* bytes) {
@@ -42,11 +49,15 @@ MessageReader::Result MessageReader::Feed(std::string_view* bytes) {
     if (prefix_filled_ < kPrefixBytes) return Result::kMore;
     if (const Result begun = Begin(); begun != Result::kMore) return begun;
   }
-  const size_t part = std::min(size_ - filled_, bytes->size());
-  if (part > 0) std::memcpy(memory_ + filled_, bytes->data(), part);
-  filled_ += part;
-  bytes->remove_prefix(part);
-  return filled_ == size_ ? Result::kMessage : Result::kMore;
+  for (;;) {
+    const size_t part = std::min(room_ - filled_, bytes->size());
+    if (part > 0) std::memcpy(memory_ + filled_, bytes->data(), part);
+    filled_ += part;
+    bytes->remove_prefix(part);
+    if (filled_ == size_) return Result::kMessage;
+    if (bytes->empty()) return Result::kMore;
+    if (!Grow(bytes->size())) return Result::kNoRoom;
+  }
 }
 
 Message MessageReader::Take() {
@@ -56,9 +67,7 @@ Message MessageReader::Take() {
 }
 
 void MessageReader::Drop() {
-  own_->Give(counted_);
-  all_->Give(counted_);
-  counted_ = 0;
+  share_->Give(std::exchange(room_, 0));
   slice_ = Slice();
   memory_ = nullptr;
   prefix_filled_ = 0;

@@ -21,8 +21,9 @@ inline constexpr size_t kPrefixBytes = 5;
 //
 //   "\0\0\0\0\3ab" "c\0\0\0\0\1d"  ->  "abc", "d"
 //
-// A message's memory is taken once, when its size is known and found allowed, and counted in the
-// budgets until the message is taken away. One thread.
+// A message's memory is taken once, when its size is known and found allowed; that of a large one
+// grows with what has come of it, since a size is said quickly. It counts in the client's share
+// until the message is taken away. One thread.
 class MessageReader {
  public:
   enum class Result {
@@ -31,11 +32,11 @@ class MessageReader {
     kTooLarge,    // announced_bytes() is above the limit
     kCompressed,  // its flag says so
     kMalformed,   // a flag that gRPC does not have
-    kNoRoom,      // a budget does not allow it now
+    kNoRoom,      // the client's share does not allow it now
   };
 
-  MessageReader(size_t max_message_bytes, ByteBudget* own, ByteBudget* all)
-      : max_message_bytes_(max_message_bytes), own_(own), all_(all) {}
+  MessageReader(size_t max_message_bytes, ByteShare* share)
+      : max_message_bytes_(max_message_bytes), share_(share) {}
   ~MessageReader() { Drop(); }
   MessageReader(const MessageReader&) = delete;
   MessageReader& operator=(const MessageReader&) = delete;
@@ -43,7 +44,7 @@ class MessageReader {
   // Eats from the front of `*bytes`. REQUIRES: no message waits to be taken. After an error it is
   // not to be called again.
   [[nodiscard]] Result Feed(std::string_view* bytes);
-  // The message of kMessage.
+  // The message of kMessage, which counts no more.
   [[nodiscard]] Message Take();
   // Gives back what is counted.
   void Drop();
@@ -55,15 +56,16 @@ class MessageReader {
 
  private:
   [[nodiscard]] Result Begin();
+  // Memory for so many bytes more of the message, at least. False: there is no room.
+  [[nodiscard]] bool Grow(size_t bytes);
 
   const size_t max_message_bytes_;
-  ByteBudget* const own_;
-  ByteBudget* const all_;
+  ByteShare* const share_;
   std::array<char, kPrefixBytes> prefix_{};
   size_t prefix_filled_ = 0;
   size_t size_ = 0;
   size_t filled_ = 0;
-  size_t counted_ = 0;
+  size_t room_ = 0;  // bytes of memory_, which count
   char* memory_ = nullptr;
   Slice slice_;
 };

@@ -119,7 +119,8 @@ int Http2Events::PutMessage(nghttp2_session* /*session*/, nghttp2_frame* /*frame
                             void* connection) {
   auto* const self = static_cast<Connection*>(connection);
   static_cast<Stream*>(source->ptr)->Put(TextOf(head, kFrameHeadBytes), bytes, &self->output());
-  return 0;
+  // Otherwise the library goes on while windows are open.
+  return self->may_fill() ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 nghttp2_session_callbacks* Http2Events::MakeCallbacks() {

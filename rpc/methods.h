@@ -22,16 +22,22 @@ class Methods {
   // A client has begun a call: headers are there, no message yet. The answer serves it, and belongs
   // to itself (see CallHandler::OnOver); never null. It may call Finish on `call` at once.
   using Open = std::function<CallHandler*(Call* call)>;
+  // A unary call has one message each way. Its client is expected to send its own at once.
+  enum class Kind { kUnary, kStream };
+  struct Method {
+    Open open;
+    Kind kind;
+  };
 
   // REQUIRES: a path of the form "/service/method".
-  void Add(const std::string& path, Open open) {
+  void Add(const std::string& path, Kind kind, Open open) {
     services_.insert(path.substr(1, path.rfind('/') - 1));
-    opens_[path] = std::move(open);
+    methods_[path] = {std::move(open), kind};
   }
   // Null: a path that nobody serves, which the transport answers itself, with grpc-go's words.
-  [[nodiscard]] const Open* Find(std::string_view path) const {
-    const auto it = opens_.find(path);
-    return it == opens_.end() ? nullptr : &it->second;
+  [[nodiscard]] const Method* Find(std::string_view path) const {
+    const auto it = methods_.find(path);
+    return it == methods_.end() ? nullptr : &it->second;
   }
   [[nodiscard]] bool HasService(std::string_view name) const {
     return services_.find(name) != services_.end();
@@ -49,7 +55,7 @@ class Methods {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
 
-  std::unordered_map<std::string, Open, Hash, std::equal_to<>> opens_;
+  std::unordered_map<std::string, Method, Hash, std::equal_to<>> methods_;
   std::set<std::string, std::less<>> services_;
   std::vector<std::string> kept_;
 };

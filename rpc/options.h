@@ -24,6 +24,9 @@ struct TransportOptions {
   uint32_t max_concurrent_streams = limits::kMaxStreams;
   // From accept until a client has spoken HTTP/2, its TLS handshake included. Beyond: closed.
   std::chrono::milliseconds greeting_timeout = limits::kGreetingPatience;
+  // Beyond, clients wait in the kernel's backlog. 0: as many as the process may have descriptors,
+  // but for kSpareDescriptors.
+  size_t max_connections = 0;
 };
 
 }  // namespace jetd::rpc

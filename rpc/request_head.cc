@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/strings.h"
+#include "rpc/bounds.h"
 
 namespace jetd::rpc {
 namespace {
@@ -71,36 +72,52 @@ std::string PercentEncoded(std::string_view text) {
   return out;
 }
 
+RequestHead::Texts& RequestHead::texts() {
+  if (texts_ == nullptr) texts_ = std::make_unique<Texts>();
+  return *texts_;
+}
+
 bool RequestHead::Add(std::string_view name, std::string_view value) {
   constexpr size_t kFieldBytes = 32;  // HTTP/2's own way to count
   bytes_ += name.size() + value.size() + kFieldBytes;
   if (bytes_ > limits::kMaxHeaderBytes) return false;
+  const std::string_view echoed = value.substr(0, kMaxEchoedBytes);
   if (name == ":path") {
-    open_ = methods_->Find(value);
-    if (open_ == nullptr) path_ = std::string(value);
+    method_ = methods_->Find(value);
+    if (method_ == nullptr) texts().path = std::string(echoed);
   } else if (name == ":method") {
     is_post_ = value == "POST";
-    if (!is_post_) method_ = std::string(value);
+    if (!is_post_) texts().verb = std::string(echoed);
   } else if (name == "content-type") {
     is_grpc_ = IsGrpcType(value);
-    if (!is_grpc_) content_type_ = std::string(value);
+    if (!is_grpc_) texts().content_type = std::string(echoed);
   } else if (name == "grpc-timeout") {
     timeout_ = ParseTimeout(value);
     timeout_is_wrong_ = !timeout_.has_value();
   } else if (name == "grpc-encoding") {
-    if (value != "identity") encoding_ = std::string(value);
+    if (value == "identity") return true;
+    encodes_ = true;
+    texts().encoding = std::string(echoed);
   } else if (methods_->Keeps(name)) {
-    kept_.emplace_back(name, value);
+    Keep(name, value);
   }
   return true;
 }
 
+void RequestHead::Keep(std::string_view name, std::string_view value) {
+  auto& kept = texts().kept;
+  const auto is_known = [name](const auto& known) { return known.first == name; };
+  if (std::any_of(kept.begin(), kept.end(), is_known)) return;
+  kept.emplace_back(name, value.substr(0, kMaxKeptHeaderBytes));
+}
+
 Status RequestHead::UnknownMethod() const {
-  std::string_view path = path_;
+  const std::string_view whole = texts_ == nullptr ? std::string_view() : texts_->path;
+  std::string_view path = whole;
   if (!path.empty() && path.front() == '/') path.remove_prefix(1);
   const size_t slash = path.rfind('/');
   if (slash == std::string_view::npos) {
-    return Status(Code::kUnimplemented, Cat("malformed method name: ", Quoted(path_)));
+    return Status(Code::kUnimplemented, Cat("malformed method name: ", Quoted(whole)));
   }
   const std::string_view service = path.substr(0, slash);
   if (!methods_->HasService(service)) {
@@ -110,35 +127,40 @@ Status RequestHead::UnknownMethod() const {
                 Cat("unknown method ", path.substr(slash + 1), " for service ", service));
 }
 
+// In grpc-go's order.
 std::optional<RequestHead::Refusal> RequestHead::Check() const {
   // HTTP's own codes, for clients that do not speak gRPC.
   constexpr int kBadRequest = 400, kMethodNotAllowed = 405, kUnsupportedType = 415;
-  if (!is_post_) {
-    return Refusal{kMethodNotAllowed,
-                   Status(Code::kInternal, Cat("Received a HEADERS frame with :method ",
-                                               Quoted(method_), " which should be POST"))};
-  }
   if (!is_grpc_) {
-    return Refusal{kUnsupportedType,
-                   Status(Code::kInvalidArgument,
-                          Cat("invalid gRPC request content-type ", Quoted(content_type_)))};
+    const std::string_view type = texts_ == nullptr ? std::string_view() : texts_->content_type;
+    return Refusal{
+        kUnsupportedType,
+        Status(Code::kInvalidArgument, Cat("invalid gRPC request content-type ", Quoted(type)))};
   }
   if (timeout_is_wrong_) {
     return Refusal{kBadRequest, Status(Code::kInternal, "malformed grpc-timeout")};
   }
-  if (open_ == nullptr) return Refusal{.status = UnknownMethod()};
-  if (!encoding_.empty()) {
+  if (!is_post_) {
+    const std::string_view verb = texts_ == nullptr ? std::string_view() : texts_->verb;
+    return Refusal{kMethodNotAllowed,
+                   Status(Code::kInternal, Cat("Received a HEADERS frame with :method ",
+                                               Quoted(verb), " which should be POST"))};
+  }
+  if (method_ == nullptr) return Refusal{.status = UnknownMethod()};
+  if (encodes_) {
     return Refusal{.status = Status(Code::kUnimplemented,
                                     Cat("grpc: Decompressor is not installed for grpc-encoding ",
-                                        Quoted(encoding_)))};
+                                        Quoted(texts_->encoding)))};
   }
   return std::nullopt;
 }
 
 std::string_view RequestHead::metadata(std::string_view name) const {
-  const auto it =
-      std::find_if(kept_.begin(), kept_.end(), [name](const auto& kv) { return kv.first == name; });
-  return it == kept_.end() ? std::string_view() : std::string_view(it->second);
+  if (texts_ == nullptr) return {};
+  for (const auto& [known, value] : texts_->kept) {
+    if (known == name) return value;
+  }
+  return {};
 }
 
 }  // namespace jetd::rpc

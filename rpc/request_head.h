@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +24,8 @@ namespace jetd::rpc {
 [[nodiscard]] std::string PercentEncoded(std::string_view text);
 
 // RequestHead is what the header fields of a call say, as they come. What is wrong with them is
-// told by Check, in grpc-go's words. One thread.
+// told by Check, in grpc-go's words, with the first bytes of what it quotes. Texts are few and
+// bounded, and go with Forget. One thread.
 class RequestHead {
  public:
   // Why a call is not opened.
@@ -40,26 +42,39 @@ class RequestHead {
   [[nodiscard]] std::optional<Refusal> Check() const;
 
   // After Check has found nothing wrong.
-  [[nodiscard]] const Methods::Open& open() const { return *open_; }
+  [[nodiscard]] const Methods::Method& method() const { return *method_; }
   [[nodiscard]] std::optional<std::chrono::nanoseconds> timeout() const { return timeout_; }
-  [[nodiscard]] const std::string& encoding() const { return encoding_; }
+  // "" where there is none of this name; the first of several.
   [[nodiscard]] std::string_view metadata(std::string_view name) const;
 
+  // The client has named an encoding of messages other than identity.
+  [[nodiscard]] bool encodes() const { return encodes_; }
+  // Lets go of all texts: Check and metadata are not called any more.
+  void Forget() { texts_.reset(); }
+
  private:
+  // What most calls have none of.
+  struct Texts {
+    std::string verb;          // where it is not POST
+    std::string path;          // where nobody serves it
+    std::string content_type;  // where it is not gRPC's
+    std::string encoding;      // where it is not identity
+    std::vector<std::pair<std::string, std::string>> kept;
+  };
+
+  [[nodiscard]] Texts& texts();
+  void Keep(std::string_view name, std::string_view value);
   [[nodiscard]] Status UnknownMethod() const;
 
   const Methods* const methods_;
-  const Methods::Open* open_ = nullptr;
+  const Methods::Method* method_ = nullptr;
   size_t bytes_ = 0;
   bool is_post_ = false;
   bool is_grpc_ = false;
   bool timeout_is_wrong_ = false;
+  bool encodes_ = false;
   std::optional<std::chrono::nanoseconds> timeout_;
-  std::string method_;        // where it is not POST
-  std::string path_;          // where nobody serves it
-  std::string content_type_;  // where it is not gRPC's
-  std::string encoding_;      // where it is not identity
-  std::vector<std::pair<std::string, std::string>> kept_;
+  std::unique_ptr<Texts> texts_;
 };
 
 }  // namespace jetd::rpc

@@ -5,7 +5,9 @@
 #include <string>
 
 #include "base/limits.h"
+#include "base/strings.h"
 #include "gtest/gtest.h"
+#include "rpc/bounds.h"
 
 namespace jetd::rpc {
 namespace {
@@ -34,7 +36,7 @@ TEST(RequestHeadTest, TextsOfErrors) {
 class CheckTest : public ::testing::Test {
  protected:
   CheckTest() {
-    methods_.Add("/etcd.KV/Range", [](Call*) { return nullptr; });
+    methods_.Add("/etcd.KV/Range", Methods::Kind::kUnary, [](Call*) { return nullptr; });
     methods_.Keep("hasleader");
   }
   RequestHead With(const std::string& name, const std::string& value) {
@@ -77,6 +79,27 @@ TEST_F(CheckTest, WhatIsKept) {
   EXPECT_EQ(head.metadata("te"), "");
   EXPECT_FALSE(head.timeout().has_value());
   EXPECT_EQ(With("grpc-timeout", "5S").timeout(), 5s);
+}
+
+TEST_F(CheckTest, WhatIsKeptIsTheFirstAndIsCut) {
+  RequestHead head(&methods_);
+  EXPECT_TRUE(head.Add("hasleader", std::string(4'000, 'x')));
+  EXPECT_TRUE(head.Add("hasleader", "true"));
+  EXPECT_EQ(head.metadata("hasleader"), std::string(kMaxKeptHeaderBytes, 'x'));
+  head.Forget();
+  EXPECT_EQ(head.metadata("hasleader"), "");
+}
+
+TEST_F(CheckTest, WhatIsQuotedIsCut) {
+  const std::string text(4'000, 'x');
+  const std::string cut(kMaxEchoedBytes, 'x');
+  EXPECT_EQ(RefusalOf(":path", text), Cat("malformed method name: \"", cut, "\""));
+  EXPECT_EQ(RefusalOf("content-type", text),
+            Cat("invalid gRPC request content-type \"", cut, "\""));
+  EXPECT_EQ(RefusalOf("grpc-encoding", text),
+            Cat("grpc: Decompressor is not installed for grpc-encoding \"", cut, "\""));
+  EXPECT_EQ(RefusalOf(":method", text),
+            Cat("Received a HEADERS frame with :method \"", cut, "\" which should be POST"));
 }
 
 TEST_F(CheckTest, TooManyBytesOfFields) {

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "rpc/bounds.h"
 #include "rpc/connection.h"
 #include "rpc/output.h"
 
@@ -22,11 +23,11 @@ Stream::Stream(Connection* connection, int32_t id)
     : connection_(connection),
       id_(id),
       deadline_([](void* self) { static_cast<Stream*>(self)->OnDeadline(); }, this),
+      patience_([](void* self) { static_cast<Stream*>(self)->OnPatience(); }, this),
       head_(connection->core()->methods),
-      reader_(connection->core()->options.max_message_bytes, connection->incoming(),
-              &connection->core()->incoming) {}
+      reader_(connection->core()->options.max_message_bytes, connection->incoming()) {}
 
-Stream::~Stream() { connection_->core()->incoming.Give(backlog_.size() - backlog_done_); }
+Stream::~Stream() { connection_->incoming()->Give(backlog_.size() - backlog_done_); }
 
 void Stream::Queue() { connection_->Queue(this); }
 
@@ -41,6 +42,7 @@ void Stream::Open() {
   opened_ = true;
   if (over_) return;
   if (const auto refusal = head_.Check(); refusal.has_value()) {
+    head_.Forget();
     Refuse(refusal->http_status, refusal->status);
     return;
   }
@@ -52,7 +54,9 @@ void Stream::Open() {
     Core* const core = connection_->core();
     core->wheel.Set(&deadline_, core->executor->Now() + *head_.timeout());
   }
-  handler_ = head_.open()(this);
+  unary_ = head_.method().kind == Methods::Kind::kUnary;
+  handler_ = head_.method().open(this);
+  head_.Forget();
 }
 
 void Stream::OnBytes(std::string_view bytes) {
@@ -78,15 +82,26 @@ MessageReader::Result Stream::Feed(std::string_view* bytes) {
     held_ += eaten;
   }
   if (result == MessageReader::Result::kMessage) {
-    ready_ = reader_.Take();
     has_ready_ = true;
+    patience_.Cancel();
     if (asked_) Queue();
+  } else if (owed()) {
+    BePatient();
   }
   return result;
 }
 
+void Stream::BePatient() {
+  Core* const core = connection_->core();
+  core->wheel.Set(&patience_, core->executor->Now() + kMessagePatience);
+}
+
+void Stream::OnPatience() {
+  Refuse(200, Status(Code::kDeadlineExceeded, "jetd: the call's message does not come"));
+}
+
 void Stream::Keep(std::string_view bytes) {
-  if (connection_->core()->incoming.Take(bytes.size())) {
+  if (connection_->incoming()->Take(bytes.size())) {
     backlog_.append(bytes);
     return;
   }
@@ -107,16 +122,23 @@ void Stream::FeedBacklog() {
   const size_t before = rest.size();
   const MessageReader::Result result = Feed(&rest);
   const size_t eaten = before - rest.size();
-  connection_->core()->incoming.Give(eaten);
+  connection_->incoming()->Give(eaten);
   backlog_done_ += eaten;
   if (!IsRead(result)) {
     Fail(result);  // which drops the rest
   } else if (backlog_done_ == backlog_.size()) {
-    backlog_.clear();
-    backlog_done_ = 0;
+    EmptyBacklog();
   } else if (backlog_done_ > backlog_.size() / 2) {
     backlog_.erase(0, std::exchange(backlog_done_, 0));
   }
+}
+
+// Memory that counts no more is not kept, but for a little.
+void Stream::EmptyBacklog() {
+  constexpr size_t kKeptBytes = 1'024;
+  backlog_done_ = 0;
+  if (backlog_.capacity() <= kKeptBytes) return backlog_.clear();
+  std::string().swap(backlog_);
 }
 
 void Stream::OnReadError(MessageReader::Result result) {
@@ -142,18 +164,19 @@ void Stream::OnReadError(MessageReader::Result result) {
 
 void Stream::DropInput() {
   const size_t waiting = backlog_.size() - backlog_done_;
-  connection_->core()->incoming.Give(waiting);
+  connection_->incoming()->Give(waiting);
   connection_->Consume(id_, std::exchange(held_, 0) + waiting);
-  backlog_.clear();
-  backlog_done_ = 0;
+  EmptyBacklog();
   reader_.Drop();
-  ready_.Clear();
   has_ready_ = false;
   discards_ = true;
+  patience_.Cancel();
+  Unpark();
 }
 
 void Stream::OnHalfClosed() {
   half_closed_ = true;
+  patience_.Cancel();
   if (asked_) Queue();
 }
 
@@ -163,7 +186,21 @@ void Stream::Read() {
   asked_ = true;
   if (held_ > 0) connection_->Consume(id_, std::exchange(held_, 0));
   if (!has_ready_ && !backlog_.empty()) FeedBacklog();
-  if (has_ready_ || half_closed_) Queue();
+  if (has_ready_ || half_closed_) {
+    Queue();
+  } else if (owed()) {
+    BePatient();
+  }
+}
+
+void Stream::Park() {
+  if (std::exchange(parked_, true)) return;
+  place_ = connection_->parked()->insert(connection_->parked()->end(), this);
+}
+
+void Stream::Unpark() {
+  if (!std::exchange(parked_, false)) return;
+  connection_->parked()->erase(place_);
 }
 
 // --- What goes --------------------------------------------------------------------------------
@@ -175,6 +212,8 @@ void Stream::Write(const Message& message) {
   prefix_ = PrefixOf(message.size());
   left_ = kPrefixBytes + message.size();
   connection_->Waiting(static_cast<ptrdiff_t>(left_));
+  if (unary_) connection_->unsent()->Add(left_);
+  moved_ = true;
   piece_ = piece_done_ = 0;
   writing_ = true;
   if (std::exchange(begun_, true)) {
@@ -185,6 +224,10 @@ void Stream::Write(const Message& message) {
 }
 
 void Stream::FinishWith(const Message& message) {
+  if (unary_ && message.size() > kSmallAnswerBytes && !connection_->HasRoomFor(message.size())) {
+    Finish(Status(Code::kUnavailable, "jetd: too many answers wait for clients to take them"));
+    return;
+  }
   Write(message);
   finishing_ = true;  // of a call that is over too: nothing looks at it then
 }
@@ -208,9 +251,32 @@ void Stream::End() {
 }
 
 void Stream::DropOutput() {
-  connection_->Waiting(-static_cast<ptrdiff_t>(left_));
-  left_ = 0;
+  WaitsLess(left_);
   message_.Clear();
+}
+
+void Stream::WaitsLess(size_t bytes) {
+  left_ -= bytes;
+  connection_->Waiting(-static_cast<ptrdiff_t>(bytes));
+  if (unary_) connection_->unsent()->Give(bytes);
+}
+
+// Ends a call whose message may wait for a window that never opens.
+void Stream::Drop(const Status& status) {
+  if (!in_a_message()) return Refuse(200, status);
+  status_ = status;
+  refused_ = true;
+  DropInput();
+  DropOutput();
+  connection_->Reset(id_);
+}
+
+void Stream::LookAtAnswer(int patience) {
+  if (!unary_ || !finishing_ || left_ == 0) return;
+  looks_ = std::exchange(moved_, false) ? 0 : looks_ + 1;
+  if (looks_ < patience) return;
+  Drop(Status(Code::kUnavailable, "jetd: nobody takes the answer"));
+  Over({.sent = false, .code = Code::kUnavailable});
 }
 
 void Stream::Refuse(int http_status, const Status& status) {
@@ -234,12 +300,8 @@ void Stream::Refuse(int http_status, const Status& status) {
 }
 
 void Stream::OnDeadline() {
-  if (in_a_message()) {
-    connection_->Reset(id_);  // which may wait for a window that never opens
-  } else {
-    Refuse(200, Status(Code::kDeadlineExceeded, "context deadline exceeded"));
-  }
-  Over(/*sent=*/false);
+  Drop(Status(Code::kDeadlineExceeded, "context deadline exceeded"));
+  Over({.sent = false, .code = Code::kDeadlineExceeded});
 }
 
 size_t Stream::Offer(size_t most, bool* last) const {
@@ -250,8 +312,8 @@ size_t Stream::Offer(size_t most, bool* last) const {
 void Stream::Put(std::string_view frame_head, size_t bytes, Output* output) {
   output->Append(frame_head);
   const size_t done = kPrefixBytes + message_.size() - left_;
-  left_ -= bytes;
-  connection_->Waiting(-static_cast<ptrdiff_t>(bytes));
+  WaitsLess(bytes);
+  moved_ = true;
   if (done < kPrefixBytes) {
     const size_t part = std::min(bytes, kPrefixBytes - done);
     output->Append(std::string_view(prefix_.data() + done, part));
@@ -280,15 +342,17 @@ void Stream::Put(std::string_view frame_head, size_t bytes, Output* output) {
   Queue();
 }
 
-void Stream::OnEndSent() { Over(/*sent=*/true); }
+void Stream::OnEndSent() { Over({.sent = true, .code = status_.code()}); }
 
 // --- Its end ----------------------------------------------------------------------------------
 
-void Stream::Over(bool sent) {
+void Stream::Over(CallHandler::End end) {
   if (over_) return;
   over_ = true;
-  over_sent_ = sent;
+  end_ = end;
   deadline_.Cancel();
+  patience_.Cancel();
+  Unpark();
   Queue();
 }
 
@@ -296,32 +360,36 @@ void Stream::OnGone() {
   gone_ = true;
   DropInput();
   DropOutput();
-  Over(/*sent=*/false);
+  Over({});
   Queue();
 }
 
+void Stream::Deliver() {
+  if (has_ready_) {
+    if (unary_ && connection_->Crowded()) return Park();
+    Unpark();  // whatever it was told of
+    asked_ = has_ready_ = false;
+    handler_->OnMessage(reader_.Take());
+  } else if (half_closed_ && !reader_.between_messages()) {
+    asked_ = false;
+    Refuse(200, Status(Code::kInternal, "unexpected EOF"));
+  } else if (half_closed_) {
+    asked_ = false;
+    handler_->OnHalfClosed();
+  }
+}
+
 void Stream::Work() {
-  if (headed_ && !opened_) Open();
+  const bool heard = !connection_->deaf();
+  if (headed_ && !opened_ && heard) Open();
   if (failed_ != MessageReader::Result::kMore) {
     OnReadError(std::exchange(failed_, MessageReader::Result::kMore));
   }
   if (handler_ == nullptr) return;
   if (std::exchange(written_, false) && !over_) handler_->OnWritten();
-  if (asked_ && !over_ && !refused_) {
-    if (has_ready_) {
-      asked_ = has_ready_ = false;
-      const Message message = std::exchange(ready_, {});
-      handler_->OnMessage(message);
-    } else if (half_closed_ && !reader_.between_messages()) {
-      asked_ = false;
-      Refuse(200, Status(Code::kInternal, "unexpected EOF"));
-    } else if (half_closed_) {
-      asked_ = false;
-      handler_->OnHalfClosed();
-    }
-  }
+  if (asked_ && !over_ && !refused_ && heard) Deliver();
   if (!over_) return;
-  std::exchange(handler_, nullptr)->OnOver(over_sent_);
+  std::exchange(handler_, nullptr)->OnOver(end_);
 }
 
 }  // namespace jetd::rpc

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,9 @@ class Output;
 //
 // What came and nobody has asked for stays here, by flow control no more than the stream's window:
 // the message at hand is put together all the same, what is behind it waits as bytes.
+//
+// A unary call whose connection has too much to say already waits before its handler gets the
+// message (Connection::Crowded), and one whose answer stays where it is comes to an end.
 //
 // Belongs to its connection. Engine thread.
 class Stream final : public Call {
@@ -61,6 +65,9 @@ class Stream final : public Call {
 
   // Tells the handler what there is to tell.
   void Work();
+  // Called now and then while answers wait: ends a unary call of whose answer no byte has gone for
+  // so many times.
+  void LookAtAnswer(int patience);
   // True if it can be freed.
   [[nodiscard]] bool done() const { return gone_ && handler_ == nullptr && !queued_; }
   [[nodiscard]] int32_t id() const { return id_; }
@@ -76,16 +83,29 @@ class Stream final : public Call {
   // Until a message is whole; what is behind it is left in `bytes`.
   MessageReader::Result Feed(std::string_view* bytes);
   void FeedBacklog();
+  void EmptyBacklog();
   void Keep(std::string_view bytes);
   void DropInput();
   void Fail(MessageReader::Result result);
   void OnReadError(MessageReader::Result result);
+  // The client owes bytes that the handler waits for.
+  [[nodiscard]] bool owed() const {
+    return asked_ && !has_ready_ && !half_closed_ && (unary_ || !reader_.between_messages());
+  }
+  void BePatient();
+  void OnPatience();
+  void Deliver();
+  void Park();
+  void Unpark();
   // The transport's own end of the call; what the handler still says counts no more.
   void Refuse(int http_status, const Status& status);
   void End();
   void DropOutput();
+  // So many bytes of the message do not wait any more.
+  void WaitsLess(size_t bytes);
+  void Drop(const Status& status);
   void OnDeadline();
-  void Over(bool sent);
+  void Over(CallHandler::End end);
   void Queue();
 
   Connection* const connection_;
@@ -93,17 +113,20 @@ class Stream final : public Call {
   size_t index_ = 0;  // among the connection's streams
   CallHandler* handler_ = nullptr;
   TimerWheel::Timer deadline_;
+  TimerWheel::Timer patience_;  // with a client that owes bytes
   RequestHead head_;
+  std::list<Stream*>::iterator place_;  // among those that are parked
 
   // What comes.
   MessageReader reader_;
   MessageReader::Result failed_ = MessageReader::Result::kMore;
-  Message ready_;
   std::string backlog_;
   size_t backlog_done_ = 0;
-  size_t held_ = 0;  // bytes of reader_ and ready_ that the client's windows have not back yet
-  bool has_ready_ = false;
+  size_t held_ = 0;         // bytes of reader_ that the client's windows have not back yet
+  bool has_ready_ = false;  // a message is whole, and still with reader_
   bool asked_ = false;
+  bool unary_ = false;
+  bool parked_ = false;
   bool half_closed_ = false;
   bool discards_ = false;
 
@@ -114,6 +137,8 @@ class Stream final : public Call {
   size_t left_ = 0;        // of prefix and message
   size_t piece_ = 0;       // of message_, the first that is not all in frames
   size_t piece_done_ = 0;  // of that
+  int looks_ = 0;          // while nothing has gone
+  bool moved_ = false;     // since the last of them
   bool begun_ = false;     // the answer's headers are on their way
   bool writing_ = false;
   bool written_ = false;  // the handler is to be told
@@ -123,7 +148,7 @@ class Stream final : public Call {
   bool headed_ = false;  // the request's headers are there
   bool opened_ = false;
   bool over_ = false;
-  bool over_sent_ = false;
+  CallHandler::End end_;
   bool gone_ = false;
   bool queued_ = false;
 };

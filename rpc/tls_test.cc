@@ -10,7 +10,9 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/mutex.h"
 #include "base/strings.h"
@@ -24,6 +26,7 @@
 namespace jetd::rpc {
 namespace {
 
+using ::testing::Each;
 using ::testing::HasSubstr;
 
 // Certificates that a test may change while the server runs.
@@ -156,6 +159,19 @@ TEST_F(TlsTest, CallsAreServed) {
   EXPECT_TRUE(CallWith(ca_, {}).ok());
   const TestCertificate other = MakeTestCertificate("other");
   EXPECT_EQ(CallWith(other, {}).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+// More of them than a round lets on: they wait for each other, and each has its turn.
+TEST_F(TlsTest, ManyHandshakesAtOnce) {
+  Start();
+  constexpr size_t kClients = 24;
+  std::vector<std::string> results(kClients);
+  std::vector<std::thread> clients;
+  for (std::string& result : results) {
+    clients.emplace_back([&] { result = ShakeHands(TLS1_3_VERSION, "h2"); });
+  }
+  for (auto& client : clients) client.join();
+  EXPECT_THAT(results, Each("TLSv1.3 h2"));
 }
 
 TEST_F(TlsTest, LargeMessagesGoBothWays) {

@@ -3,16 +3,24 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/strings.h"
+#include "rpc/bounds.h"
 #include "rpc/client.h"
 #include "rpc/core.h"
 #include "rpc/tls_wire.h"
@@ -35,6 +43,7 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
       : loop_(loop),
         http1_(std::move(options.http1)),
         core_(loop, methods, options),
+        most_clients_(options.max_connections == 0 ? RoomForClients() : options.max_connections),
         buffer_(limits::kReceiveBytes) {}
 
   void Serve(std::vector<std::unique_ptr<ListeningSocket>> sockets) {
@@ -63,7 +72,7 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
 
   void Close() {
     StopAccepting();
-    ForEachClient([](Client* client) { client->Close(); });
+    ForEachClient([](Client* client) { client->CloseNow(); });
     EndRound();
     closed_.clear();
   }
@@ -82,9 +91,21 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
   // In the round after.
   void BeginRound() {
     posted_ = false;
+    while (!greeting_.empty() && greetings_ < limits::kHandshakesPerTurn) {
+      Client* const client = greeting_.front();
+      greeting_.pop_front();
+      // It may be gone, and another in its place.
+      if (clients_.count(client) > 0 && client->Greet()) ++greetings_;
+    }
+    if (!greeting_.empty()) PostRound();
     std::vector<Client*> batch;
     batch.swap(working_next_);
-    for (Client* client : batch) client->Again();
+    for (Client* client : batch) {
+      if (client != nullptr) client->place = Client::kNowhere;
+    }
+    for (Client* client : batch) {
+      if (client != nullptr) client->Again();
+    }
   }
 
   [[nodiscard]] size_t connections() const { return clients_.size(); }
@@ -100,24 +121,29 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
     working_.push_back(client);
   }
   void OnMoreWork(Client* client) override {
-    for (const Client* known : working_next_) {
-      if (known == client) return;
-    }
+    if (client->place != Client::kNowhere) return;
+    client->place = working_next_.size();
     working_next_.push_back(client);
-    if (std::exchange(posted_, true)) return;
-    loop_->Post([weak = weak_from_this()] {
-      if (const auto self = weak.lock()) self->BeginRound();
-    });
+    PostRound();
   }
   void OnClosed(Client* client) override {
     const auto it = clients_.find(client);
     if (it == clients_.end()) return;
-    std::erase(working_next_, client);
+    if (client->place != Client::kNowhere) working_next_[client->place] = nullptr;
     closed_.push_back(std::move(it->second));
     clients_.erase(it);
     if (working_.empty()) loop_->Defer([] {});
+    if (clients_.size() < most_clients_ && std::exchange(full_, false)) OpenDoors();
   }
-  [[nodiscard]] bool MayGreet() override { return greetings_++ < limits::kHandshakesPerTurn; }
+  [[nodiscard]] bool MayGreet(Client* client) override {
+    if (greeting_.empty() && greetings_ < limits::kHandshakesPerTurn) {
+      ++greetings_;
+      return true;
+    }
+    greeting_.push_back(client);
+    PostRound();
+    return false;
+  }
   [[nodiscard]] char* buffer() override { return buffer_.data(); }
   [[nodiscard]] bool HandOver(Wire* wire, std::string received) override {
     if (http1_ == nullptr) return false;
@@ -135,8 +161,28 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
     for (Client* client : all) fn(client);
   }
 
+  // What a process may have, as etcd bounds its listeners.
+  static size_t RoomForClients() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    const auto all = static_cast<size_t>(limit.rlim_cur);
+    return std::max<size_t>(all - std::min(all, kSpareDescriptors), 1);
+  }
+
+  void PostRound() {
+    if (std::exchange(posted_, true)) return;
+    loop_->Post([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->BeginRound();
+    });
+  }
+
   void Accept(Door* door) {
     for (int i = 0; i < limits::kAcceptsPerTurn; ++i) {
+      if (clients_.size() >= most_clients_) {
+        full_ = true;
+        Complain(Cat("no more than ", most_clients_, " clients are taken at a time"));
+        return CloseDoors();
+      }
       const int fd = accept4(door->socket->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) Pause();
@@ -153,28 +199,46 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
     }
   }
 
-  // Who waits stays readable, so that the loop would not sleep.
   void Pause() {
     if (pause_ != 0) return;
-    log::Warn("no descriptor is left for a client: more are taken in {} ms",
-              limits::kAcceptPause.count());
-    for (const auto& door : doors_) loop_->ChangeFd(door->socket->fd(), {});
+    Complain("no descriptor is left for a client");
+    CloseDoors();
     pause_ = loop_->RunAfter(limits::kAcceptPause, [this] {
       pause_ = 0;
-      for (const auto& door : doors_) loop_->ChangeFd(door->socket->fd(), {.readable = true});
+      if (!full_) OpenDoors();
     });
+  }
+
+  // Who waits stays readable, so that the loop would not sleep.
+  void CloseDoors() {
+    for (const auto& door : doors_) loop_->ChangeFd(door->socket->fd(), {});
+  }
+  void OpenDoors() {
+    if (pause_ != 0) return;
+    for (const auto& door : doors_) loop_->ChangeFd(door->socket->fd(), {.readable = true});
+  }
+
+  void Complain(std::string_view why) {
+    const MonoTime now = loop_->Now();
+    if (complained_.has_value() && now - *complained_ < kAcceptComplaints) return;
+    complained_ = now;
+    log::Warn("{}: others wait until one goes (see ulimit -n)", why);
   }
 
   Loop* const loop_;
   const Http1Handler http1_;
   Core core_;
+  const size_t most_clients_;
   std::vector<char> buffer_;
   std::vector<std::unique_ptr<Door>> doors_;
   std::unordered_map<Client*, std::unique_ptr<Client>> clients_;
   std::vector<Client*> working_;       // in this round
-  std::vector<Client*> working_next_;  // in the next
+  std::vector<Client*> working_next_;  // in the next; null: closed meanwhile
+  std::deque<Client*> greeting_;       // those that wait for a step of their handshake
   std::vector<std::unique_ptr<Client>> closed_;
   TimerId pause_ = 0;
+  std::optional<MonoTime> complained_;
+  bool full_ = false;
   int greetings_ = 0;
   bool posted_ = false;
 };

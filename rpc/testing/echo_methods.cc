@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace jetd::rpc {
 
@@ -14,8 +15,9 @@ class EchoMethods::Handler : public CallHandler {
   void OnMessage(const Message& /*message*/) override {}
   void OnHalfClosed() override { call_->Finish({}); }
   void OnWritten() override { ++all_->heard_.written; }
-  void OnOver(bool sent) override {
-    ++(sent ? all_->heard_.over_sent : all_->heard_.over_unsent);
+  void OnOver(End end) override {
+    ++(end.sent ? all_->heard_.over_sent : all_->heard_.over_unsent);
+    all_->heard_.last_code = end.code;
     delete this;
   }
 
@@ -35,7 +37,7 @@ size_t TakeNumber(std::string_view* text) {
   return number;
 }
 
-enum class Kind { kUnary, kStream };
+using Kind = Methods::Kind;
 
 }  // namespace
 
@@ -69,6 +71,24 @@ class EchoMethods::Collect final : public Handler {
 
  private:
   std::string all_bytes_;
+};
+
+class EchoMethods::Large final : public Handler {
+ public:
+  Large(EchoMethods* all, Call* call) : Handler(all, call) { call_->Read(); }
+  void OnMessage(const Message& message) override {
+    std::string_view text = message.whole();
+    size_t bytes = std::min(TakeNumber(&text), all_->most_repeated_);
+    const size_t piece = std::clamp<size_t>(TakeNumber(&text), 100, 1'000'000);
+    Slice& memory = all_->memory_[piece];
+    if (memory.size() == 0) memory = Slice::Copy(std::string(piece, 'x'));
+    Message::Pieces pieces;
+    for (; bytes > 0; bytes -= pieces.back().size()) {
+      pieces.push_back(memory.Sub(0, std::min(bytes, piece)));
+    }
+    ++all_->heard_.large;
+    call_->FinishWith(Message(std::move(pieces)));
+  }
 };
 
 class EchoMethods::Repeat final : public Handler {
@@ -127,14 +147,18 @@ class EchoMethods::Who final : public Handler {
 
 EchoMethods::EchoMethods(size_t most_repeated_bytes) : most_repeated_(most_repeated_bytes) {
   methods_.Keep("who");
-  methods_.Add("/test.Echo/Unary", [this](Call* c) { return new Echo(this, c, Kind::kUnary); });
-  methods_.Add("/test.Echo/Chat", [this](Call* c) { return new Echo(this, c, Kind::kStream); });
-  methods_.Add("/test.Echo/Collect", [this](Call* c) { return new Collect(this, c); });
-  methods_.Add("/test.Echo/Repeat", [this](Call* c) { return new Repeat(this, c); });
-  methods_.Add("/test.Echo/Fail", [this](Call* c) { return new Fail(this, c); });
-  methods_.Add("/test.Echo/Hold", [this](Call* c) { return new Hold(this, c, 1); });
-  methods_.Add("/test.Echo/Deaf", [this](Call* c) { return new Hold(this, c, 0); });
-  methods_.Add("/test.Echo/Who", [this](Call* c) { return new Who(this, c); });
+  methods_.Add("/test.Echo/Unary", Kind::kUnary,
+               [this](Call* c) { return new Echo(this, c, Kind::kUnary); });
+  methods_.Add("/test.Echo/Chat", Kind::kStream,
+               [this](Call* c) { return new Echo(this, c, Kind::kStream); });
+  methods_.Add("/test.Echo/Collect", Kind::kStream,
+               [this](Call* c) { return new Collect(this, c); });
+  methods_.Add("/test.Echo/Large", Kind::kUnary, [this](Call* c) { return new Large(this, c); });
+  methods_.Add("/test.Echo/Repeat", Kind::kStream, [this](Call* c) { return new Repeat(this, c); });
+  methods_.Add("/test.Echo/Fail", Kind::kStream, [this](Call* c) { return new Fail(this, c); });
+  methods_.Add("/test.Echo/Hold", Kind::kStream, [this](Call* c) { return new Hold(this, c, 1); });
+  methods_.Add("/test.Echo/Deaf", Kind::kStream, [this](Call* c) { return new Hold(this, c, 0); });
+  methods_.Add("/test.Echo/Who", Kind::kStream, [this](Call* c) { return new Who(this, c); });
 }
 
 EchoMethods::~EchoMethods() = default;

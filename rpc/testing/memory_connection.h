@@ -17,7 +17,10 @@ namespace jetd::rpc {
 class MemoryConnection final : private Connection::Host {
  public:
   explicit MemoryConnection(Core* core) : connection_(core, this) {}
-  ~MemoryConnection() { connection_.Abort(); }
+  ~MemoryConnection() {
+    connection_.Abort();
+    connection_.RunEvents(SIZE_MAX);
+  }
 
   // Gives the server `bytes` and tells its handlers. False: it listens no more.
   bool Send(std::string_view bytes) {
@@ -28,10 +31,11 @@ class MemoryConnection final : private Connection::Host {
   // All that the server says now. Written means taken here.
   [[nodiscard]] std::string Receive() {
     std::string all;
-    do {
+    for (bool more = true; more;) {
       connection_.RunEvents(SIZE_MAX);
       connection_.Fill();
       Output& output = connection_.output();
+      more = !output.empty();
       while (!output.empty()) {
         std::array<iovec, 16> pieces;
         const int count = output.Pieces(pieces.data(), static_cast<int>(pieces.size()));
@@ -43,7 +47,8 @@ class MemoryConnection final : private Connection::Host {
         }
         output.Advance(bytes);
       }
-    } while (connection_.has_events());
+      more = more || connection_.has_events();
+    }
     return all;
   }
   [[nodiscard]] Connection& operator*() { return connection_; }
