@@ -46,8 +46,7 @@ std::string NameOf(const MethodDescriptor* method) {
   return Cat(method->service()->full_name(), "/", method->name());
 }
 
-// From the farewell until its connections are closed, at the least: clients say that they have
-// heard.
+// From the farewell until its connections end, at the least: clients say that they have heard.
 constexpr std::chrono::milliseconds kFarewell{20};
 
 std::shared_ptr<SlowCalls> MakeSlowCalls(Loop* loop, const Server::Options& options) {
@@ -230,12 +229,15 @@ void Server::EndStreams() {
   host_.ForEachStream([](StreamCall* stream) { stream->Finish(ToGrpc(Refusal::kStopped)); });
 }
 
-// Calls whose client is gone, and which the engine has not answered yet, count too.
+// Calls whose client is gone, and which the engine has not answered yet, count too. What the last
+// have said is still on its way then, or waits for a client that reads slowly.
 void Server::CloseWhenIdle(std::function<void()> done) {
   host_.WhenNoCalls([this, done = std::move(done)] {
-    loop_->Cancel(patience_);
-    transport_.reset();
-    done();
+    transport_->EndNow([this, done] {
+      loop_->Cancel(patience_);
+      transport_.reset();
+      done();
+    });
   });
 }
 

@@ -45,7 +45,8 @@ class Server {
     std::chrono::milliseconds keepalive_timeout{20'000};
     // How long Stop tells those who come that the server stops.
     std::chrono::milliseconds stop_linger{100};
-    // How long Stop lets calls end by themselves before it closes their connections.
+    // How long Stop lets calls end by themselves, and clients take what they are told, before it
+    // closes their connections.
     std::chrono::milliseconds stop_grace{1'000};
     // Unary calls that take as long are named in the log, with what they waited for; 0: none.
     std::chrono::nanoseconds slow_threshold{0};

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/server.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -18,6 +21,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
+#include "rpc/testing/raw_client.h"
 
 namespace jetd::etcdapi {
 namespace {
@@ -140,6 +144,81 @@ TEST_F(ServerTest, APortIsForOneServer) {
   Server second(&loop, {.listeners = {{*url, nullptr}}}, [] { return true; });
   const absl::Status status = second.Start();
   EXPECT_THAT(std::string(MessageOf(status)), HasSubstr(url->text));
+}
+
+// A client of its own making on a unix socket.
+class RawSocket {
+ public:
+  explicit RawSocket(const std::string& path)
+      : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  }
+  ~RawSocket() { close(fd_); }
+  RawSocket(const RawSocket&) = delete;
+  RawSocket& operator=(const RawSocket&) = delete;
+
+  void Send(const std::string& bytes) const {
+    EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void ReceiveAll(rpc::RawClient* client) const {
+    std::string bytes(65'536, '\0');
+    for (;;) {
+      const ssize_t got = recv(fd_, bytes.data(), bytes.size(), 0);
+      if (got <= 0) return;
+      client->Receive(std::string_view(bytes).substr(0, static_cast<size_t>(got)));
+    }
+  }
+
+ private:
+  const int fd_;
+};
+
+// What the engine has answered reaches a client that reads it only when the server has begun to
+// end.
+TEST_F(ServerTest, LastAnswersAreRead) {
+  const std::string path = Cat(folder_, "/jetd.sock");
+  TestServer server({.url = Cat("unix://", path), .stop_grace = std::chrono::minutes(1)});
+  // More than a socket's buffer holds.
+  constexpr size_t kBytes = 900'000;
+  etcdserverpb::PutRequest put;
+  put.set_key("a");
+  put.set_value(std::string(kBytes, 'x'));
+  etcdserverpb::PutResponse done;
+  grpc::ClientContext context;
+  const auto stub =
+      KV::NewStub(grpc::CreateChannel(Cat("unix:", path), grpc::InsecureChannelCredentials()));
+  ASSERT_TRUE(stub->Put(&context, put, &done).ok());
+
+  constexpr uint32_t kMost = (1U << 31) - 1;
+  const RawSocket slow(path);
+  const RawSocket idle(path);
+  rpc::RawClient client;
+  rpc::RawClient other;
+  etcdserverpb::RangeRequest range;
+  range.set_key("a");
+  slow.Send(rpc::RawClient::Hello({{4, kMost}}) + rpc::RawClient::Window(0, kMost - 65'535) +
+            client.Call(1, "/etcdserverpb.KV/Range", range.SerializeAsString()));
+  idle.Send(rpc::RawClient::Hello());
+  uint64_t answered = 0;
+  while (answered == 0) {
+    server.OnEngine([&] {
+      server.server()->ForEachTally([&](const RpcTally& tally) {
+        if (tally.method->name() == "Range") answered = tally.ok;
+      });
+    });
+  }
+  std::thread stop([&] { server.Stop(); });
+  idle.ReceiveAll(&other);
+  EXPECT_GE(other.Count(rpc::Frame::kGoAway), 1U);
+  slow.ReceiveAll(&client);
+  stop.join();
+  EXPECT_TRUE(client.answer(1).ended);
+  EXPECT_GT(client.answer(1).bytes.size(), kBytes);
+  EXPECT_EQ(client.answer(1).fields.at("grpc-status"), "0");
 }
 
 // Calls come and go on many threads while the server ends: each is answered or refused, none is

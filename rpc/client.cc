@@ -19,6 +19,8 @@ constexpr size_t kEventsPerTurn = 1'000;
 constexpr int kPassesPerTurn = 16;
 // How long one that we leave may take to read our last words.
 constexpr std::chrono::seconds kLastWords{1};
+// … and one that has done nothing wrong, until all is with its socket.
+constexpr std::chrono::seconds kLastAnswers{30};
 
 }  // namespace
 
@@ -163,7 +165,10 @@ void Client::SayAll() {
   }
   if (connection_->finished()) {
     if (output.empty()) return Leave();
-    if (!patience_.set()) core_->wheel.Set(&patience_, core_->executor->Now() + kLastWords);
+    const auto patience = connection_->deaf() ? kLastWords : kLastAnswers;
+    if (!std::exchange(ending_, true)) {
+      core_->wheel.Set(&patience_, core_->executor->Now() + patience);
+    }
   }
   if (!done || connection_->has_events()) owner_->OnMoreWork(this);
   Watch();
@@ -189,6 +194,14 @@ void Client::WatchFor(Loop::Ready wanted) {
 void Client::Drain() {
   if (stage_ == Stage::kHttp2) {
     connection_->Drain();
+  } else if (stage_ != Stage::kLeaving) {
+    Close();
+  }
+}
+
+void Client::EndNow() {
+  if (stage_ == Stage::kHttp2) {
+    connection_->EndNow();
   } else if (stage_ != Stage::kLeaving) {
     Close();
   }

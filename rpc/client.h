@@ -62,6 +62,8 @@ class Client final : public Connection::Host {
   bool Greet();
   // See Connection::Drain. A client that has not spoken yet is closed.
   void Drain();
+  // What is said by now is sent, and it is closed as soon as the client has taken that.
+  void EndNow();
   // Its calls hear OnOver, many of them in later rounds. Not from inside a handler.
   void Close();
   // … all of them now.
@@ -101,6 +103,7 @@ class Client final : public Connection::Host {
   Stage stage_;
   Loop::Ready watched_{.readable = true};
   bool waits_ = false;     // for a step of its handshake
+  bool ending_ = false;    // all is said, but not all is with the socket
   bool closed_ = false;    // the owner knows
   bool blocked_ = false;   // the socket takes nothing now
   bool has_turn_ = false;  // the owner knows

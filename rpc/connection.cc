@@ -276,6 +276,11 @@ void Connection::OnKeepalive() {
   host_->OnWork();
 }
 
+void Connection::EndNow() {
+  draining_ = true;
+  Farewell(NGHTTP2_NO_ERROR, "graceful_stop");
+}
+
 void Connection::Drain() {
   if (std::exchange(draining_, true)) return;
   Submitted(nghttp2_submit_shutdown_notice(session_));

@@ -78,6 +78,8 @@ class Connection {
   // Tells the client that this connection takes no new calls, in two steps, so that none is lost
   // that it sends meanwhile. Those under way go on.
   void Drain();
+  // As soon as may be: without asking whether the client has heard.
+  void EndNow();
   // The client is gone. All calls hear OnOver, in RunEvents.
   void Abort();
 

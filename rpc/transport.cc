@@ -70,6 +70,13 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
     ForEachClient([](Client* client) { client->Drain(); });
   }
 
+  void EndNow(std::function<void()> gone) {
+    StopAccepting();
+    gone_ = std::move(gone);
+    ForEachClient([](Client* client) { client->EndNow(); });
+    TellGone();
+  }
+
   void Close() {
     StopAccepting();
     ForEachClient([](Client* client) { client->CloseNow(); });
@@ -134,6 +141,7 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
     clients_.erase(it);
     if (working_.empty()) loop_->Defer([] {});
     if (clients_.size() < most_clients_ && std::exchange(full_, false)) OpenDoors();
+    TellGone();
   }
   [[nodiscard]] bool MayGreet(Client* client) override {
     if (greeting_.empty() && greetings_ < limits::kHandshakesPerTurn) {
@@ -174,6 +182,10 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
     loop_->Post([weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->BeginRound();
     });
+  }
+
+  void TellGone() {
+    if (clients_.empty() && gone_) loop_->Defer(std::exchange(gone_, nullptr));
   }
 
   void Accept(Door* door) {
@@ -236,6 +248,7 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
   std::vector<Client*> working_next_;  // in the next; null: closed meanwhile
   std::deque<Client*> greeting_;       // those that wait for a step of their handshake
   std::vector<std::unique_ptr<Client>> closed_;
+  std::function<void()> gone_;  // EndNow's
   TimerId pause_ = 0;
   std::optional<MonoTime> complained_;
   bool full_ = false;
@@ -257,6 +270,7 @@ void Transport::Serve(std::vector<std::unique_ptr<ListeningSocket>> sockets) {
 }
 
 void Transport::Drain() { impl_->Drain(); }
+void Transport::EndNow(std::function<void()> gone) { impl_->EndNow(std::move(gone)); }
 void Transport::Close() { impl_->Close(); }
 size_t Transport::connections() const { return impl_->connections(); }
 size_t Transport::calls() const { return impl_->calls(); }

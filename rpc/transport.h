@@ -3,6 +3,7 @@
 #define JETD_RPC_TRANSPORT_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -22,7 +23,8 @@ namespace jetd::rpc {
 // round of the loop. Requests reach their handlers as they come; answers go out at the end of the
 // round, by a hook that runs behind those that were added to the loop before Serve.
 //
-// Engine thread, but for the constructor. Not from inside a handler: Drain, Close, the destructor.
+// Engine thread, but for the constructor. Not from inside a handler: Drain, EndNow, Close, the
+// destructor.
 class Transport {
  public:
   struct Options : TransportOptions {
@@ -43,6 +45,10 @@ class Transport {
   // calls under way go on, also those that a client had sent by then. A connection without calls
   // is closed then.
   void Drain();
+  // For a server whose calls have all been answered: each connection ends as soon as its client has
+  // taken what was said, and calls `gone` when none is left, as Close does. One that takes nothing
+  // stays until Close. Once.
+  void EndNow(std::function<void()> gone);
   // Closes all connections; each call that is left hears OnOver first.
   void Close();
 

@@ -184,5 +184,27 @@ TEST_F(WireTest, WhoWaitsForItsHandshakeIsNotInTheWay) {
   EXPECT_FALSE(client_->Greet());
 }
 
+TEST_F(WireTest, WhatWasSaidIsSentBeforeTheEnd) {
+  RawClient client;
+  std::string bytes = RawClient::Hello();
+  bytes += client.Call(1, "/test.Echo/Unary", "hello");
+  script_.room = 0;
+  Speak(bytes, "");
+  EXPECT_EQ(methods_.heard().over_sent, 1) << "it is in a frame";
+  client_->EndNow();
+  Rounds(5);
+  EXPECT_FALSE(script_.left || closed_);
+  script_.room = SIZE_MAX;
+  Rounds(5);
+  EXPECT_TRUE(script_.left);
+  EXPECT_FALSE(closed_) << "it may not have read it";
+  client.Receive(script_.sent);
+  EXPECT_TRUE(client.answer(1).ended);
+  EXPECT_EQ(client.Count(Frame::kGoAway), 1U);
+  script_.ended = true;
+  Rounds(2);
+  EXPECT_TRUE(closed_);
+}
+
 }  // namespace
 }  // namespace jetd::rpc

@@ -38,6 +38,7 @@ TestServer::TestServer(const Options& options) {
   server_options.listeners = *std::move(listeners);
   server_options.max_message_bytes = options.limits.max_request_bytes + limits::kGrpcOverheadBytes;
   server_options.time_calls = options.time_calls;
+  server_options.stop_grace = options.stop_grace;
   server_ = std::make_unique<Server>(&loop_, std::move(server_options),
                                      [this] { return leader_guard_->has_leader(); });
   BindKv(&engine_, options.limits, server_.get());

@@ -2,6 +2,7 @@
 #ifndef JETD_ETCDAPI_TESTING_TEST_SERVER_H_
 #define JETD_ETCDAPI_TESTING_TEST_SERVER_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,6 +45,7 @@ class TestServer {
     bool exclusive = false;
     // See Server::Options.
     bool time_calls = false;
+    std::chrono::milliseconds stop_grace{1'000};
   };
   TestServer() : TestServer(Options()) {}
   explicit TestServer(const Options& options);
