@@ -28,9 +28,9 @@ namespace jetd::jetstream {
 // the pause passes in vain it is left out the next times, more of them each time. And not for ever:
 // up to kMaxRecords and kMaxBytes, and kMaxWait. Nothing waits where nothing is synced.
 //
-// Of appends that wait, each kPush are pushed: the server stores them while the others come, and is
-// asked for its answer by the last of the group only. So what is saved by groups stays saved, and
-// the server's work on a group no longer begins when the group is whole:
+// Where more than kPush appends wait, they are pushed: the server stores them while the others
+// come, and is asked for its answer by the last of the group only. So what is saved by groups stays
+// saved, and the server's work on a group no longer begins when the group is whole:
 //
 //   sync of 16 ────────┐ 16 answers
 //     9 appends: push 8 ── 8 more: push 8 ── 2 more, which makes 19 of 25: the last 3 are sent
@@ -46,8 +46,8 @@ class AppendGather {
   static constexpr std::chrono::milliseconds kPause{2};
   static constexpr size_t kMaxLeftOut = 256;
 
-  // `send` sends all that was published, as a group. `push` sends of it what needs no answer before
-  // the group is whole, and returns how many messages that were. `executor` outlives this.
+  // `send` sends all that was published, as a group. `push` sends of it what asks for no answer,
+  // and returns how many messages that were. `executor` outlives this.
   AppendGather(Executor* executor, std::function<void()> send, std::function<size_t()> push)
       : executor_(executor), send_(std::move(send)), push_(std::move(push)) {}
   ~AppendGather() { StopTimer(); }

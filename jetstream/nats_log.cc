@@ -146,9 +146,12 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
         session->connection->Flush();
         if (synced) session->turn->OnSent(session->predicted);
       },
-      [nats] {
-        const size_t pushed = nats->published();
-        nats->Flush();
+      [session = session_.get()] {
+        // Where none is held each asks for itself, and the turn has to know of it before its
+        // answer.
+        if (session->chain == nullptr || session->chain->held() == 0) return size_t{0};
+        const size_t pushed = session->connection->published();
+        session->connection->Flush();
         return pushed;
       });
   nats->set_on_lame_duck([this] { OnLameDuck(); });
