@@ -76,6 +76,8 @@ void Driver::OnAnswer(Worker* worker, const absl::Status& status) {
     result_.latency.Add(NowNs() - worker->due_ns_);
     ++result_.ops;
     result_.items += outcome->items;
+  } else if (state_ == State::kEnding && spec_.rate > 0) {
+    result_.latency.Add(NowNs() - worker->due_ns_);
   }
   Free(worker);
 }
@@ -134,6 +136,8 @@ DriverResult Driver::Run(const std::vector<std::unique_ptr<Worker>>& workers) {
       const bool all_done = under_way_ == 0 && (spec_.rate == 0 || retired_ == worker_count_ ||
                                                 (spec_.ops > 0 && started_ >= spec_.ops));
       if (NowNs() >= end_ns || all_done || result_.errors >= kMaxErrors) {
+        // Nobody was free for these: so long they have waited at the least.
+        for (const int64_t due_ns : due_) result_.latency.Add(NowNs() - due_ns);
         state_ = State::kEnding;
         break;
       }

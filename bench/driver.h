@@ -54,7 +54,9 @@ class Worker {
   bool busy_ = false;
 };
 
-// What came of a phase. Counted is what ended within the measured time.
+// What came of a phase. Counted is what ended within the measured time. At a rate, latencies are
+// also those of what was due in it and ended later, or not at all: a server that falls behind would
+// have its worst left out.
 struct DriverResult {
   Histogram latency;
   int64_t ops = 0;

@@ -60,12 +60,16 @@ int64_t ValueMaker::StampOf(std::string_view value) {
   return due_ns;
 }
 
+int64_t ValueMaker::IndexIn(std::string_view value) {
+  int64_t index = -1;
+  if (value.size() >= kLeast) std::memcpy(&index, value.data() + sizeof(int64_t), sizeof(index));
+  return index;
+}
+
 std::optional<int64_t> ValueMaker::DueOf(std::string_view value, int64_t index) const {
   if (value.size() < kLeast || value.size() > kMost) return std::nullopt;
   const int64_t due_ns = StampOf(value);
-  int64_t named = 0;
-  std::memcpy(&named, value.data() + sizeof(due_ns), sizeof(named));
-  if (named != index) return std::nullopt;
+  if (IndexIn(value) != index) return std::nullopt;
   const char* random = pool_.data() + OffsetOf(due_ns, index);
   if (std::memcmp(value.data() + kLeast, random + kLeast, value.size() - kLeast) != 0) {
     return std::nullopt;

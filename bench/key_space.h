@@ -37,8 +37,10 @@ class ValueMaker {
   void Make(int64_t due_ns, int64_t index, size_t size_bytes, std::string* out) const;
   // When the write of this value was due. Nothing if it is not a value of this key, or damaged.
   [[nodiscard]] std::optional<int64_t> DueOf(std::string_view value, int64_t index) const;
-  // The same without a look at the random bytes, for watchers who get many copies.
+  // The same, and whose value it is, without a look at the random bytes, for watchers who get many
+  // copies. 0 and -1 of what is too short.
   [[nodiscard]] static int64_t StampOf(std::string_view value);
+  [[nodiscard]] static int64_t IndexIn(std::string_view value);
 
  private:
   std::string pool_;

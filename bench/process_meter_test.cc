@@ -89,7 +89,8 @@ TEST(ProcessMeterTest, CountsContextSwitches) {
   const auto used = ProcessMeter::Difference(before, meter.ReadCounters());
   echo.join();
   ASSERT_NE(Find(used, getpid()), nullptr);
-  EXPECT_GE(Find(used, getpid())->context_switches, 1);
+  // This side alone waits kRounds times, but for answers that are there already.
+  EXPECT_GE(Find(used, getpid())->context_switches, kRounds / 2);
   for (int fd : {there[0], there[1], back[0], back[1]}) close(fd);
 }
 

@@ -260,7 +260,7 @@ absl::Status Runner::RunWatch(PhaseReport* report) {
   for (int i = 0; i < spec.watchers; ++i) {
     const std::string prefix =
         spec.namespaces > 0 ? keys_.NamespacePrefix(i % spec.namespaces) : keys_.prefix();
-    watchers.push_back(std::make_unique<Watcher>(caller_.get(), i, prefix, &lag));
+    watchers.push_back(std::make_unique<Watcher>(caller_.get(), i, prefix, &values_, &keys_, &lag));
   }
   absl::Status status = WaitCreated(caller_.get(), watchers);
   if (status.ok()) {
@@ -318,7 +318,8 @@ absl::Status Runner::RunIdle(PhaseReport* report) {
     std::vector<std::unique_ptr<Watcher>> watchers;
     for (int i = 0; i < kIdleWatches; ++i) {
       const std::string prefix = i == 0 ? keys_.prefix() : Cat("/registry/idle-kind-", i, "/");
-      watchers.push_back(std::make_unique<Watcher>(caller_.get(), i, prefix, &lag));
+      watchers.push_back(
+          std::make_unique<Watcher>(caller_.get(), i, prefix, &values_, &keys_, &lag));
     }
     status = WaitCreated(caller_.get(), watchers);
     if (status.ok()) {

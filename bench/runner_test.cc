@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "etcdclient/testing/server_process.h"
 #include "gtest/gtest.h"
@@ -117,6 +118,31 @@ TEST_F(RunnerTest, CompactsBesideAnotherRunAndKeepsWhatItIsTold) {
   EXPECT_FALSE(other->Run("compact,keep=5").ok());
   // The first one's phases go on.
   EXPECT_EQ(Run("update,ops=20").result.ops, 20);
+}
+
+TEST_F(RunnerTest, SeesAStrangersEvents) {
+  Run("create,ops=2,clients=1");
+  const auto client = server_->Connect();
+  ASSERT_TRUE(client.ok());
+  // Each is written while the phase goes on, which waits for it.
+  const auto with = [&](auto request) {
+    std::thread stranger([&, request] {
+      for (int i = 0; i < 20; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        ASSERT_TRUE((*client)->Call(request).ok());
+      }
+    });
+    const auto report = runner_->Run("watch,clients=1,watchers=1,rate=10,seconds=1,warmup=0");
+    stranger.join();
+    ASSERT_TRUE(report.ok());
+    EXPECT_GE(report->result.errors, 1);
+    EXPECT_NE(report->result.first_error.find("an event"), std::string::npos)
+        << report->result.first_error;
+  };
+  etcdclient::pb::PutRequest put;
+  put.set_key("/registry/pods/of-somebody-else");
+  put.set_value("something else, long enough");
+  with(put);
 }
 
 TEST_F(RunnerTest, SeesAStrangersWrite) {

@@ -18,8 +18,9 @@ constexpr int64_t kPatienceNs = 60'000'000'000;
 
 }  // namespace
 
-Watcher::Watcher(etcdclient::Caller* caller, int connection, const std::string& prefix, Lag* lag)
-    : lag_(lag) {
+Watcher::Watcher(etcdclient::Caller* caller, int connection, std::string prefix,
+                 const ValueMaker* values, const KeySpace* keys, Lag* lag)
+    : prefix_(std::move(prefix)), values_(values), keys_(keys), lag_(lag) {
   stream_ = caller->NewStream<pb::WatchRequest, pb::WatchResponse>(
       connection, {.on_message = [this](const pb::WatchResponse& response) { Take(response); },
                    .on_end =
@@ -31,8 +32,8 @@ Watcher::Watcher(etcdclient::Caller* caller, int connection, const std::string& 
                        }});
   pb::WatchRequest request;
   pb::WatchCreateRequest& create = *request.mutable_create_request();
-  create.set_key(prefix);
-  create.set_range_end(PrefixEnd(prefix));
+  create.set_key(prefix_);
+  create.set_range_end(PrefixEnd(prefix_));
   create.set_progress_notify(true);
   stream_->Send(std::move(request));
 }
@@ -54,9 +55,24 @@ void Watcher::Take(const pb::WatchResponse& response) {
       error_ = Cat("an event at ", event.kv().mod_revision(), " after ", last_revision_);
     }
     last_revision_ = event.kv().mod_revision();
+    if (error_.empty()) error_ = Check(event);
     const int64_t due_ns = ValueMaker::StampOf(event.kv().value());
     if (due_ns >= lag_->from_ns) lag_->histogram.Add(now_ns - due_ns);
   }
+}
+
+std::string Watcher::Check(const mvccpb::Event& event) const {
+  const std::string& key = event.kv().key();
+  const std::string& value = event.kv().value();
+  const auto index = keys_->IndexOf(key);
+  if (event.type() != mvccpb::Event::PUT || !index.has_value() || !key.starts_with(prefix_)) {
+    return Cat("an event that nobody brought about: of ", key);
+  }
+  const bool whole = events_ % kBytesOfEach == 0;
+  if (whole ? values_->DueOf(value, *index).has_value() : ValueMaker::IndexIn(value) == *index) {
+    return {};
+  }
+  return Cat("an event of ", key, " with another value than was written");
 }
 
 absl::Status WaitCreated(etcdclient::Caller* caller,

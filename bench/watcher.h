@@ -9,12 +9,16 @@
 
 #include "absl/status/status.h"
 #include "bench/histogram.h"
+#include "bench/key_space.h"
 #include "etcdclient/caller.h"
 
 namespace jetd::bench {
 
 // A stream with one watch, which counts its events, measures how late each came after its write was
 // due, and checks that revisions only rise: with the right count, none is missing or there twice.
+// Each must be a put of a key of the generator's, below the prefix, with a value of that key; one
+// of kBytesOfEach is looked at to the last byte, which would cost as much as the server's work for
+// all.
 //
 // Thread rules: the thread that runs the caller.
 class Watcher {
@@ -26,7 +30,11 @@ class Watcher {
     Histogram histogram;
   };
 
-  Watcher(etcdclient::Caller* caller, int connection, const std::string& prefix, Lag* lag);
+  static constexpr int64_t kBytesOfEach = 64;
+
+  // `values`, `keys` and `lag` outlive this.
+  Watcher(etcdclient::Caller* caller, int connection, std::string prefix, const ValueMaker* values,
+          const KeySpace* keys, Lag* lag);
 
   [[nodiscard]] bool created() const { return created_; }
   [[nodiscard]] bool ended() const { return ended_; }
@@ -38,7 +46,12 @@ class Watcher {
 
  private:
   void Take(const etcdclient::pb::WatchResponse& response);
+  // What is wrong with it; empty: nothing.
+  [[nodiscard]] std::string Check(const mvccpb::Event& event) const;
 
+  const std::string prefix_;
+  const ValueMaker* const values_;
+  const KeySpace* const keys_;
   Lag* const lag_;
   bool created_ = false;
   bool canceled_ = false;
