@@ -2,7 +2,6 @@
 """Samples jetd and its nats-server under load, and divides their CPU time. Started by
 bench/profile."""
 
-import argparse
 import collections
 import os
 import pathlib
@@ -136,14 +135,14 @@ def text(machine, parts):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="bench/profile")
+    parser = describe.Parser(prog="bench/profile")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--check-options", action="store_true")  # and nothing else
     parser.add_argument("--build")
     parser.add_argument("--root")
     parser.add_argument("--etcd")
     parser.add_argument("--nats-server")
-    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--seconds", type=describe.above_zero(float), default=6)
     parser.add_argument("--shapes", nargs="*", default=[])
     parser.add_argument("--out")
     parser.add_argument("--data")

@@ -9,6 +9,7 @@ import servers
 # them, so that every block of the stream keeps a little of what it had.
 SLICES = 10
 COLD_PREFIX = "/cold/"
+WARM_UP = 0.5
 
 
 def plan(quick):
@@ -34,7 +35,7 @@ def compaction(run):
                 server.load([f"update,clients=64,ops={sizes['updates'] // SLICES}"])
             result[kind + "_disk_bytes"] = server.disk_bytes()
             run.say(f"compaction: {kind} filled")
-            update = f"update,rate={rate},seconds={seconds},warmup=0.5"
+            update = f"update,rate={rate},seconds={seconds},warmup={WARM_UP}"
             revisions = sizes["cold"] + sizes["updates"]
             for pair in range(sizes["pairs"]):
                 without = server.load([update])[0]

@@ -1,11 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run says of itself: progress, and what it ran on."""
 
+import argparse
 import os
 import platform
 import subprocess
 import sys
 import time
+
+
+class Parser(argparse.ArgumentParser):
+    """What is wrong with a command line is one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def above_zero(kind):
+    """For a number of rounds or seconds."""
+    def read(text):
+        value = kind(text)
+        if not 0 < value < 1e6:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0, and below a million")
+        return value
+    read.__name__ = "number"
+    return read
 
 
 def say(text):

@@ -11,8 +11,8 @@ BOTH = sections.BOTH
 MIB = 1 << 20
 
 
-def large_quota(_kind):
-    return ["--quota-backend-bytes", str(8 << 30)]
+def large_quota(kind):
+    return ["--quota-backend-bytes", str(8 << 30), *sections.AS_KUBEADM[kind]]
 
 
 def growth(run):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of table.md that say how cost grows."""
 
+import compaction as removal
 import stats
 import tenants
 from cells import MIB, columns, head, number, spread
@@ -127,6 +128,18 @@ def of_tenants(result):
     return lines
 
 
+def removal_costs(result, kind):
+    """CPU in µs of a revision removed, of each pair. The updates beside a removal are in the same
+    counters, for as long as both run: what they cost without it is taken off."""
+    removed = (result["cold"] + result["updates"]) / result["pairs"]
+    costs = []
+    for pair in result[kind]:
+        together = min(pair["removal_seconds"], result["seconds"] + removal.WARM_UP)
+        beside = pair["without"]["server_cpu_us_per_unit"] * result["rate"] * together
+        costs.append(max(0, pair["removal_cpu_us"] - beside) / removed)
+    return costs
+
+
 def compaction(result):
     revisions = result["cold"] + result["updates"]
     lines = [f"{result['rate']:,} updates a second, without and beside the removal of "
@@ -147,12 +160,7 @@ def compaction(result):
         def ratio(what):
             return spread(stats.ratios(of("with", what), of("without", what)))
 
-        # The updates beside it are in the same counters, and so in the windows without it.
-        costs = []
-        for p in pairs:
-            update = p["without"]["server_cpu_us_per_unit"]
-            beside = update * result["rate"] * p["removal_seconds"]
-            costs.append(max(0, p["removal_cpu_us"] - beside) / (revisions / result["pairs"]))
+        costs = removal_costs(result, kind)
         lines.append(columns(
             kind, shown("without", "p50"), shown("with", "p50"), ratio("p50"),
             shown("without", "p99"), shown("with", "p99"), ratio("p99"), ratio("p99.9"),

@@ -138,6 +138,22 @@ class TableTest(unittest.TestCase):
         self.assertTrue(line.endswith("| 2.0 | 30.0 |"), line)
         self.assertIn("| 1.00 | 1.50 | 1.50 (1.50 to 1.51) |", line)
 
+    def test_updates_are_taken_off_while_they_run_and_no_longer(self):
+        result = example()["compaction"]
+        for pair in result["jetd"]:
+            pair.update(removal_seconds=60, removal_cpu_us=300_000)
+        # 5.5 s of 1,000 updates at 50 µs, the warm-up included.
+        for cost in growth_tables.removal_costs(result, "jetd"):
+            self.assertAlmostEqual(cost, 25)
+
+    def test_an_update_is_judged_with_the_removal_that_it_brings(self):
+        results = {"compaction": example()["compaction"],
+                   "load": {"update 16": {"etcd": [row("etcd", 70)], "jetd": [row("jetd", 25)]}}}
+        judged = {g["what"]: g for g in tables.with_removal(results)}
+        (goal,) = judged.values()
+        self.assertAlmostEqual(goal["estimate"]["median"], (25 + 30) / (70 + 30))
+        self.assertEqual(goal["verdict"], "not met")
+
     def test_a_removal_that_makes_writes_wait_does_not_meet_its_goal(self):
         judged = tables.judged({"compaction": example()["compaction"]})
         self.assertEqual([goal["verdict"] for goal in judged], ["not met"] * 2)

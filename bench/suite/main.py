@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the sections and writes the results. Started by bench/run, which builds first."""
 
-import argparse
 import json
 import os
 import pathlib
@@ -12,6 +11,7 @@ import cold
 import compaction
 import describe
 import growth
+import plan
 import plots
 import sections
 import servers
@@ -56,22 +56,15 @@ def earlier(file):
     return results
 
 
-class Parser(argparse.ArgumentParser):
-    """What is wrong with a command line is one line."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
 def main():
-    parser = Parser(prog="bench/run")
+    parser = describe.Parser(prog="bench/run")
     parser.add_argument("--build", required=True)
     parser.add_argument("--root", required=True)
     parser.add_argument("--etcd", required=True)
     parser.add_argument("--nats-server", required=True)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--rounds", type=describe.above_zero(int))
+    parser.add_argument("--seconds", type=describe.above_zero(float))
     parser.add_argument("--phases", nargs="*", default=[])
     parser.add_argument("--sections", nargs="*", choices=ALL)
     parser.add_argument("--out")
@@ -79,6 +72,10 @@ def main():
     parser.add_argument("--note", default="")
     parser.add_argument("--check-options", action="store_true")  # and nothing else
     options = parser.parse_args()
+    names = [phase.name for phase in plan.load_phases(1, 1, 1)]
+    for word in options.phases:
+        if not any(word in name for name in names):
+            parser.error(f"no phase's name holds {word!r}; there are {', '.join(names)}")
     if options.check_options:
         return 0
     options.data = options.data or f"{options.root}/build/bench"
@@ -90,12 +87,20 @@ def main():
     wanted = options.sections or (QUICK if options.quick else ALL)
     machine = describe.machine(options, "Quick. " if run.quick else "")
     results = earlier(out / "results.json") if options.sections else {"runs": {}}
+    failed = []
     for name, section in ALL.items():
         if name not in wanted:
             continue
         run.say(f"section {name}")
         before = os.getloadavg()[0]
-        results[name] = section(run)
+        try:
+            results[name] = section(run)
+        except RuntimeError as error:
+            run.say(f"section {name} failed: {error}")
+            failed.append(name)
+            continue
+        if name == "load":
+            results["bare_sync_beside_load_us"] = sections.bare_sync(run)
         if name == "fsyncs":
             results["bare_sync_us"] = sections.bare_sync(run)
         # The machine's own load, with what this section adds to it.
@@ -106,7 +111,9 @@ def main():
         (out / "goals.md").write_text(tables.goals_text(results))
         plots.write_all(results, out)
     print(tables.goals_text(results))
-    return 0
+    if failed:
+        run.say(f"failed: {', '.join(failed)}; --sections {' '.join(failed)} repeats them")
+    return 1 if failed else 0
 
 
 def end(*_):

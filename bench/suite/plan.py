@@ -45,7 +45,7 @@ def load_phases(seconds, warmup, scale):
     ]
     at_rate = []
     for base, spec, unit in (
-        ("create 64", "create," + ops(5000), "op"),
+        ("create 64", "create," + ops(20000), "op"),
         ("update 1", "update," + timed, "op"),
         ("update 16", "update," + timed, "op"),
         ("update 64", "update," + timed, "op"),
@@ -57,8 +57,8 @@ def load_phases(seconds, warmup, scale):
         at_rate.append(Phase(f"half of {base}", spec, unit, rate_of=base))
     ending = [
         Phase("delete 16", "delete,clients=16," + ops(15000)),
-        Phase("delete 64", "delete,clients=64," + ops(25000)),
-        Phase("half of delete 16", "delete," + ops(5000), rate_of="delete 16"),
+        Phase("delete 64", "delete,clients=64," + ops(35000)),
+        Phase("half of delete 16", "delete," + ops(10000), rate_of="delete 16"),
     ]
     return saturated + at_rate + ending
 

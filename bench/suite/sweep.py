@@ -165,14 +165,14 @@ def text(machine, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = describe.Parser(prog="bench/sweep")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--check-options", action="store_true")  # and nothing else
     parser.add_argument("--build")
     parser.add_argument("--root")
     parser.add_argument("--etcd")
     parser.add_argument("--nats-server")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=describe.above_zero(int), default=7)
     parser.add_argument("--variants", nargs="*", default=[])
     parser.add_argument("--with", dest="more", nargs="*", type=given, default=[])
     parser.add_argument("--out")
