@@ -7,17 +7,10 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <map>
 #include <thread>
 
@@ -25,47 +18,16 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/strings.h"
-#include "etcdapi/http_tls.h"
+#include "etcdapi/http_door.h"
+#include "etcdapi/http_mailbox.h"
 #include "etcdapi/url_query.h"
+#include "rpc/tls_wire.h"
 
 namespace jetd::etcdapi {
 namespace {
 
-constexpr int kBacklog = 128;
-
 timeval TimevalOf(std::chrono::milliseconds time) {
   return {.tv_sec = time.count() / 1000, .tv_usec = time.count() % 1000 * 1000};
-}
-
-// A socket that listens, or -1 and errno.
-int BindTcp(const ListenUrl& url) {
-  addrinfo hints{};
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &found) != 0) {
-    errno = EADDRNOTAVAIL;
-    return -1;
-  }
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, &freeaddrinfo);
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return -1;
-  const int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, kBacklog) == 0) return fd;
-  const int error = errno;
-  close(fd);
-  errno = error;
-  return -1;
-}
-
-int PortOf(int fd) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
-  return ntohs(address.ss_family == AF_INET6
-                   ? reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port
-                   : reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
 }
 
 const char* NameOf(evhttp_cmd_type method) {
@@ -95,47 +57,6 @@ HttpRequest RequestOf(evhttp_request* request) {
   return out;
 }
 
-// Replies on their way to the server's thread.
-class Mailbox {
- public:
-  Mailbox() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { JETD_CHECK(fd_ >= 0) << "eventfd"; }
-  ~Mailbox() { close(fd_); }
-  Mailbox(const Mailbox&) = delete;
-  Mailbox& operator=(const Mailbox&) = delete;
-
-  [[nodiscard]] int fd() const { return fd_; }
-  void Put(uint64_t request, HttpReply reply) {
-    MutexLock lock(mutex_);
-    if (closed_) return;
-    replies_.emplace_back(request, std::move(reply));
-    Ring();
-  }
-  void Close() {
-    MutexLock lock(mutex_);
-    closed_ = true;
-    Ring();
-  }
-  // What came since the last call; false: closed.
-  [[nodiscard]] bool Take(std::vector<std::pair<uint64_t, HttpReply>>* replies) {
-    uint64_t count = 0;
-    [[maybe_unused]] const ssize_t got = read(fd_, &count, sizeof(count));
-    MutexLock lock(mutex_);
-    replies->swap(replies_);
-    return !closed_;
-  }
-
- private:
-  void Ring() const {
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof(one));
-  }
-
-  const int fd_;
-  Mutex mutex_;
-  std::vector<std::pair<uint64_t, HttpReply>> replies_ ABSL_GUARDED_BY(mutex_);
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-};
-
 }  // namespace
 
 bool HttpRequest::Has(std::string_view name) const {
@@ -160,22 +81,20 @@ std::vector<std::string> HttpRequest::All(std::string_view name) const {
   return values;
 }
 
-// Everything but the mailbox belongs to the server's thread while that runs, to the owner's before
-// and after.
+// Everything but the mailbox and what has a lock belongs to the server's thread while that runs; to
+// whoever makes, starts or destroys it before and after.
 class HttpServer::Impl {
  public:
-  // The others are null without TLS; `peers` also where everybody is let in.
-  Impl(Options options, std::shared_ptr<CertificateFiles> certificates,
-       std::shared_ptr<PeerCheck> peers);
+  explicit Impl(Options options) : options_(std::move(options)) {}
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  // With the certificates as they are now; the context of before stays if they cannot be used.
-  [[nodiscard]] absl::Status RenewTls();
+  // Reads the certificates, if there is a URL that needs them, and binds.
   [[nodiscard]] absl::Status Bind();
-  [[nodiscard]] int port(size_t i) const { return PortOf(evconnlistener_get_fd(listeners_.at(i))); }
+  [[nodiscard]] int port(size_t i) const { return sockets_.at(i)->port(); }
   void Start(Handler handler);
+  void Take(HttpClient client);
   void Stop();
 
  private:
@@ -185,6 +104,7 @@ class HttpServer::Impl {
     Impl* impl;
     bufferevent* buffer;  // a reference of ours
     event* deadline;
+    bool taken;  // from the client port
   };
   // A request that waits for its reply.
   struct Pending {
@@ -194,40 +114,44 @@ class HttpServer::Impl {
     event* patience;
   };
 
+  [[nodiscard]] absl::Status BindOne(const ListenUrl& url);
+  void MakeBase();
   evhttp* MakeHttp(bufferevent* (*make_buffer)(event_base*, void*));
-  bufferevent* Adopt(bufferevent* buffer);
+  void Run() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bufferevent* Adopt(bufferevent* buffer, bool taken);
+  [[nodiscard]] int Count(bool taken) const;
   void ForgetEnded();
   void Forget(const bufferevent* buffer);
   void OnDeadline(bufferevent* buffer);
   void Accept(bool wanted);
   void OnRequest(evhttp_request* request);
   void Reply(uint64_t number, const HttpReply& reply);
+  void BringIn(HttpClient client);
   void OnMail();
 
   const Options options_;
-  const std::shared_ptr<CertificateFiles> certificates_;
-  const std::shared_ptr<PeerCheck> peers_;
-  std::shared_ptr<const Certificates> in_use_;
-  SslContext tls_;  // of those
-  const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
-  event_base* base_ = nullptr;
+  std::unique_ptr<rpc::TlsContexts> tls_;  // null without TLS
+  const std::shared_ptr<HttpMailbox> mailbox_ = std::make_shared<HttpMailbox>();
+  event_base* base_ = nullptr;  // as all of libevent's: null before it is needed
   evhttp* plain_ = nullptr;
   evhttp* secure_ = nullptr;  // null without TLS
+  evhttp* taken_ = nullptr;   // of those from the client port
+  std::unique_ptr<HttpDoor> door_;
   event* mail_ = nullptr;
-  std::vector<evconnlistener*> listeners_;  // the evhttp's
+  std::vector<std::unique_ptr<rpc::ListeningSocket>> sockets_;
+  std::vector<evconnlistener*> listeners_;  // the evhttp's, on those
   bool accepting_ = true;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::map<uint64_t, std::unique_ptr<Pending>> pending_;
   uint64_t next_number_ = 1;
   Handler handler_;
-  std::thread thread_;
+
+  Mutex mutex_;
+  bool open_ ABSL_GUARDED_BY(mutex_) = false;  // between Start and Stop
+  std::thread thread_ ABSL_GUARDED_BY(mutex_);
 };
 
-HttpServer::Impl::Impl(Options options, std::shared_ptr<CertificateFiles> certificates,
-                       std::shared_ptr<PeerCheck> peers)
-    : options_(std::move(options)),
-      certificates_(std::move(certificates)),
-      peers_(std::move(peers)) {
+void HttpServer::Impl::MakeBase() {
   event_set_log_callback([](int /*severity*/, const char* text) { log::Debug("http: {}", text); });
   event_config* config = event_config_new();
   JETD_CHECK(config != nullptr) << "event_config_new";
@@ -236,20 +160,25 @@ HttpServer::Impl::Impl(Options options, std::shared_ptr<CertificateFiles> certif
   event_config_free(config);
   JETD_CHECK(base_ != nullptr) << "event_base_new";
   plain_ = MakeHttp([](event_base* base, void* impl) {
-    return static_cast<Impl*>(impl)->Adopt(bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE));
+    return static_cast<Impl*>(impl)->Adopt(bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE),
+                                           /*taken=*/false);
   });
-  if (certificates_ != nullptr) {
-    secure_ = MakeHttp([](event_base* base, void* impl) {
-      if (auto status = static_cast<Impl*>(impl)->RenewTls(); !status.ok()) {
-        log::Warn("metrics: {}", MessageOf(status));
-      }
-      SSL* ssl = SSL_new(static_cast<Impl*>(impl)->tls_.get());
-      // Without a buffer of ours libevent would serve this connection in plain text.
-      JETD_CHECK(ssl != nullptr) << "SSL_new";
-      return static_cast<Impl*>(impl)->Adopt(bufferevent_openssl_socket_new(
-          base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE));
-    });
-  }
+  secure_ = MakeHttp([](event_base* base, void* impl) {
+    SSL* const ssl = static_cast<Impl*>(impl)->tls_->Begin().release();
+    // Without a buffer of ours libevent would serve this connection in plain text.
+    JETD_CHECK(ssl != nullptr) << "SSL_new";
+    // libevent asks for what was read of a record, not for what was read ahead.
+    SSL_set_read_ahead(ssl, 0);
+    return static_cast<Impl*>(impl)->Adopt(
+        bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
+                                       BEV_OPT_CLOSE_ON_FREE),
+        /*taken=*/false);
+  });
+  taken_ = MakeHttp([](event_base* /*base*/, void* impl) {
+    auto* const self = static_cast<Impl*>(impl);
+    return self->Adopt(self->door_->MakeBuffer(), /*taken=*/true);
+  });
+  door_ = std::make_unique<HttpDoor>(base_, taken_);
   mail_ = event_new(
       base_, mailbox_->fd(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* impl) { static_cast<Impl*>(impl)->OnMail(); }, this);
@@ -285,47 +214,56 @@ HttpServer::Impl::~Impl() {
     }
   }
   pending_.clear();
-  evhttp_free(plain_);
-  if (secure_ != nullptr) evhttp_free(secure_);
+  if (base_ == nullptr) return;
+  door_.reset();
+  for (evhttp* http : {plain_, secure_, taken_}) evhttp_free(http);
   while (!connections_.empty()) Forget(connections_.back()->buffer);
   event_free(mail_);
   event_base_loop(base_, EVLOOP_NONBLOCK);  // what libevent does later
   event_base_free(base_);
 }
 
-absl::Status HttpServer::Impl::RenewTls() {
-  auto current = certificates_->Current();
-  if (current == in_use_) return absl::OkStatus();
-  auto context = MakeSslContext(options_.tls, *current, peers_.get());
-  in_use_ = std::move(current);
-  if (!context.ok()) return context.status();
-  // Connections hold the one that they began with.
-  tls_ = *std::move(context);
+absl::Status HttpServer::Impl::Bind() {
+  if (options_.urls.empty()) return absl::OkStatus();
+  if (std::any_of(options_.urls.begin(), options_.urls.end(),
+                  [](const ListenUrl& url) { return url.tls; })) {
+    auto source = FileTlsSource::Open(options_.tls, "metrics");
+    if (!source.ok()) return source.status();
+    tls_ = std::make_unique<rpc::TlsContexts>(*std::move(source), rpc::Protocols::kHttp1);
+    if (auto status = tls_->Renew(); !status.ok()) return status;
+  }
+  MakeBase();
+  for (const ListenUrl& url : options_.urls) {
+    if (auto status = BindOne(url); !status.ok()) return status;
+  }
   return absl::OkStatus();
 }
 
-absl::Status HttpServer::Impl::Bind() {
-  for (const ListenUrl& url : options_.urls) {
-    const int fd = BindTcp(url);
-    if (fd < 0) {
-      const int error = errno;
-      return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
-                        std::string_view(std::strerror(error)),
-                        "; choose another --listen-metrics-urls",
-                        error == EADDRINUSE ? ", or stop who has it" : "");
-    }
-    evconnlistener* listener = evconnlistener_new(
-        base_, nullptr, nullptr, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    JETD_CHECK(listener != nullptr) << "evconnlistener_new";
-    evhttp* http = url.tls ? secure_ : plain_;
-    JETD_CHECK(evhttp_bind_listener(http, listener) != nullptr) << "evhttp_bind_listener";
-    listeners_.push_back(listener);
+absl::Status HttpServer::Impl::BindOne(const ListenUrl& url) {
+  auto socket = rpc::ListeningSocket::OpenTcp(url.host, url.port);
+  if (!socket.ok()) {
+    return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
+                      MessageOf(socket.status()), "; choose another --listen-metrics-urls",
+                      absl::IsAlreadyExists(socket.status()) ? ", or stop who has it" : "");
   }
+  evconnlistener* const listener =
+      evconnlistener_new(base_, nullptr, nullptr, LEV_OPT_CLOSE_ON_EXEC, 0, (*socket)->fd());
+  JETD_CHECK(listener != nullptr) << "evconnlistener_new";
+  evhttp* const http = url.tls ? secure_ : plain_;
+  JETD_CHECK(evhttp_bind_listener(http, listener) != nullptr) << "evhttp_bind_listener";
+  listeners_.push_back(listener);
+  sockets_.push_back(*std::move(socket));
   return absl::OkStatus();
 }
 
 void HttpServer::Impl::Start(Handler handler) {
   handler_ = std::move(handler);
+  MutexLock lock(mutex_);
+  open_ = true;
+  if (base_ != nullptr) Run();
+}
+
+void HttpServer::Impl::Run() {
   // Signals are the main thread's, and a client that is gone is an error of a write.
   sigset_t all;
   sigset_t before;
@@ -338,16 +276,32 @@ void HttpServer::Impl::Start(Handler handler) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void HttpServer::Impl::Stop() {
-  mailbox_->Close();
-  if (thread_.joinable()) thread_.join();
+void HttpServer::Impl::Take(HttpClient client) {
+  MutexLock lock(mutex_);
+  if (!open_) return;
+  if (!thread_.joinable()) {
+    MakeBase();
+    Run();
+  }
+  mailbox_->Put(std::move(client));
 }
 
-bufferevent* HttpServer::Impl::Adopt(bufferevent* buffer) {
+void HttpServer::Impl::Stop() {
+  std::thread running;
+  {
+    MutexLock lock(mutex_);
+    open_ = false;
+    running = std::move(thread_);
+  }
+  mailbox_->Close();
+  if (running.joinable()) running.join();
+}
+
+bufferevent* HttpServer::Impl::Adopt(bufferevent* buffer, bool taken) {
   JETD_CHECK(buffer != nullptr) << "bufferevent_new";
   ForgetEnded();
   bufferevent_incref(buffer);
-  auto connection = std::make_unique<Connection>(Connection{this, buffer, nullptr});
+  auto connection = std::make_unique<Connection>(Connection{this, buffer, nullptr, taken});
   connection->deadline = evtimer_new(
       base_,
       [](evutil_socket_t, short, void* arg) {
@@ -358,8 +312,14 @@ bufferevent* HttpServer::Impl::Adopt(bufferevent* buffer) {
   const timeval life = TimevalOf(options_.max_life);
   evtimer_add(connection->deadline, &life);
   connections_.push_back(std::move(connection));
-  if (connections_.size() >= static_cast<size_t>(options_.max_connections)) Accept(false);
+  if (Count(/*taken=*/false) >= options_.max_connections) Accept(false);
   return buffer;
+}
+
+int HttpServer::Impl::Count(bool taken) const {
+  return static_cast<int>(
+      std::count_if(connections_.begin(), connections_.end(),
+                    [taken](const auto& connection) { return connection->taken == taken; }));
 }
 
 // A buffer without callbacks is one that libevent has let go of.
@@ -382,7 +342,7 @@ void HttpServer::Impl::Forget(const bufferevent* buffer) {
     connections_.pop_back();
     break;
   }
-  if (!accepting_) Accept(true);
+  if (!accepting_ && Count(/*taken=*/false) < options_.max_connections) Accept(true);
 }
 
 void HttpServer::Impl::OnDeadline(bufferevent* buffer) {
@@ -448,30 +408,21 @@ void HttpServer::Impl::Reply(uint64_t number, const HttpReply& reply) {
   evbuffer_free(body);
 }
 
+void HttpServer::Impl::BringIn(HttpClient client) {
+  ForgetEnded();
+  const auto waiting = static_cast<int>(door_->waiting());
+  if (Count(/*taken=*/true) + waiting < options_.max_connections) door_->Bring(std::move(client));
+}
+
 void HttpServer::Impl::OnMail() {
-  std::vector<std::pair<uint64_t, HttpReply>> replies;
-  const bool open = mailbox_->Take(&replies);
-  for (const auto& [number, reply] : replies) Reply(number, reply);
-  if (!open) event_base_loopbreak(base_);
+  HttpMailbox::Mail mail = mailbox_->Take();
+  for (const auto& [number, reply] : mail.replies) Reply(number, reply);
+  for (HttpClient& client : mail.clients) BringIn(std::move(client));
+  if (mail.closed) event_base_loopbreak(base_);
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Listen(Options options) {
-  std::shared_ptr<CertificateFiles> certificates;
-  std::shared_ptr<PeerCheck> peers;
-  const bool tls = std::any_of(options.urls.begin(), options.urls.end(),
-                               [](const ListenUrl& url) { return url.tls; });
-  if (tls) {
-    auto opened = CertificateFiles::Open(options.tls, "metrics");
-    if (!opened.ok()) return opened.status();
-    certificates = *std::move(opened);
-    auto check = PeerCheck::Open(options.tls);
-    if (!check.ok()) return check.status();
-    peers = *std::move(check);
-  }
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(certificates), std::move(peers));
-  if (tls) {
-    if (auto status = impl->RenewTls(); !status.ok()) return status;
-  }
+  auto impl = std::make_unique<Impl>(std::move(options));
   if (auto status = impl->Bind(); !status.ok()) return status;
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
@@ -480,6 +431,13 @@ HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpServer::~HttpServer() = default;
 int HttpServer::port(size_t i) const { return impl_->port(i); }
 void HttpServer::Start(Handler handler) { impl_->Start(std::move(handler)); }
+void HttpServer::Take(rpc::Http1Client client) {
+  HttpClient owned(new rpc::Http1Client(std::move(client)));
+  const std::string& received = owned->received;
+  // Requests begin with a method. TLS where there is none does not, and comes again and again.
+  if (!received.empty() && (received.front() < 'A' || received.front() > 'Z')) return;
+  impl_->Take(std::move(owned));
+}
 void HttpServer::Stop() { impl_->Stop(); }
 
 }  // namespace jetd::etcdapi

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "base/limits.h"
 #include "etcdapi/listen_url.h"
+#include "rpc/http1.h"
 
 namespace jetd::etcdapi {
 
@@ -38,12 +39,14 @@ struct HttpReply {
 };
 
 // HttpServer serves what probes and collectors ask for: HTTP/1.1, one request a connection, nothing
-// that is stored. One thread, which sleeps until a request comes; the work is libevent's, TLS is
-// OpenSSL's (docs/adr/0026).
+// that is stored. It listens on its own URLs, and takes clients that came to the client port. One
+// thread, which is there once there are URLs or a client was taken, and sleeps until a request
+// comes; the work is libevent's, TLS is OpenSSL's (docs/adr/0026).
 //
 // Bounds (base/limits.h): connections at a time, the size of a request, the time from a
 // connection's start to its end. A client that is slow costs a descriptor for that time and
-// nobody's patience.
+// nobody's patience: those of the client port are counted apart, so that they keep nobody from the
+// URLs.
 //
 // Thread rules: Listen, Start, Stop and the destructor on one thread.
 class HttpServer {
@@ -54,7 +57,7 @@ class HttpServer {
   using Handler = std::function<void(const HttpRequest& request, ReplyFn reply)>;
 
   struct Options {
-    std::vector<ListenUrl> urls = {};  // of TCP
+    std::vector<ListenUrl> urls = {};  // of TCP; none: only clients that are taken
     TlsFiles tls = {};                 // for those with TLS
     int max_connections = limits::kMaxHttpConnections;
     // A handler that has not replied until then: 503.
@@ -73,6 +76,10 @@ class HttpServer {
   // The port of URL number `i`.
   [[nodiscard]] int port(size_t i) const;
   void Start(Handler handler);
+  // Serves a client whose TLS handshake, if any, is done. One that does not begin with a method,
+  // beyond max_connections of them, before Start and after Stop: it is closed. Any thread; does not
+  // block.
+  void Take(rpc::Http1Client client);
   // Ends all connections. No handler runs after it.
   void Stop();
 

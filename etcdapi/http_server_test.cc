@@ -2,6 +2,7 @@
 #include "etcdapi/http_server.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -25,8 +27,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 ListenUrl UrlOf(const std::string& text) {
   auto url = ParseListenUrl(text);
@@ -64,6 +68,9 @@ class RawClient {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     JETD_CHECK(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
   }
+  // Whose other end the server takes, as one of which `received` was read already.
+  RawClient(HttpServer* server, const std::string& received)
+      : RawClient(server, received, Pair()) {}
   ~RawClient() { close(fd_); }
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
@@ -83,6 +90,17 @@ class RawClient {
   }
 
  private:
+  RawClient(HttpServer* server, const std::string& received, std::pair<int, int> ends)
+      : fd_(ends.first) {
+    server->Take({.fd = ends.second, .received = received});
+  }
+  static std::pair<int, int> Pair() {
+    int ends[2];
+    JETD_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    JETD_CHECK(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+    return {ends[0], ends[1]};
+  }
+
   const int fd_;
 };
 
@@ -208,6 +226,85 @@ TEST(HttpServerTest, SaysWhyItCannotListen) {
                 "it"));
   const auto elsewhere = HttpServer::Listen({.urls = {UrlOf("http://192.0.2.1:1")}});
   EXPECT_THAT(std::string(MessageOf(elsewhere.status())), HasSubstr("cannot listen on"));
+}
+
+std::unique_ptr<HttpServer> WithoutUrls(HttpServer::Options options = {}) {
+  auto server = HttpServer::Listen(std::move(options));
+  JETD_CHECK(server.ok()) << server.status();
+  return *std::move(server);
+}
+
+TEST(HttpServerTest, TakesClientsOfWhichSomethingWasRead) {
+  const auto server = WithoutUrls();
+  server->Start(Echo);
+  const std::string request = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n";
+  for (const size_t read : {size_t{0}, size_t{1}, size_t{20}, request.size()}) {
+    const RawClient client(server.get(), request.substr(0, read));
+    client.Send(request.substr(read));
+    const std::string answer = client.ReadAll();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n")) << read;
+    EXPECT_THAT(answer, EndsWith("GET /a [b=c]")) << read;
+  }
+}
+
+TEST(HttpServerTest, TakesManyAtOnceBesideItsOwn) {
+  const auto server = MustListen({});
+  server->Start(Echo);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.push_back(std::make_unique<RawClient>(server.get(), Cat("GET /", i, " HTTP/1.1\r\n")));
+    EXPECT_EQ(Get({.port = server->port(0), .path = "/own"}).body, "GET /own");
+  }
+  for (const auto& client : clients) client->Send("\r\n");
+  for (int i = 0; i < 40; ++i) EXPECT_THAT(clients[i]->ReadAll(), EndsWith(Cat("GET /", i)));
+}
+
+TEST(HttpServerTest, RefusesWhatIsTooLargeOrNoHttpOfThoseItTakes) {
+  const auto server = WithoutUrls();
+  server->Start(Echo);
+  const std::string large(64 * 1024, 'x');
+  EXPECT_THAT(RawClient(server.get(), Cat("GET / HTTP/1.1\r\nX: ", large)).ReadAll(),
+              Not(HasSubstr("200 OK")));
+  EXPECT_THAT(RawClient(server.get(), "\x16\x03\x01 what is this?\r\n\r\n").ReadAll(),
+              Not(HasSubstr("200 OK")));
+  EXPECT_THAT(RawClient(server.get(), "GET / HTTP/1.1\r\n\r\n").ReadAll(), HasSubstr("200 OK"));
+}
+
+// Silent ones, each its time long; those of its own URLs do not wait for them.
+TEST(HttpServerTest, ClientsBeyondTheBoundAreClosed) {
+  const auto server = MustListen({.max_connections = 2, .max_life = milliseconds(200)});
+  server->Start(Echo);
+  const RawClient one(server.get(), "G");
+  const RawClient two(server.get(), "G");
+  const RawClient three(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(three.ReadAll(), "");
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 200);
+  EXPECT_EQ(one.ReadAll(), "");
+  EXPECT_EQ(two.ReadAll(), "");
+  EXPECT_THAT(RawClient(server.get(), "GET / HTTP/1.1\r\n\r\n").ReadAll(), HasSubstr("200 OK"));
+}
+
+TEST(HttpServerTest, ClosesThoseWhomItDoesNotServe) {
+  const auto server = WithoutUrls();
+  const RawClient early(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(early.ReadAll(), "");
+  server->Start(Echo);
+  const RawClient under_way(server.get(), "GET /");
+  server->Stop();
+  const RawClient late(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(late.ReadAll(), "");
+}
+
+TEST(HttpServerTest, EndsWithClientsThatItHasTaken) {
+  std::unique_ptr<HttpServer> server = WithoutUrls();
+  std::promise<void> asked;
+  server->Start([&](const HttpRequest&, const HttpServer::ReplyFn&) { asked.set_value(); });
+  const RawClient waits(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  asked.get_future().wait();
+  const RawClient comes(server.get(), "GET / HTTP/1.1\r\n");
+  server.reset();
+  EXPECT_EQ(waits.ReadAll(), "");
+  EXPECT_EQ(comes.ReadAll(), "");
 }
 
 class HttpTlsTest : public ::testing::Test {

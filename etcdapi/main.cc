@@ -86,7 +86,7 @@ std::string NewIncarnation() {
 
 class Program {
  public:
-  // `embedded` is null with an outside NATS, `http` without --listen-metrics-urls.
+  // `embedded` is null with an outside NATS.
   Program(Config config, std::vector<Listener> listeners,
           std::unique_ptr<jetstream::EmbeddedServer> embedded, std::unique_ptr<HttpServer> http);
   // Returns the exit code.
@@ -142,7 +142,7 @@ revision::Peers::Member Self(const Config& config) {
 }
 
 Server::Options ServerOptions(const Config& config, std::vector<Listener> listeners,
-                              const revision::Committer* committer) {
+                              const revision::Committer* committer, HttpServer* http) {
   Server::Options options;
   options.listeners = std::move(listeners);
   options.max_message_bytes = config.limits.max_request_bytes + limits::kGrpcOverheadBytes;
@@ -151,7 +151,8 @@ Server::Options ServerOptions(const Config& config, std::vector<Listener> listen
   options.keepalive_timeout = config.keepalive_timeout;
   options.slow_threshold = config.slow_request;
   options.waits = [committer] { return WaitsOf(*committer); };
-  options.time_calls = config.extensive_metrics && !config.listen_metrics_urls.empty();
+  options.time_calls = config.extensive_metrics;
+  options.http1 = [http](rpc::Http1Client client) { http->Take(std::move(client)); };
   return options;
 }
 
@@ -189,7 +190,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
       leader_guard_(
           &loop_, [this] { return committer_.has_leader(); },
           [this](bool has_leader) { server_.TellLeader(has_leader); }),
-      server_(&loop_, ServerOptions(config_, std::move(listeners), &committer_),
+      server_(&loop_, ServerOptions(config_, std::move(listeners), &committer_, http.get()),
               [this] { return leader_guard_.has_leader(); }),
       http_(std::move(http)) {
   KeepValuesInFiles("/values", &store_);
@@ -209,7 +210,7 @@ Program::Program(Config config, std::vector<Listener> listeners,
   engine_.member_name = config_.name;
   engine_.client_urls = config_.advertise_client_urls;
   if (peers_ != nullptr) ServeOthers();
-  if (http_ != nullptr) MakePages();
+  MakePages();
 }
 
 void Program::MakePages() {
@@ -319,12 +320,10 @@ void Program::StartEngine() {
   loop_.Post(
       [this] { committer_.Start([this](const absl::Status& why) { lookout_.Fatal(why); }); });
   // Before anything is served: probes hear what the start waits for.
-  if (http_ != nullptr) {
-    http_->Start(pages_->handler());
-    for (size_t i = 0; i < config_.listen_metrics_urls.size(); ++i) {
-      log::Info("serving metrics on {} (port {})", config_.listen_metrics_urls[i].text,
-                http_->port(i));
-    }
+  http_->Start(pages_->handler());
+  for (size_t i = 0; i < config_.listen_metrics_urls.size(); ++i) {
+    log::Info("serving metrics on {} (port {})", config_.listen_metrics_urls[i].text,
+              http_->port(i));
   }
 }
 
@@ -399,7 +398,7 @@ void Program::Stop() {
   if (peers_ != nullptr) HandOver();
   // What NATS does not answer in time, the committer does.
   loop_.Post([this, kPatience] { loop_.RunAfter(kPatience, [this] { committer_.Stop(); }); });
-  if (http_ != nullptr) http_->Stop();
+  http_->Stop();
   server_.Stop();
   OnEngine([this] {
     committer_.Stop();
@@ -473,17 +472,13 @@ int Main(int argc, char** argv) {
   if (!listeners.ok()) return refuse(listeners.status());
   const absl::Status nats_files = CheckNatsFiles(flags.config->nats);
   if (!nats_files.ok()) return refuse(nats_files);
-  std::unique_ptr<HttpServer> http;
-  if (!flags.config->listen_metrics_urls.empty()) {
-    auto listening =
-        HttpServer::Listen({.urls = flags.config->listen_metrics_urls, .tls = flags.config->tls});
-    if (!listening.ok()) return refuse(listening.status());
-    http = *std::move(listening);
-  }
+  auto http =
+      HttpServer::Listen({.urls = flags.config->listen_metrics_urls, .tls = flags.config->tls});
+  if (!http.ok()) return refuse(http.status());
   auto embedded = StartEmbedded(*flags.config);
   if (!embedded.ok()) return refuse(embedded.status());
   Program program(*std::move(flags.config), *std::move(listeners), *std::move(embedded),
-                  std::move(http));
+                  *std::move(http));
   return program.Run();
 }
 

@@ -184,6 +184,7 @@ absl::Status Server::Start() {
     options.keepalive_min_time = options_.keepalive_min_time;
     options.keepalive_interval = options_.keepalive_interval;
     options.keepalive_timeout = options_.keepalive_timeout;
+    options.http1 = options_.http1;
     transport_ = std::make_unique<rpc::Transport>(loop_, &methods_, std::move(options));
     transport_->Serve(std::move(sockets));
     serving_ = true;

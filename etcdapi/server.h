@@ -22,6 +22,7 @@
 #include "etcdapi/stream_call.h"
 #include "etcdapi/unary_call.h"
 #include "google/protobuf/descriptor.h"
+#include "rpc/http1.h"
 #include "rpc/methods.h"
 #include "rpc/transport.h"
 
@@ -54,6 +55,8 @@ class Server {
     std::function<SlowCalls::Waits()> waits;
     // Keeps how long unary calls take (RpcTally::seconds); costs two looks at the clock a call.
     bool time_calls = false;
+    // Gets clients that speak HTTP/1, on the engine thread; null: they are closed.
+    rpc::Http1Handler http1;
   };
 
   // `has_leader` is asked on the engine thread.

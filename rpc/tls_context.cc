@@ -19,14 +19,24 @@ absl::Status Unusable(std::string_view what) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, what, " cannot be used");
 }
 
-// HTTP/2, which gRPC's clients insist on; HTTP/1.1 for the others. One that offers neither goes on
-// without ALPN.
+// What a server speaks, what it likes best first: gRPC's clients insist on HTTP/2 and offer nothing
+// else, those of any other page offer both, and pages are HTTP/1.1's.
+struct Known {
+  const unsigned char* protocols;
+  unsigned int size;
+};
+constexpr unsigned char kHttp1AndHttp2[] = "\x08http/1.1\x02h2";
+constexpr unsigned char kHttp1[] = "\x08http/1.1";
+constexpr Known kBoth{kHttp1AndHttp2, sizeof(kHttp1AndHttp2) - 1};
+constexpr Known kHttp1Alone{kHttp1, sizeof(kHttp1) - 1};
+
+// A client that offers nothing of it goes on without ALPN.
 int ChooseProtocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
-                   const unsigned char* offered, unsigned int offered_size, void* /*unused*/) {
-  static constexpr unsigned char kKnown[] = "\x02h2\x08http/1.1";
+                   const unsigned char* offered, unsigned int offered_size, void* arg) {
+  const auto* const known = static_cast<const Known*>(arg);
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kKnown, sizeof(kKnown) - 1, offered, offered_size) !=
-      OPENSSL_NPN_NEGOTIATED) {
+  if (SSL_select_next_proto(&chosen, out_size, known->protocols, known->size, offered,
+                            offered_size) != OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_NOACK;
   }
   *out = chosen;
@@ -105,7 +115,7 @@ absl::Status UseCa(SSL_CTX* context, const std::string& ca) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SSL_CTX, FreeSsl>> MakeTlsContext(
-    const TlsSource& source, const TlsCertificates& certificates) {
+    const TlsSource& source, const TlsCertificates& certificates, Protocols protocols) {
   std::unique_ptr<SSL_CTX, FreeSsl> context(SSL_CTX_new(TLS_server_method()));
   JETD_CHECK(context != nullptr) << "SSL_CTX_new";
   SSL_CTX_set_min_proto_version(
@@ -126,7 +136,8 @@ absl::StatusOr<std::unique_ptr<SSL_CTX, FreeSsl>> MakeTlsContext(
                                       SSL_MODE_RELEASE_BUFFERS);
   // A record's head and body by one call to the system.
   SSL_CTX_set_read_ahead(context.get(), 1);
-  SSL_CTX_set_alpn_select_cb(context.get(), &ChooseProtocol, nullptr);
+  const Known& known = protocols == Protocols::kHttp1 ? kHttp1Alone : kBoth;
+  SSL_CTX_set_alpn_select_cb(context.get(), &ChooseProtocol, const_cast<Known*>(&known));
   if (auto status = UseOwn(context.get(), certificates); !status.ok()) return status;
   if (!certificates.ca.empty()) {
     if (auto status = UseCa(context.get(), certificates.ca); !status.ok()) return status;

@@ -101,15 +101,19 @@ class TlsTest : public ::testing::Test {
     EXPECT_EQ(answer.size(), status.ok() ? 100'000U : 0U);
     return status;
   }
-  // OpenSSL's own client, with this protocol by ALPN ("": none). The version and what was chosen,
+  // OpenSSL's own client, with these protocols by ALPN ("": none). The version and what was chosen,
   // or "refused".
   [[nodiscard]] std::string ShakeHands(int most_version, const std::string& protocol,
-                                       const TestCertificate* client = nullptr) const {
+                                       const TestCertificate* client = nullptr,
+                                       const std::string& another = "") const {
     const std::unique_ptr<SSL_CTX, FreeSsl> context(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_max_proto_version(context.get(), most_version);
     if (client != nullptr) Use(context.get(), *client);
     const std::unique_ptr<SSL, FreeSsl> ssl(SSL_new(context.get()));
-    const std::string offered = Cat(static_cast<char>(protocol.size()), protocol);
+    std::string offered;
+    for (const std::string& one : {protocol, another}) {
+      if (!one.empty()) CatTo(offered, static_cast<char>(one.size()), one);
+    }
     if (!protocol.empty()) {
       SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(offered.data()),
                           static_cast<unsigned>(offered.size()));
@@ -253,6 +257,9 @@ TEST_F(TlsTest, VersionsAndProtocols) {
   EXPECT_EQ(ShakeHands(TLS1_2_VERSION, "h2"), "TLSv1.2 h2");
   EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "http/1.1"), "TLSv1.3 http/1.1");
   EXPECT_EQ(ShakeHands(TLS1_3_VERSION, ""), "TLSv1.3 ");
+  // As browsers, curl and Prometheus do; no client of gRPC does.
+  EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "h2", nullptr, "http/1.1"), "TLSv1.3 http/1.1");
+  EXPECT_EQ(ShakeHands(TLS1_3_VERSION, "spdy/3", nullptr, "h2"), "TLSv1.3 h2");
 }
 
 TEST_F(TlsTest, TheNewestVersionCounts) {

@@ -187,26 +187,36 @@ class TlsWire final : public Wire {
 
 }  // namespace
 
-std::unique_ptr<Wire> TlsContexts::Accept(int fd) {
+absl::Status TlsContexts::Renew() {
   auto current = source_->Current();
-  if (current != made_of_) {
-    auto made = MakeTlsContext(*source_, *current);
-    if (made.ok()) {
-      context_ = *std::move(made);
-    } else {
-      log::Warn("certificates cannot be used for new connections: {}", MessageOf(made.status()));
-    }
-    made_of_ = std::move(current);
+  if (current == made_of_) return absl::OkStatus();
+  made_of_ = std::move(current);
+  auto made = MakeTlsContext(*source_, *made_of_, protocols_);
+  if (!made.ok()) return made.status();
+  // Sessions hold the one that they began with.
+  context_ = *std::move(made);
+  return absl::OkStatus();
+}
+
+std::unique_ptr<SSL, FreeSsl> TlsContexts::Begin() {
+  if (const absl::Status status = Renew(); !status.ok()) {
+    log::Warn("certificates cannot be used for new connections: {}", MessageOf(status));
   }
   std::unique_ptr<SSL, FreeSsl> ssl(context_ == nullptr ? nullptr : SSL_new(context_.get()));
+  if (ssl == nullptr) return nullptr;
+  SSL_set_accept_state(ssl.get());
+  SSL_set_app_data(ssl.get(), source_.get());
+  return ssl;
+}
+
+std::unique_ptr<Wire> TlsContexts::Accept(int fd) {
+  std::unique_ptr<SSL, FreeSsl> ssl = Begin();
   BIO* const bio = ssl == nullptr ? nullptr : SocketBio(fd);
   if (bio == nullptr) {
     close(fd);
     return nullptr;
   }
   SSL_set_bio(ssl.get(), bio, bio);
-  SSL_set_accept_state(ssl.get());
-  SSL_set_app_data(ssl.get(), source_.get());
   return std::make_unique<TlsWire>(fd, std::move(ssl), source_);
 }
 

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "rpc/tls.h"
@@ -17,24 +18,38 @@ struct FreeSsl {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
 };
 
-// What OpenSSL needs for a server with these certificates: TLS 1.2 and 1.3 or as `source` says,
-// HTTP/2 or 1.1 by ALPN, and a certificate of the CA where there is one. FailedPrecondition if they
-// cannot be used.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<SSL_CTX, FreeSsl>> MakeTlsContext(
-    const TlsSource& source, const TlsCertificates& certificates);
+// What a server speaks, and agrees upon with its clients by ALPN.
+enum class Protocols {
+  kHttp1AndHttp2,  // clients that offer both get HTTP/1.1: those of gRPC offer HTTP/2 alone
+  kHttp1,
+};
 
-// TlsContexts begins TLS with the clients of one listening socket. It asks its source for each of
-// them, and keeps what OpenSSL has made of certificates as long as they are the same. Engine
-// thread.
+// What OpenSSL needs for a server with these certificates: TLS 1.2 and 1.3 or as `source` says, and
+// a certificate of the CA where there is one. FailedPrecondition if they cannot be used.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<SSL_CTX, FreeSsl>> MakeTlsContext(
+    const TlsSource& source, const TlsCertificates& certificates,
+    Protocols protocols = Protocols::kHttp1AndHttp2);
+
+// TlsContexts begins TLS with a server's clients. It asks its source for each of them, and keeps
+// what OpenSSL has made of certificates as long as they are the same. It outlives the sessions, and
+// one thread at a time calls it.
 class TlsContexts {
  public:
-  explicit TlsContexts(std::shared_ptr<TlsSource> source) : source_(std::move(source)) {}
+  explicit TlsContexts(std::shared_ptr<TlsSource> source,
+                       Protocols protocols = Protocols::kHttp1AndHttp2)
+      : source_(std::move(source)), protocols_(protocols) {}
 
-  // Takes over a connected socket, also where there is nothing to greet it with: then null.
+  // Looks whether the source has something new. An error: it cannot be used, and what there was
+  // before stays.
+  [[nodiscard]] absl::Status Renew();
+  // A session that waits for its client's greeting. Null: there is nothing to answer it with.
+  [[nodiscard]] std::unique_ptr<SSL, FreeSsl> Begin();
+  // The same on a connected socket, which is taken over, also where null comes of it.
   [[nodiscard]] std::unique_ptr<Wire> Accept(int fd);
 
  private:
   const std::shared_ptr<TlsSource> source_;
+  const Protocols protocols_;
   std::shared_ptr<const TlsCertificates> made_of_;
   std::unique_ptr<SSL_CTX, FreeSsl> context_;
 };
