@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
+#include <atomic>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "nlohmann/json.hpp"
 #include "spdlog/pattern_formatter.h"
@@ -21,6 +24,20 @@ std::string_view NameOf(spdlog::level::level_enum level) {
   return std::string_view(name.data(), name.size());
 }
 
+// Named values of the line that this thread is formatting. The library formats a message and then
+// writes it, on one thread, so they are those of the line that is written next.
+using Field = std::pair<std::string, nlohmann::ordered_json>;
+thread_local std::vector<Field> fields;
+// Somebody takes them.
+std::atomic<bool> fields_wanted{false};
+
+void Add(std::string_view name, nlohmann::ordered_json value) {
+  constexpr size_t kMost = 32;  // where nobody takes them after all
+  if (!fields_wanted.load(std::memory_order_relaxed)) return;
+  if (fields.size() == kMost) fields.clear();
+  fields.emplace_back(name, std::move(value));
+}
+
 // Lets the library stamp the time and JSON's own writer do the escaping.
 class JsonFormatter : public spdlog::formatter {
  public:
@@ -31,6 +48,8 @@ class JsonFormatter : public spdlog::formatter {
     line["ts"] = std::string(time.data(), time.size());
     line["level"] = std::string(NameOf(message.level));
     line["msg"] = std::string(message.payload.data(), message.payload.size());
+    for (Field& field : fields) line.emplace(std::move(field.first), std::move(field.second));
+    fields.clear();
     const std::string text =
         line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     out.append(text.data(), text.data() + text.size());
@@ -78,8 +97,16 @@ absl::StatusOr<Level> ParseLevel(std::string_view name) {
                     "\"; one of debug, info, warn, error");
 }
 
+void KeepField(std::string_view name, std::string_view value) { Add(name, std::string(value)); }
+void KeepField(std::string_view name, int64_t value) { Add(name, value); }
+void KeepField(std::string_view name, uint64_t value) { Add(name, value); }
+void KeepField(std::string_view name, bool value) { Add(name, value); }
+
 std::unique_ptr<spdlog::formatter> MakeFormatter(Format format) {
-  if (format == Format::kJson) return std::make_unique<JsonFormatter>();
+  if (format == Format::kJson) {
+    fields_wanted.store(true, std::memory_order_relaxed);
+    return std::make_unique<JsonFormatter>();
+  }
   return std::make_unique<spdlog::pattern_formatter>(Cat(kTimePattern, " %l %v"),
                                                      spdlog::pattern_time_type::utc, "\n");
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 
 namespace jetd::etcdapi {
@@ -88,10 +89,14 @@ void AutoCompactor::OnDone(Revision revision, const absl::Status& status) {
   if (status.ok() || GetErrc(status) == Errc::kCompacted) {
     last_success_ = executor_->Now();
     previous_ = revision;
-    if (status.ok()) log::Info("auto compaction at revision {}", revision.value());
+    if (status.ok()) {
+      log::Info("auto compaction at revision {}{}", log::As("revision", revision.value()),
+                log::Event("auto_compaction"));
+    }
     return;
   }
-  log::Warn("auto compaction at revision {} failed: {}", revision.value(), MessageOf(status));
+  log::Warn("auto compaction at revision {} failed: {}{}", log::As("revision", revision.value()),
+            log::As("reason", MessageOf(status)), log::Event("auto_compaction_failed"));
 }
 
 }  // namespace jetd::etcdapi

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "etcdapi/status_map.h"
 #include "nlohmann/json.hpp"
@@ -176,13 +177,16 @@ void HealthChecks::Note(const std::string& type, const std::string& name,
 // are few that can be asked.
 void HealthChecks::Tell(const std::string& asked, bool healthy, const std::string& what) {
   if (healthy) {
-    if (failing_.erase(asked) > 0) log::Info("{} succeeds again", asked);
+    if (failing_.erase(asked) > 0) {
+      log::Info("{} succeeds again{}", log::As("check", asked), log::Event("check_succeeds"));
+    }
     return;
   }
   if (!failing_.insert(asked).second) return;
   std::string line = what;
   std::replace(line.begin(), line.end(), '\n', ' ');
-  log::Warn("{} failed: {}", asked, line);
+  log::Warn("{} failed: {}{}", log::As("check", asked), log::As("reason", line),
+            log::Event("check_failed"));
 }
 
 }  // namespace jetd::etcdapi

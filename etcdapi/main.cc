@@ -21,6 +21,7 @@
 
 #include "base/argument_secrets.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/loop.h"
 #include "base/strings.h"
 #include "etcdapi/auto_compactor.h"
@@ -382,7 +383,9 @@ void Program::TellReady() const {
   for (const ListenUrl& url : config_.listen_client_urls) {
     CatTo(urls, urls.empty() ? "" : ", ", url.text);
   }
-  log::Info("ready to serve client requests on {}", urls);
+  log::Info("ready to serve client requests on {}{}{}{}", log::As("urls", urls),
+            log::Also("member", config_.name), log::Also("bucket", config_.nats.bucket),
+            log::Event("ready"));
   TellServiceManager(kNoticeReady);
   // tools/run names the etcdctl that it has put aside.
   const char* etcdctl = std::getenv("JETD_ETCDCTL");
@@ -426,14 +429,16 @@ int Program::Run() {
       }
     }
     if (!failed.ok()) {
-      log::Error("ending: {}", MessageOf(failed));
+      log::Error("ending: {}{}", log::As("reason", MessageOf(failed)), log::Event("ending"));
       exit_code = kExitFailed;
       break;
     }
     alarm_.Wait();
   }
   if (exit_code == kExitOk) {
-    log::Info("ending: signal {} ({})", caught_signal.load(), strsignal(caught_signal.load()));
+    const int number = caught_signal.load();
+    log::Info("ending: signal {} ({}){}", log::As("signal", number), strsignal(number),
+              log::Event("ending"));
   }
   // A second signal ends the process at once.
   signal(SIGINT, SIG_DFL);

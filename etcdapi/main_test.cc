@@ -10,9 +10,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -29,6 +32,7 @@
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "jetstream/nats_test_server.h"
+#include "nlohmann/json.hpp"
 
 namespace jetd::etcdapi {
 namespace {
@@ -233,6 +237,71 @@ TEST_F(MainOutsideTest, AMetricsUrlThatIsTakenTakesNobodysLead) {
   EXPECT_THAT(second.output(),
               HasSubstr(Cat("cannot listen on ", url, ": Address already in use")));
   EXPECT_THAT(second.output(), Not(HasSubstr("leading in term")));
+}
+
+grpc::Status SetNoSpace(const std::shared_ptr<grpc::Channel>& channel,
+                        etcdserverpb::AlarmRequest::AlarmAction action) {
+  etcdserverpb::AlarmRequest request;
+  request.set_action(action);
+  request.set_alarm(etcdserverpb::NOSPACE);
+  etcdserverpb::AlarmResponse response;
+  grpc::ClientContext context;
+  return etcdserverpb::Maintenance::NewStub(channel)->Alarm(&context, request, &response);
+}
+
+// The lines of a log, by what has happened.
+std::multimap<std::string, nlohmann::json> ParseLog(const std::string& log) {
+  std::multimap<std::string, nlohmann::json> events;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    EXPECT_TRUE(parsed.is_object() && parsed.contains("ts") && parsed.contains("level") &&
+                parsed.contains("msg"))
+        << line;
+    if (parsed.is_object()) events.emplace(parsed.value("event", ""), parsed);
+  }
+  return events;
+}
+
+TEST_F(MainOutsideTest, JsonLogsHaveWhatHappenedAsMembers) {
+  const int port = FreePort();
+  JetdProcess jetd({"--name", "a", "--nats-url", nats_->url(), "--listen-client-urls",
+                    Cat("http://127.0.0.1:", port), "--log-format", "json", "--log-level", "debug",
+                    "--warning-unary-request-duration", "1ms"});
+  ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+  const auto channel =
+      grpc::CreateChannel(Cat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
+  EXPECT_TRUE(SetNoSpace(channel, etcdserverpb::AlarmRequest::ACTIVATE).ok());
+  nats_->Kill();
+  ASSERT_TRUE(jetd.WaitFor("nats_disconnected")) << jetd.output();
+  // Slow, since it waits until NATS is there again.
+  std::future<grpc::Status> disarmed = std::async(std::launch::async, [&channel] {
+    return SetNoSpace(channel, etcdserverpb::AlarmRequest::DEACTIVATE);
+  });
+  nats_->Restart();
+  const grpc::Status status = disarmed.get();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  jetd.Signal(SIGTERM);
+  EXPECT_EQ(jetd.WaitForEnd(), kExitOk) << jetd.output();
+  const auto events = ParseLog(jetd.output());
+  const auto of = [&events](const std::string& name) {
+    const auto found = events.find(name);
+    EXPECT_NE(found, events.end()) << name;
+    return found == events.end() ? nlohmann::json::object() : found->second;
+  };
+  EXPECT_EQ(of("nats_connected").value("stream", ""), "KV_etcd");
+  EXPECT_EQ(of("leading").value("term", 0), 1);
+  EXPECT_EQ(of("leading").value("revision", 0), 1);
+  EXPECT_EQ(of("ready").value("member", ""), "a");
+  EXPECT_EQ(of("ready").value("bucket", ""), "etcd");
+  EXPECT_EQ(of("alarm_raised").value("alarm", ""), "NOSPACE");
+  EXPECT_EQ(of("alarm_disarmed").value("level", ""), "warn");
+  EXPECT_NE(of("nats_disconnected").value("reason", ""), "");
+  EXPECT_EQ(of("ending").value("signal", 0), SIGTERM);
+  const nlohmann::json slow = of("slow_request");
+  EXPECT_EQ(slow.value("method", ""), "etcdserverpb.Maintenance/Alarm");
+  EXPECT_NE(slow.value("cause", ""), "");
+  EXPECT_TRUE(slow.contains("took_ms") && slow.contains("cause_ms")) << slow;
 }
 
 // Probes hear what a start waits for.

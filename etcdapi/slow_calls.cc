@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "revision/committer.h"
 
@@ -19,20 +20,30 @@ int64_t Milliseconds(std::chrono::nanoseconds time) {
 }
 
 struct Cause {
-  std::chrono::nanoseconds took;
+  std::chrono::nanoseconds waited;
+  const char* name;
   const char* text;
 };
+
+void Log(const SlowCalls::Report& report) {
+  log::Warn("{}{}{}{}{}{}{}{}{}", report.text, log::Also("method", report.method),
+            log::Also("took_ms", Milliseconds(report.took)), log::Also("cause", report.cause),
+            log::Also("cause_ms", Milliseconds(report.waited)),
+            log::Also("request_bytes", report.request_bytes),
+            log::Also("answer_bytes", report.answer_bytes), log::Also("left_out", report.left_out),
+            log::Event("slow_request"));
+}
 
 }  // namespace
 
 SlowCalls::SlowCalls(Executor* executor, std::chrono::nanoseconds threshold,
-                     std::function<Waits()> waits, std::function<void(const std::string&)> say)
+                     std::function<Waits()> waits, std::function<void(const Report&)> say)
     : executor_(executor),
       threshold_(threshold),
       waits_(std::move(waits)),
-      say_(say ? std::move(say) : [](const std::string& line) { log::Warn("{}", line); }) {}
+      say_(say ? std::move(say) : &Log) {}
 
-std::string SlowCalls::Describe(const Call& call, std::chrono::nanoseconds took) const {
+SlowCalls::Report SlowCalls::Describe(const Call& call, std::chrono::nanoseconds took) const {
   const Waits waits = waits_();
   // What ended before the call began was not waited for.
   const auto of = [&](const Wait& wait) {
@@ -40,40 +51,47 @@ std::string SlowCalls::Describe(const Call& call, std::chrono::nanoseconds took)
   };
   const bool reconnected = waits.connected >= call.started;
   const Cause causes[] = {
-      {call.forwarded ? took : std::chrono::nanoseconds(0), "for the member that leads"},
-      {reconnected ? waits.connected - call.started : std::chrono::nanoseconds(0),
+      {call.forwarded ? took : std::chrono::nanoseconds(0), "leader", "for the member that leads"},
+      {reconnected ? waits.connected - call.started : std::chrono::nanoseconds(0), "connection",
        "for the connection to NATS"},
-      {of(waits.sync), "for the disk to sync"},
-      {of(waits.ack), "for NATS to take the record"},
-      {of(waits.room), "for NATS to say how much room there is"},
-      {of(waits.barrier), "for NATS to say that nobody else has written (a read's barrier)"},
-      {call.behind, "for the engine, which was at work on something else"},
+      {of(waits.sync), "sync", "for the disk to sync"},
+      {of(waits.ack), "ack", "for NATS to take the record"},
+      {of(waits.room), "room", "for NATS to say how much room there is"},
+      {of(waits.barrier), "barrier",
+       "for NATS to say that nobody else has written (a read's barrier)"},
+      {call.behind, "engine", "for the engine, which was at work on something else"},
   };
   const Cause& cause =
       *std::max_element(std::begin(causes), std::end(causes),
-                        [](const Cause& a, const Cause& b) { return a.took < b.took; });
-  std::string text = Cat(call.method->service()->full_name(), "/", call.method->name(), " took ",
-                         Milliseconds(took), " ms");
+                        [](const Cause& a, const Cause& b) { return a.waited < b.waited; });
+  Report report{.method = Cat(call.method->service()->full_name(), "/", call.method->name()),
+                .took = took,
+                .cause = "work",
+                .request_bytes = call.request_bytes,
+                .answer_bytes = call.answer_bytes};
+  report.text = Cat(report.method, " took ", Milliseconds(took), " ms");
   // Less would not explain it.
-  if (cause.took >= took / 4) {
-    CatTo(text, ", of which ", Milliseconds(cause.took), " ms ", cause.text);
+  if (cause.waited >= took / 4) {
+    report.cause = cause.name;
+    report.waited = cause.waited;
+    CatTo(report.text, ", of which ", Milliseconds(cause.waited), " ms ", cause.text);
   } else {
-    CatTo(text, ", for its turn among others or for its own work");
+    CatTo(report.text, ", for its turn among others or for its own work");
   }
-  CatTo(text, " (", call.request_bytes, " bytes in, ", call.answer_bytes, " out)");
-  return text;
+  CatTo(report.text, " (", call.request_bytes, " bytes in, ", call.answer_bytes, " out)");
+  return report;
 }
 
 void SlowCalls::Tell(const Call& call) {
   const std::chrono::nanoseconds took = now_ - call.started + call.behind;
   if (quiet_) {
     ++left_out_;
-    if (took <= longest_) return;
-    longest_ = took;
-    longest_text_ = Describe(call, took);
+    if (took > longest_.took) longest_ = Describe(call, took);
     return;
   }
-  say_(Cat("slow request: ", Describe(call, took)));
+  Report report = Describe(call, took);
+  report.text = Cat("slow request: ", report.text);
+  say_(report);
   quiet_ = true;
   executor_->RunAfter(kPause, [this] { TellRest(); });
 }
@@ -81,10 +99,10 @@ void SlowCalls::Tell(const Call& call) {
 void SlowCalls::TellRest() {
   quiet_ = false;
   if (left_out_ == 0) return;
-  say_(Cat("slow requests: ", left_out_, " more, the slowest: ", longest_text_));
-  left_out_ = 0;
-  longest_ = std::chrono::nanoseconds(0);
-  longest_text_.clear();
+  Report report = std::exchange(longest_, {});
+  report.left_out = std::exchange(left_out_, 0);
+  report.text = Cat("slow requests: ", report.left_out, " more, the slowest: ", report.text);
+  say_(report);
   quiet_ = true;
   executor_->RunAfter(kPause, [this] { TellRest(); });
 }

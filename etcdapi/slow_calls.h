@@ -51,9 +51,20 @@ class SlowCalls {
     size_t request_bytes = 0, answer_bytes = 0;
   };
 
+  // What is told of one, or of the slowest of those that were left out.
+  struct Report {
+    std::string text = {};    // for people
+    std::string method = {};  // "etcdserverpb.KV/Put"
+    std::chrono::nanoseconds took{0};
+    const char* cause = "";  // a word that stays ("sync"); "work": its turn, or its own work
+    std::chrono::nanoseconds waited{0};  // for that
+    size_t request_bytes = 0, answer_bytes = 0;
+    uint64_t left_out = 0;  // without a line of their own, this one too
+  };
+
   // `waits` is asked for slow calls only. `say` writes a line; null: the log, as a warning.
   SlowCalls(Executor* executor, std::chrono::nanoseconds threshold, std::function<Waits()> waits,
-            std::function<void(const std::string&)> say = nullptr);
+            std::function<void(const Report&)> say = nullptr);
 
   // The time at the beginning of this round.
   [[nodiscard]] MonoTime Now() {
@@ -76,20 +87,19 @@ class SlowCalls {
  private:
   void Tell(const Call& call);
   void TellRest();
-  [[nodiscard]] std::string Describe(const Call& call, std::chrono::nanoseconds took) const;
+  [[nodiscard]] Report Describe(const Call& call, std::chrono::nanoseconds took) const;
 
   Executor* const executor_;
   const std::chrono::nanoseconds threshold_;
   const std::function<Waits()> waits_;
-  const std::function<void(const std::string&)> say_;
+  const std::function<void(const Report&)> say_;
 
   bool known_ = false;  // now_ is of this round
   MonoTime now_{0};
   std::chrono::nanoseconds behind_{0};
   bool quiet_ = false;  // a line was written in the last second
   uint64_t left_out_ = 0;
-  std::chrono::nanoseconds longest_{0};
-  std::string longest_text_;
+  Report longest_;
 };
 
 // What the committer's requests waited for last.

@@ -45,8 +45,12 @@ class SlowCallsTest : public ::testing::Test {
   FakeExecutor executor_;
   SlowCalls::Waits waits_;
   std::vector<std::string> lines_;
+  SlowCalls::Report told_;  // the last
   SlowCalls calls_{&executor_, 300ms, [this] { return waits_; },
-                   [this](const std::string& line) { lines_.push_back(line); }};
+                   [this](const SlowCalls::Report& report) {
+                     told_ = report;
+                     lines_.push_back(report.text);
+                   }};
 };
 
 TEST_F(SlowCallsTest, NamesACallThatTakesLong) {
@@ -76,6 +80,13 @@ TEST_F(SlowCallsTest, NamesWhatItWaitedFor) {
               waits_.sync = {390ms, now()};
             }),
             "of which 390 ms for the disk to sync");
+  EXPECT_EQ(told_.method, "etcdserverpb.KV/Put");
+  EXPECT_EQ(told_.took, 400ms);
+  EXPECT_STREQ(told_.cause, "sync");
+  EXPECT_EQ(told_.waited, 390ms);
+  EXPECT_EQ(told_.request_bytes, 10U);
+  EXPECT_EQ(told_.answer_bytes, 20U);
+  EXPECT_EQ(told_.left_out, 0U);
   EXPECT_EQ(cause_of([&](auto&) {
               waits_.ack = {300ms, now()};
               waits_.sync = {50ms, now()};
@@ -99,6 +110,8 @@ TEST_F(SlowCallsTest, NamesWhatItWaitedFor) {
               waits_.ack = {99ms, now()};
             }),
             "for its turn among others or for its own work");
+  EXPECT_STREQ(told_.cause, "work");
+  EXPECT_EQ(told_.waited, 0ms);
 }
 
 // The engine looks at the clock when a round begins, so a call that comes while it is at work has
@@ -133,6 +146,8 @@ TEST_F(SlowCallsTest, OneLineASecondAndOneForTheRest) {
   EXPECT_EQ(lines_[1],
             "slow requests: 100 more, the slowest: etcdserverpb.KV/Put took 600 ms, for its turn "
             "among others or for its own work (10 bytes in, 20 out)");
+  EXPECT_EQ(told_.left_out, 100U);
+  EXPECT_EQ(told_.took, 600ms);
   executor_.Advance(10s);
   EXPECT_EQ(lines_.size(), 2U);
   EXPECT_EQ(executor_.timers(), 0U) << "nothing runs where nothing is slow";

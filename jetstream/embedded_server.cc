@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "jetstream/file_system.h"
 #include "jetstream/nats_api.h"
@@ -280,8 +281,9 @@ void EmbeddedServer::Keep() {
       return GiveUp(EndedTooOften(EndText(status)));
     }
     if (std::chrono::steady_clock::now() - started > kRanWell) pause = options_.min_restart_pause;
-    log::Error("the embedded nats-server ended ({}), its log is {}; starting it again in {} ms",
-               EndText(status), Private(kLogFile), pause.count());
+    log::Error("the embedded nats-server ended ({}), its log is {}; starting it again in {} ms{}",
+               log::As("reason", EndText(status)), Private(kLogFile),
+               log::As("retry_ms", pause.count()), log::Event("nats_server_ended"));
     pollfd stop{.fd = stop_fd_, .events = POLLIN, .revents = 0};
     if (poll(&stop, 1, static_cast<int>(pause.count())) > 0) return;
     pause = std::min(pause * 2, options_.max_restart_pause);

@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "jetstream/bucket_access.h"
 #include "jetstream/long_subject.h"
@@ -251,9 +251,7 @@ void NatsLog::BecomeConnected(const StreamFacts& facts) {
   durable_ = StreamSeq();
   info_ = InfoOf(facts);
   origin_created_ns_ = facts.origin_created_ns;
-  log::Info("connected to nats-server {} at {}, stream {} with {} records",
-            info_.server_version.empty() ? "(unknown version)" : info_.server_version,
-            nats->server().url, StreamName(options_.stream), facts.state.messages);
+  TellConnected(info_, nats->server().url, StreamName(options_.stream), facts.state.messages);
   std::vector<std::string> warnings = WarningsOf(info_);
   // For those who write.
   if (!options_.read_only && warnings != warned_) {
@@ -301,7 +299,8 @@ void NatsLog::EndSession(const absl::Status& why) {
   RetireSession(why);
   if (open.expired()) return;
   if (was_connected) {
-    log::Warn("disconnected from NATS: {}", MessageOf(why));
+    log::Warn("disconnected from NATS: {}{}", log::As("reason", MessageOf(why)),
+              log::Event("nats_disconnected"));
     observer_->OnDisconnected(MakeError(Errc::kUnavailable, MessageOf(why)));
     if (open.expired()) return;
   }
@@ -313,7 +312,7 @@ void NatsLog::OnLameDuck() {
   const std::string what = Cat("the nats-server at ", session_->connection->server().url,
                                " is going to end (lame duck mode)");
   if (options_.other_servers) return EndSession(absl::UnavailableError(what));
-  log::Warn("{}, and there is no other to go to", what);
+  log::Warn("{}, and there is no other to go to{}", what, log::Event("nats_lame_duck"));
 }
 
 void NatsLog::RetireSession(const absl::Status& why) {
@@ -343,7 +342,8 @@ void NatsLog::ConnectLater(const absl::Status& why, Expected expected) {
   if (expected == Expected::kYes) {
     log::Debug("NATS: {}; trying again in {} ms", MessageOf(why), backoff_.count());
   } else {
-    log::Warn("NATS: {}; trying again in {} ms", MessageOf(why), backoff_.count());
+    log::Warn("NATS: {}; trying again in {} ms{}", log::As("reason", MessageOf(why)),
+              log::As("retry_ms", backoff_.count()), log::Event("nats_retry"));
   }
   connect_timer_ = loop_->RunAfter(backoff_, [this] {
     connect_timer_ = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "jetstream/long_subject.h"
 #include "jetstream/nats_probe.h"
@@ -85,6 +86,15 @@ std::vector<std::string> WarningsOf(const LogInfo& info) {
             "max_payload to 8MB there"));
   }
   return warnings;
+}
+
+void TellConnected(const LogInfo& info, const std::string& url, const std::string& stream,
+                   uint64_t records) {
+  const std::string& version = info.server_version;
+  log::Info("connected to nats-server {} at {}, stream {} with {} records{}{}",
+            version.empty() ? "(unknown version)" : version, log::As("nats_url", url),
+            log::As("stream", stream), log::As("records", records),
+            log::Also("nats_version", version), log::Event("nats_connected"));
 }
 
 }  // namespace jetd::jetstream

@@ -2,10 +2,11 @@
 //
 // Whether a nats-server can be used at all, and what has to be known of it. Errors are
 // FailedPrecondition with one line for whoever runs it: what is wrong, why that matters, how to
-// mend it. Pure functions, but for ProbeControlLine: the engine thread's.
+// mend it. Any thread, but for ProbeControlLine: the engine thread's.
 #ifndef JETD_JETSTREAM_SERVER_CHECK_H_
 #define JETD_JETSTREAM_SERVER_CHECK_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -43,6 +44,10 @@ void ProbeControlLine(NatsApi* api, const std::string& publish_prefix,
 // What whoever runs jetd should know about this log, one line each: what an answered write
 // survives, and that large requests will be refused. Logged when it changes.
 [[nodiscard]] std::vector<std::string> WarningsOf(const LogInfo& info);
+
+// Says in the log what a connection is to.
+void TellConnected(const LogInfo& info, const std::string& url, const std::string& stream,
+                   uint64_t records);
 
 }  // namespace jetd::jetstream
 

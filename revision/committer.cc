@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "revision/committer_impl.h"
 
@@ -32,7 +33,8 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
       options(std::move(options_in)),
       peers(options.peers),
       chain(log_in),
-      breaks(executor_in, [](const std::string& line) { log::Warn("{}", line); }),
+      breaks(executor_in,
+             [](const std::string& line) { log::Warn("{}{}", line, log::Event("chain")); }),
       reads(
           executor_in, log_in, &chain,
           [this](StreamSeq last) {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "revision/committer_impl.h"
 
 namespace jetd::revision {
@@ -61,10 +62,14 @@ absl::Status Committer::Impl::RunAlarm(Entry* entry, std::vector<PlannedRecord>*
 
 void Committer::Impl::CommitAlarm(Entry* entry) {
   const AlarmSet& after = *entry->outcome.alarms;
-  ForOthers(after, alarms,
-            [](const Alarm& alarm) { log::Warn("alarm raised: {}", ToText(alarm)); });
-  ForOthers(alarms, after,
-            [](const Alarm& alarm) { log::Warn("alarm disarmed: {}", ToText(alarm)); });
+  ForOthers(after, alarms, [](const Alarm& alarm) {
+    log::Warn("alarm raised: {}{}{}", ToText(alarm), log::Also("alarm", NameOf(alarm.type)),
+              log::Event("alarm_raised"));
+  });
+  ForOthers(alarms, after, [](const Alarm& alarm) {
+    log::Warn("alarm disarmed: {}{}{}", ToText(alarm), log::Also("alarm", NameOf(alarm.type)),
+              log::Event("alarm_disarmed"));
+  });
   alarms = after;
   if (system.alarm != StreamSeq{}) system.superseded.push_back(system.alarm);
   system.alarm = entry->outcome.last_seq;
@@ -90,7 +95,7 @@ bool Committer::Impl::HaveRoomFor(const Entry& entry) {
     case Quota::Verdict::kFull:
       break;
   }
-  log::Warn("no room for puts: {}", quota->why());
+  log::Warn("no room for puts: {}{}", log::As("reason", quota->why()), log::Event("no_room"));
   auto raise = std::make_unique<Entry>();
   raise->kind = Entry::Kind::kAlarm;
   raise->alarm = OwnAlarm(jetstream::AlarmType::kNoSpace);
@@ -104,7 +109,8 @@ void Committer::Impl::RaiseWithoutRoom() {
   if (quota == nullptr || !alarms.Raise(own)) return;
   (void)newest_alarms.Raise(own);
   // The next change of alarms names it in its record; a start before that finds out anew.
-  log::Warn("alarm raised: {}; there is no room for its record", ToText(own));
+  log::Warn("alarm raised: {}; there is no room for its record{}{}", ToText(own),
+            log::Also("alarm", NameOf(own.type)), log::Event("alarm_raised"));
 }
 
 Alarm Committer::Impl::OwnAlarm(jetstream::AlarmType type) const {

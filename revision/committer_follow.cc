@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "revision/committer_impl.h"
 
@@ -262,8 +262,8 @@ bool Committer::Impl::ShowFresh() {
     ++counters.lost_tails;
     log::Error(
         "the stream has lost revisions that this member has shown, up to {}, and goes on in "
-        "another way: ending all watches",
-        store->committed().value());
+        "another way: ending all watches{}",
+        log::As("revision", store->committed().value()), log::Event("history_lost"));
     corrupt_owed = true;  // raised if this member comes to lead
     lost_shown = std::max(lost_shown, store->newest());
     for (Listener* listener : listeners) listener->OnHistoryLost();
@@ -304,8 +304,10 @@ void Committer::Impl::Show() {
   led_before = true;
   (void)ShowFresh();
   Content();
-  log::Info("following member {} in term {} from sequence {}, revision {}", followed->member_name,
-            followed->term.value(), follower->position().value(), store->committed().value());
+  log::Info("following member {} in term {} from sequence {}, revision {}{}",
+            log::As("leader", followed->member_name), log::As("term", followed->term.value()),
+            log::As("sequence", follower->position().value()),
+            log::As("revision", store->committed().value()), log::Event("following"));
   for (Listener* listener : listeners) listener->OnFollowing(term);
 }
 
@@ -321,7 +323,7 @@ std::unique_ptr<Store> Committer::Impl::MakeStore() const {
 }
 
 void Committer::Impl::Rebuild(const absl::Status& why) {
-  log::Warn("reading all of the stream anew: {}", MessageOf(why));
+  log::Warn("reading all of the stream anew: {}", log::As("reason", MessageOf(why)));
   phase = Phase::kReplaying;
   waiting_for = "the replay of the stream";
   tail.reset();

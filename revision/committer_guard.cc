@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "revision/committer_impl.h"
 
@@ -28,10 +29,12 @@ void Committer::Impl::OnMeddling(const jetstream::Meddling& meddling) {
   if (stopped || !led_before || !leads) return;
   ++counters.meddlings;
   if (meddling.kind == jetstream::Meddling::Kind::kConfig) {
-    log::Error("somebody changed the stream's configuration: {}", meddling.what);
+    log::Error("somebody changed the stream's configuration: {}{}", log::As("what", meddling.what),
+               log::Event("meddling"));
     RaiseCorrupt();
   } else {
-    log::Warn("somebody may have removed records from the stream: {}", meddling.what);
+    log::Warn("somebody may have removed records from the stream: {}{}",
+              log::As("what", meddling.what), log::Event("meddling"));
   }
   WantAudit();
 }

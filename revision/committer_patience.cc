@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "revision/committer_impl.h"
 
 namespace jetd::revision {
@@ -18,7 +19,8 @@ void Committer::Impl::LosePatience() {
   patience = 0;
   if (phase == Phase::kLeading || (phase == Phase::kFollowing && shown && peers->found())) return;
   impatient = true;
-  log::Warn("not leading for {} s: waiting for {}", limits::kUnavailableAfter.count(), waiting_for);
+  log::Warn("not leading for {} s: waiting for {}{}", limits::kUnavailableAfter.count(),
+            log::As("waiting_for", waiting_for), log::Event("unavailable"));
   FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "revision/committer_impl.h"
 
@@ -97,13 +98,14 @@ void Committer::Impl::OnLeaderGone(const absl::Status& why) {
     waiting_for = Cat("a word of member ", followed->member_name,
                       ", which took over; may all members use the subjects _jetd.", info.bucket,
                       ".lead.* and _jetd.", info.bucket, ".news?");
-    log::Warn("waiting for {}", waiting_for);
+    log::Warn("waiting for {}{}", log::As("waiting_for", waiting_for), log::Event("waiting"));
     StartPatience();
     peers->Follow(followed->term, std::chrono::nanoseconds(0));
     return;
   }
-  log::Warn("the leader of term {}, member {}: {}", followed->term.value(), followed->member_name,
-            MessageOf(why));
+  log::Warn("the leader of term {}, member {}: {}{}", log::As("term", followed->term.value()),
+            log::As("leader", followed->member_name), log::As("reason", MessageOf(why)),
+            log::Event("leader_gone"));
   StartPatience();
   if (phase == Phase::kReplaying) {
     Contend();
@@ -114,7 +116,8 @@ void Committer::Impl::OnLeaderGone(const absl::Status& why) {
 
 void Committer::Impl::OnSuccession() {
   if (phase != Phase::kFollowing) return;
-  log::Info("taking over, as member {} asks", followed->member_name);
+  log::Info("taking over, as member {} asks{}", log::As("leader", followed->member_name),
+            log::Event("taking_over"));
   TakeOver();
 }
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "revision/committer_impl.h"
 
@@ -211,8 +212,9 @@ void Committer::Impl::Lead() {
   for (auto& entry : queue) entry->may_land = false;
   for (auto& entry : std::exchange(without_room, {})) entry->Answer(MakeError(Errc::kNoSpace));
   leader_id = options.member_id;
-  log::Info("leading in term {} from sequence {}, revision {}", term.value(), term_seq.value(),
-            store->committed().value());
+  log::Info("leading in term {} from sequence {}, revision {}{}", log::As("term", term.value()),
+            log::As("sequence", term_seq.value()), log::As("revision", store->committed().value()),
+            log::Event("leading"));
   log->StartGuard();
   Resume();
   if (peers != nullptr) peers->Lead();
@@ -323,8 +325,11 @@ void Committer::Impl::JudgeTail(StreamSeq last) {
   if (!loss_told.empty()) return SayLastWords(last, loss_told);
   if (!foreign.empty() || last > chain.landed()) {
     counters.foreign_records += foreign.size();
-    log::Warn("{} records at {}..{} were not written by this member: voiding them; {}",
-              foreign.size(), chain.landed().Next().value(), last.value(), NamesOf(foreign));
+    log::Warn("{} records at {}..{} were not written by this member: voiding them; {}{}",
+              log::As("records", foreign.size()),
+              log::As("first_sequence", chain.landed().Next().value()),
+              log::As("last_sequence", last.value()), NamesOf(foreign),
+              log::Event("foreign_records"));
     // One that rolls its subject up (`nats kv purge`) has removed what was there.
     WantAudit();
     VoidTail(last);
@@ -413,7 +418,8 @@ void Committer::Impl::VoidTail(StreamSeq last) {
 }
 
 void Committer::Impl::StepDown(const absl::Status& why) {
-  log::Warn("no longer leading: {}", MessageOf(why));
+  log::Warn("no longer leading: {}{}", log::As("reason", MessageOf(why)),
+            log::Event("not_leading"));
   waiting_for = std::string(MessageOf(why));
   phase = Phase::kSuperseded;
   loss_told.clear();  // the other one hears of it too

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "revision/committer_impl.h"
 
 namespace jetd::revision {
@@ -43,7 +44,7 @@ void Committer::Impl::LookForSilence() {
   if (phase != Phase::kLeading) return;
   if (HasHeard()) {
     if (std::exchange(silence.lasts, false)) {
-      log::Info("nats-server answers again");
+      log::Info("nats-server answers again{}", log::Event("nats_answers"));
       Resume();
     }
     NoteAnswers();
@@ -51,7 +52,8 @@ void Committer::Impl::LookForSilence() {
              executor->Now() - silence.since >= limits::kUnavailableAfter) {
     silence.lasts = impatient = true;
     waiting_for = "an answer from nats-server, which is connected and silent";
-    log::Warn("no answer for {} s: waiting for {}", limits::kUnavailableAfter.count(), waiting_for);
+    log::Warn("no answer for {} s: waiting for {}{}", limits::kUnavailableAfter.count(),
+              log::As("waiting_for", waiting_for), log::Event("nats_silent"));
     FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
   }
   if (!silence.lasts && !IsOwedAnswers()) return;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "revision/committer_impl.h"
 
@@ -44,9 +45,11 @@ void Committer::Impl::OnReplayed(absl::StatusOr<Replay::Result> result) {
   replayed_last = result->last;
   last_markers.clear();
   if (news) {
-    log::Info("replayed {} records up to sequence {}: revision {}, {} keys, {} leases",
-              result->records, result->last.value(), Active()->committed().value(),
-              Active()->stats().keys, Active()->lease_count());
+    log::Info("replayed {} records up to sequence {}: revision {}, {} keys, {} leases{}",
+              log::As("records", result->records), log::As("sequence", result->last.value()),
+              log::As("revision", Active()->committed().value()),
+              log::As("keys", Active()->stats().keys), log::As("leases", Active()->lease_count()),
+              log::Event("replayed"));
   }
   counters.replayed_records = result->records;
   if (news && result->foreign > 0) {

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 #include "rpc/tls_wire.h"
 
@@ -93,7 +94,8 @@ int LetIn(int good, X509_STORE_CTX* store) {
   const absl::Status status =
       source->Check(X509_STORE_CTX_get_current_cert(store), X509_STORE_CTX_get0_untrusted(store));
   if (status.ok()) return 1;
-  log::Warn("a connection is refused: {}", MessageOf(status));
+  log::Warn("a connection is refused: {}{}", log::As("reason", MessageOf(status)),
+            log::Event("client_refused"));
   X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
   return 0;
 }
