@@ -127,6 +127,17 @@ TEST_F(ClientPortHttpTest, IsServedOnUnixSockets) {
       PutOn(grpc::CreateChannel(Cat("unix:", path), grpc::InsecureChannelCredentials())).ok());
 }
 
+TEST_F(ClientPortHttpTest, MovesToUrlsOfItsOwn) {
+  const int port = FreePort();
+  const int http = FreePort();
+  Start({"--listen-client-urls", Cat("http://127.0.0.1:", port), "--listen-client-http-urls",
+         Cat("http://127.0.0.1:", http)});
+  EXPECT_EQ(Get({.port = http, .path = "/version"}).body, kVersion);
+  EXPECT_EQ(Get({.port = port, .path = "/version"}).status, 0);
+  EXPECT_TRUE(
+      PutOn(grpc::CreateChannel(Cat("127.0.0.1:", port), grpc::InsecureChannelCredentials())).ok());
+}
+
 // By the rules of the client port: whoever has no certificate of the CA is not let in.
 TEST_F(ClientPortHttpTest, IsServedWithTlsToThoseWhoAreLetIn) {
   const TestCertificate ca = MakeTestCertificate("ca");

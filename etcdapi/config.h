@@ -43,6 +43,8 @@ struct Config {
   std::vector<ListenUrl> listen_client_urls;
   std::vector<std::string> advertise_client_urls;
   std::vector<ListenUrl> listen_metrics_urls;
+  // If there are any, HTTP/1.1 is served there and not on listen_client_urls.
+  std::vector<ListenUrl> listen_client_http_urls;
   bool extensive_metrics = false;  // how long calls take, too
   TlsFiles tls;
   RequestLimits limits{.max_request_bytes = limits::kMaxRequestBytes,
@@ -61,6 +63,13 @@ struct Config {
   log::Options log;
   // One line each, for the log: flags that have no effect here.
   std::vector<std::string> warnings;
+
+  // Where HTTP has sockets of its own.
+  [[nodiscard]] std::vector<ListenUrl> http_urls() const {
+    std::vector<ListenUrl> urls = listen_metrics_urls;
+    urls.insert(urls.end(), listen_client_http_urls.begin(), listen_client_http_urls.end());
+    return urls;
+  }
 };
 
 }  // namespace jetd::etcdapi

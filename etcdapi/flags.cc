@@ -74,6 +74,8 @@ void AddMemberFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "listen-metrics-urls", &raw->listen_metrics_urls,
       "Where /metrics, /health, /livez, /readyz and /version are served: http:// or https:// URLs "
       "[nowhere]");
+  Add(app, group, "listen-client-http-urls", &raw->listen_client_http_urls,
+      "Where clients' HTTP/1.1 is served, instead of --listen-client-urls [there]");
   Add(app, group, "metrics", &raw->metrics,
       "basic, or extensive: /metrics says how long calls take, too");
   Add(app, group, "max-request-bytes", &raw->max_request_bytes, "Largest request that writes");

@@ -243,6 +243,11 @@ TEST(FlagsTest, ExplainsBadValues) {
               HasSubstr("--listen-metrics-urls: https://127.0.0.1:1: client TLS key/cert "));
   EXPECT_THAT(ErrorOf({"--listen-metrics-urls", "unix:///run/x"}),
               HasSubstr("it must be http:// or https://"));
+  EXPECT_EQ(ErrorOf({"--listen-client-http-urls", "https://127.0.0.1:1"}),
+            "--listen-client-http-urls: https://127.0.0.1:1 needs a certificate; give --cert-file "
+            "and --key-file");
+  EXPECT_EQ(ErrorOf({"--listen-client-http-urls", "unix:///run/x"}),
+            "--listen-client-http-urls: \"unix:///run/x\": it must be http:// or https://");
   EXPECT_EQ(ErrorOf({"--metrics", "all"}), "--metrics: \"all\" is neither basic nor extensive");
   EXPECT_THAT(ErrorOf({"--cert-file", "x"}), HasSubstr("--key-file is missing"));
   EXPECT_THAT(ErrorOf({"--client-cert-auth"}), HasSubstr("--trusted-ca-file"));
@@ -302,6 +307,7 @@ TEST(FlagsTest, SaysWhenTlsIsNotUsed) {
                                     "TLS; write https://"));
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-metrics-urls=https://127.0.0.1:1"}), ElementsAre());
+  EXPECT_THAT(with({"--listen-client-http-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2"}), ElementsAre());
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:2",
                     "--client-cert-auth", "--trusted-ca-file=ca"}),

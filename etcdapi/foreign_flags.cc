@@ -112,8 +112,6 @@ constexpr std::array kForeign = {
     Foreign{"auto-tls", Kind::kBool, "give --cert-file and --key-file", true},
     Foreign{"enable-v2", Kind::kBool, kPast, true},
     Foreign{"experimental-enable-v2v3", Kind::kValue, kPast, true},
-    Foreign{"listen-client-http-urls", Kind::kValue,
-            "the client port serves both, and --listen-metrics-urls HTTP alone", true},
     Foreign{"proxy", Kind::kValue, kPast, true},
     Foreign{"config-file", Kind::kValue, "give flags, or variables JETD_…", true},
 };

@@ -243,7 +243,7 @@ absl::Status HttpServer::Impl::BindOne(const ListenUrl& url) {
   auto socket = rpc::ListeningSocket::OpenTcp(url.host, url.port);
   if (!socket.ok()) {
     return MakeStatus(absl::StatusCode::kUnavailable, "cannot listen on ", url.text, ": ",
-                      MessageOf(socket.status()), "; choose another --listen-metrics-urls",
+                      MessageOf(socket.status()), "; choose another ", url.flag,
                       absl::IsAlreadyExists(socket.status()) ? ", or stop who has it" : "");
   }
   evconnlistener* const listener =

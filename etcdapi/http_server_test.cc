@@ -35,6 +35,7 @@ using ::testing::StartsWith;
 ListenUrl UrlOf(const std::string& text) {
   auto url = ParseListenUrl(text);
   JETD_CHECK(url.ok()) << url.status();
+  url->flag = "--listen-metrics-urls";
   return *url;
 }
 

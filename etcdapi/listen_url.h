@@ -17,9 +17,10 @@ namespace jetd::etcdapi {
 // Where the server listens, as etcd writes it: http://127.0.0.1:2379, https://[::1]:2379,
 // unix:///run/jetd.sock, unixs:///run/jetd.sock (TLS).
 struct ListenUrl {
-  std::string text;     // as given
-  std::string address;  // host:port, or unix:path
-  std::string host;     // empty for a unix socket
+  std::string text;                           // as given
+  std::string flag = "--listen-client-urls";  // by which
+  std::string address;                        // host:port, or unix:path
+  std::string host;                           // empty for a unix socket
   int port = 0;
   bool tls = false;
   bool unix_socket = false;

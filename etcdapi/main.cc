@@ -153,7 +153,9 @@ Server::Options ServerOptions(const Config& config, std::vector<Listener> listen
   options.slow_threshold = config.slow_request;
   options.waits = [committer] { return WaitsOf(*committer); };
   options.time_calls = config.extensive_metrics;
-  options.http1 = [http](rpc::Http1Client client) { http->Take(std::move(client)); };
+  if (config.listen_client_http_urls.empty()) {
+    options.http1 = [http](rpc::Http1Client client) { http->Take(std::move(client)); };
+  }
   return options;
 }
 
@@ -322,9 +324,9 @@ void Program::StartEngine() {
       [this] { committer_.Start([this](const absl::Status& why) { lookout_.Fatal(why); }); });
   // Before anything is served: probes hear what the start waits for.
   http_->Start(pages_->handler());
-  for (size_t i = 0; i < config_.listen_metrics_urls.size(); ++i) {
-    log::Info("serving metrics on {} (port {})", config_.listen_metrics_urls[i].text,
-              http_->port(i));
+  const std::vector<ListenUrl> urls = config_.http_urls();
+  for (size_t i = 0; i < urls.size(); ++i) {
+    log::Info("serving metrics on {} (port {})", urls[i].text, http_->port(i));
   }
 }
 
@@ -477,8 +479,7 @@ int Main(int argc, char** argv) {
   if (!listeners.ok()) return refuse(listeners.status());
   const absl::Status nats_files = CheckNatsFiles(flags.config->nats);
   if (!nats_files.ok()) return refuse(nats_files);
-  auto http =
-      HttpServer::Listen({.urls = flags.config->listen_metrics_urls, .tls = flags.config->tls});
+  auto http = HttpServer::Listen({.urls = flags.config->http_urls(), .tls = flags.config->tls});
   if (!http.ok()) return refuse(http.status());
   auto embedded = StartEmbedded(*flags.config);
   if (!embedded.ok()) return refuse(embedded.status());

@@ -24,6 +24,7 @@ absl::StatusOr<std::vector<ListenUrl>> ParseUrls(const char* flag, const std::st
   for (const std::string& part : SplitCommas(text)) {
     auto url = ParseListenUrl(part);
     if (!url.ok()) return Invalid("--", flag, ": ", MessageOf(url.status()));
+    url->flag = Cat("--", flag);
     urls.push_back(*std::move(url));
   }
   return urls;
@@ -104,9 +105,12 @@ absl::Status ReadMember(const RawFlags& raw, Config* c) {
   auto metrics_urls = ParseUrls("listen-metrics-urls", raw.listen_metrics_urls);
   if (!metrics_urls.ok()) return metrics_urls.status();
   c->listen_metrics_urls = *std::move(metrics_urls);
-  for (const ListenUrl& url : c->listen_metrics_urls) {
+  auto http_urls = ParseUrls("listen-client-http-urls", raw.listen_client_http_urls);
+  if (!http_urls.ok()) return http_urls.status();
+  c->listen_client_http_urls = *std::move(http_urls);
+  for (const ListenUrl& url : c->http_urls()) {
     if (!url.unix_socket) continue;
-    return Invalid("--listen-metrics-urls: \"", url.text, "\": it must be http:// or https://");
+    return Invalid(url.flag, ": \"", url.text, "\": it must be http:// or https://");
   }
   if (raw.metrics != "basic" && raw.metrics != "extensive") {
     return Invalid("--metrics: \"", raw.metrics, "\" is neither basic nor extensive");

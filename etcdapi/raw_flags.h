@@ -15,7 +15,7 @@ namespace jetd::etcdapi {
 struct RawFlags {
   Config config;
   std::string listen_client_urls = "http://127.0.0.1:2379";
-  std::string advertise_client_urls, listen_metrics_urls, nats_urls;
+  std::string advertise_client_urls, listen_metrics_urls, listen_client_http_urls, nats_urls;
   std::string client_cert_auth = "false", metrics = "basic";
   std::string allowed_hostnames, allowed_cns, cipher_suites;
   std::string tls_min_version = "TLS1.2", tls_max_version;

@@ -45,7 +45,7 @@ void WarnOfUnusedTls(Config* config) {
                                      ": it is without TLS, and lets everybody in"));
     }
   }
-  for (const ListenUrl& url : config->listen_metrics_urls) used = used || url.tls;
+  for (const ListenUrl& url : config->http_urls()) used = used || url.tls;
   if (!tls.cert_file.empty() && !used) {
     config->warnings.push_back(Cat("--cert-file has no effect: ", plain->text,
                                    " is without TLS; write ",
@@ -61,9 +61,10 @@ absl::Status CheckFiles(const RawFlags& raw, Config* config) {
     return Invalid("--cert-file and --key-file go together; ",
                    tls.cert_file.empty() ? "--cert-file" : "--key-file", " is missing");
   }
-  for (const ListenUrl& url : config->listen_client_urls) {
-    if (url.tls && tls.cert_file.empty()) {
-      return Invalid("--listen-client-urls: ", url.text,
+  for (const auto* urls : {&config->listen_client_urls, &config->listen_client_http_urls}) {
+    for (const ListenUrl& url : *urls) {
+      if (!url.tls || !tls.cert_file.empty()) continue;
+      return Invalid(url.flag, ": ", url.text,
                      " needs a certificate; give --cert-file and --key-file");
     }
   }
