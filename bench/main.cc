@@ -49,8 +49,11 @@ int Main(int argc, char** argv) {
   std::string json_file;
   CLI::App app(kIntro);
   app.footer(PhaseHelp());
-  app.add_option("--endpoint", options.endpoint, "http://host:port or unix://path")
+  app.add_option("--endpoint", options.endpoint, "http://host:port, https://… or unix://path")
       ->capture_default_str();
+  app.add_option("--cacert", options.ca_file, "CA of an https endpoint, PEM [the system's]");
+  app.add_option("--cert", options.cert_file, "certificate to show there, PEM");
+  app.add_option("--key", options.key_file, "its key, PEM");
   app.add_option("--pid", options.pids, "a server to measure, with its descendants; repeatable")
       ->allow_extra_args(false);
   app.add_option("--connections", options.connections, "that clients and watchers share")

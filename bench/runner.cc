@@ -69,13 +69,29 @@ Runner::Runner(Options options)
 
 Runner::~Runner() = default;
 
+Client::Options Runner::ClientOptions() const {
+  return {.endpoint = options_.endpoint,
+          .ca_file = options_.ca_file,
+          .cert_file = options_.cert_file,
+          .key_file = options_.key_file};
+}
+
+absl::StatusOr<std::unique_ptr<Caller>> Runner::Connect(int connections,
+                                                        milliseconds keepalive) const {
+  return Caller::Connect({.endpoint = options_.endpoint,
+                          .ca_file = options_.ca_file,
+                          .cert_file = options_.cert_file,
+                          .key_file = options_.key_file,
+                          .connections = connections,
+                          .keepalive = keepalive});
+}
+
 absl::Status Runner::Prepare() {
   if (caller_ != nullptr) return absl::OkStatus();
-  const auto client = Client::Connect({.endpoint = options_.endpoint});
+  const auto client = Client::Connect(ClientOptions());
   if (!client.ok()) return client.status();
   if (auto status = keys_.Load(client->get()); !status.ok()) return status;
-  auto caller =
-      Caller::Connect({.endpoint = options_.endpoint, .connections = options_.connections});
+  auto caller = Connect(options_.connections, milliseconds(0));
   if (!caller.ok()) return caller.status();
   caller_ = *std::move(caller);
   return absl::OkStatus();
@@ -145,7 +161,7 @@ absl::Status Runner::Await(PhaseReport* report) {
         std::this_thread::sleep_for(milliseconds(1));
         continue;
       }
-      auto connected = Client::Connect({.endpoint = options_.endpoint});
+      auto connected = Client::Connect(ClientOptions());
       if (!connected.ok()) return connected.status();
       client = *std::move(connected);
     }
@@ -169,7 +185,7 @@ absl::Status Runner::Await(PhaseReport* report) {
 
 // Its own connection, and no look at the keys: it runs beside another generator's phase.
 absl::Status Runner::Compact(PhaseReport* report) {
-  const auto client = Client::Connect({.endpoint = options_.endpoint});
+  const auto client = Client::Connect(ClientOptions());
   if (!client.ok()) return client.status();
   const auto now = (*client)->Call(pb::StatusRequest());
   if (!now.ok()) return now.status();
@@ -303,9 +319,7 @@ absl::Status Runner::RunWatch(PhaseReport* report) {
 
 absl::Status Runner::RunIdle(PhaseReport* report) {
   // kube-apiserver's clients ping connections that have streams.
-  auto connected = Caller::Connect({.endpoint = options_.endpoint,
-                                    .connections = kIdleConnections,
-                                    .keepalive = milliseconds(kIdleKeepaliveMs)});
+  auto connected = Connect(kIdleConnections, milliseconds(kIdleKeepaliveMs));
   if (!connected.ok()) return connected.status();
   std::swap(caller_, *connected);
   PhaseSpec& spec = report->spec;

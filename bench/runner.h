@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "bench/report.h"
 #include "bench/watcher.h"
 #include "etcdclient/caller.h"
+#include "etcdclient/client.h"
 
 namespace jetd::bench {
 
@@ -31,6 +33,7 @@ class Runner {
  public:
   struct Options {
     std::string endpoint = "http://127.0.0.1:2379";
+    std::string ca_file{}, cert_file{}, key_file{};  // of https, as etcdclient::Client has them
     // Servers to measure, with all their descendants.
     std::vector<pid_t> pids{};
     // Clients and watchers share so many.
@@ -45,6 +48,9 @@ class Runner {
   [[nodiscard]] absl::StatusOr<PhaseReport> Run(const std::string& phase);
 
  private:
+  [[nodiscard]] etcdclient::Client::Options ClientOptions() const;
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<etcdclient::Caller>> Connect(
+      int connections, std::chrono::milliseconds keepalive) const;
   // Connections, and the keys that are there.
   [[nodiscard]] absl::Status Prepare();
   [[nodiscard]] absl::Status Await(PhaseReport* report);

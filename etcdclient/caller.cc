@@ -3,7 +3,6 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/security/credentials.h>
 
 #include <deque>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "etcdclient/grpc_stream.h"
+#include "etcdclient/target.h"
 
 namespace jetd::etcdclient {
 namespace {
@@ -210,20 +210,12 @@ class GrpcReusableStream final : public ReusableStream<Request, Response> {
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-absl::StatusOr<std::string> AddressOf(std::string_view endpoint) {
-  constexpr std::string_view kHttp = "http://";
-  constexpr std::string_view kUnix = "unix://";
-  if (endpoint.starts_with(kHttp)) return std::string(endpoint.substr(kHttp.size()));
-  if (endpoint.starts_with(kUnix)) return Cat("unix:", endpoint.substr(kUnix.size()));
-  return MakeStatus(absl::StatusCode::kInvalidArgument, "endpoint ", endpoint,
-                    " is neither http://host:port nor unix://path");
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Caller>> Caller::Connect(const Options& options) {
-  const auto address = AddressOf(options.endpoint);
-  if (!address.ok()) return address.status();
+  const auto target =
+      TargetOf(options.endpoint, {options.ca_file, options.cert_file, options.key_file});
+  if (!target.ok()) return target.status();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
@@ -238,8 +230,7 @@ absl::StatusOr<std::unique_ptr<Caller>> Caller::Connect(const Options& options) 
   }
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (int i = 0; i < options.connections; ++i) {
-    channels.push_back(
-        grpc::CreateCustomChannel(*address, grpc::InsecureChannelCredentials(), arguments));
+    channels.push_back(grpc::CreateCustomChannel(target->address, target->credentials, arguments));
   }
   return std::make_unique<GrpcCaller>(std::move(channels));
 }

@@ -73,13 +73,15 @@ class ReusableStream {
 class Caller {
  public:
   struct Options {
-    std::string endpoint = "http://127.0.0.1:2379";  // http or unix, no TLS
+    // As Client's.
+    std::string endpoint = "http://127.0.0.1:2379";
+    std::string ca_file{}, cert_file{}, key_file{};
     int connections = 1;
     // A connection with calls under way is pinged when it was silent for so long; 0: never.
     std::chrono::milliseconds keepalive{0};
   };
 
-  // Does not wait for the server. InvalidArgument for an endpoint of another kind.
+  // Does not wait for the server. Errors as of Client::Connect.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Caller>> Connect(const Options& options);
   virtual ~Caller() = default;
 

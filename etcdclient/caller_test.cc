@@ -16,10 +16,12 @@ namespace {
 constexpr std::chrono::seconds kLong{60};
 
 TEST(CallerConnect, RefusesOtherEndpoints) {
-  for (const char* endpoint : {"", "127.0.0.1:2379", "https://a:1"}) {
+  for (const char* endpoint : {"", "127.0.0.1:2379", "ftp://a:1"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(Caller::Connect({.endpoint = endpoint}).status()))
         << endpoint;
   }
+  const auto unreadable = Caller::Connect({.endpoint = "https://a:1", .ca_file = "/no/such/ca"});
+  EXPECT_TRUE(absl::IsNotFound(unreadable.status())) << unreadable.status();
 }
 
 // On a real etcd; skips where there is none.

@@ -3,11 +3,8 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/byte_buffer.h>
 
-#include <fstream>
-#include <iterator>
 #include <thread>
 #include <unordered_set>
 #include <utility>
@@ -15,6 +12,7 @@
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "etcdclient/grpc_stream.h"
+#include "etcdclient/target.h"
 
 namespace jetd::etcdclient {
 namespace {
@@ -26,42 +24,6 @@ void SetUp(grpc::ClientContext& context, const CallOptions& options, const std::
   if (!token.empty()) context.AddMetadata(kTokenMetadata, token);
   context.set_deadline(system_clock::now() + options.timeout);
   context.set_wait_for_ready(options.unreachable == CallOptions::Unreachable::kWait);
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return MakeStatus(absl::StatusCode::kNotFound, "cannot read ", path);
-  return std::string(std::istreambuf_iterator<char>(in), {});
-}
-
-struct Target {
-  std::string address;  // as gRPC spells it
-  bool tls = false;
-};
-
-absl::StatusOr<Target> ParseEndpoint(const std::string& endpoint) {
-  const auto rest_after = [&](std::string_view scheme) -> std::string {
-    return endpoint.rfind(scheme, 0) == 0 ? endpoint.substr(scheme.size()) : std::string();
-  };
-  if (auto rest = rest_after("http://"); !rest.empty()) return Target{rest, false};
-  if (auto rest = rest_after("https://"); !rest.empty()) return Target{rest, true};
-  if (auto rest = rest_after("unix://"); !rest.empty()) return Target{"unix:" + rest, false};
-  return MakeStatus(absl::StatusCode::kInvalidArgument, "endpoint ", endpoint,
-                    " is none of http://host:port, https://host:port, unix://path");
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
-    const Client::Options& options) {
-  grpc::SslCredentialsOptions ssl;
-  for (const auto& [path, text] : {std::pair(&options.ca_file, &ssl.pem_root_certs),
-                                   std::pair(&options.key_file, &ssl.pem_private_key),
-                                   std::pair(&options.cert_file, &ssl.pem_cert_chain)}) {
-    if (path->empty()) continue;
-    auto read = ReadFile(*path);
-    if (!read.ok()) return read.status();
-    *text = *std::move(read);
-  }
-  return grpc::SslCredentials(ssl);
 }
 
 // One asynchronous unary call; frees itself with its answer.
@@ -202,14 +164,9 @@ class PendingCall final : public QueueTag {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Options& options) {
-  const auto target = ParseEndpoint(options.endpoint);
+  const auto target =
+      TargetOf(options.endpoint, {options.ca_file, options.cert_file, options.key_file});
   if (!target.ok()) return target.status();
-  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
-  if (target->tls) {
-    auto made = MakeCredentials(options);
-    if (!made.ok()) return made.status();
-    credentials = *std::move(made);
-  }
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
@@ -219,7 +176,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Options& options) 
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   return std::make_unique<GrpcClient>(
-      grpc::CreateCustomChannel(target->address, credentials, arguments), options.token);
+      grpc::CreateCustomChannel(target->address, target->credentials, arguments), options.token);
 }
 
 template <typename Request>
