@@ -193,13 +193,15 @@ absl::Status LiveFollower::Work() {
   auto state = ReadNow(Phase::kReading);
   if (!state.ok()) return state.status();
   if (interrupted()) return absl::CancelledError("interrupted");
-  const BucketState first = *state;
-  GiveWhole(*std::move(state), "");
-  if (!options_.follow || seen_ == options_.until) {
+  if (!options_.follow || state->revision == options_.until) {
+    BucketState end = *state;
+    GiveWhole(*std::move(state), "");
     const auto newest = store_->CurrentRevision();
-    Give(End{first, newest.ok() ? *newest : first.revision});
+    Give(End{std::move(end), newest.ok() ? *newest : seen_});
     return absl::OkStatus();
   }
+  // From here on nobody but who takes it holds the values of the first reading.
+  GiveWhole(*std::move(state), "");
   if (absl::Status followed = Follow(); !followed.ok()) return followed;
   return CutOver();
 }
