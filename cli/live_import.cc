@@ -13,12 +13,15 @@
 #include "cli/fill_bucket.h"
 #include "cli/live_feed.h"
 #include "replication/bucket_target.h"
+#include "replication/past_state.h"
+#include "replication/state_at.h"
 
 namespace jetd::cli {
 namespace {
 
 using jetstream::RestoreRecord;
 using replication::BucketFeed;
+using replication::BucketState;
 using replication::BucketTarget;
 
 // The same for every way to the same store, so that an import that was cut short is known again.
@@ -38,7 +41,9 @@ std::string NameOfStore(LiveStore* store, const LiveStore::Options& options) {
   return text;
 }
 
-absl::StatusOr<int> DryRun(Output* output, LiveStore* store, const LiveImportOptions& options) {
+// The old store as it is, or was at `until`; not mended.
+absl::StatusOr<BucketState> ReadOld(Output* output, LiveStore* store,
+                                    const LiveImportOptions& options) {
   const Pace pace("reading", "key");
   LiveStore::ReadOptions read;
   read.ranges = {store->everything()};
@@ -50,10 +55,34 @@ absl::StatusOr<int> DryRun(Output* output, LiveStore* store, const LiveImportOpt
   auto leases = store->ReadLeases(state->keys);
   if (!leases.ok()) return leases.status();
   state->leases = *std::move(leases);
+  return state;
+}
+
+absl::StatusOr<int> DryRun(Output* output, LiveStore* store, const LiveImportOptions& options) {
+  auto state = ReadOld(output, store, options);
+  if (!state.ok()) return state.status();
   const std::string moment =
       Cat("revision ", state->revision.value(), " of ", NameOfStore(store, options.store));
   return FillBucket(output, options.form, /*dry_run=*/true, moment, options.restore,
                     *std::move(state));
+}
+
+// Whether a bucket that an earlier import has filled, and nobody has written to, still holds what
+// the old store does.
+absl::Status CompareWhole(const replication::StreamSource& place, const std::string& target,
+                          const std::string& name, BucketState old) {
+  auto read = replication::ReadState(place, {}, {});
+  if (!read.ok()) return read.status();
+  BucketState there = replication::BucketStateOf(*std::move(read));
+  for (BucketState* const state : {&there, &old}) {
+    if (const auto mended = replication::Mend(state); !mended.ok()) return mended.status();
+  }
+  if (there.keys.size() == old.keys.size() && HashOf(there) == HashOf(old)) return absl::OkStatus();
+  const int64_t newest = there.keys.empty() ? 1 : there.keys.back()->mod_revision().value();
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, target, " holds ", name,
+                    " of an earlier import, its newest key of revision ", newest,
+                    ", and not what that holds at revision ", old.revision.value(),
+                    "; remove the bucket and import again");
 }
 
 double Since(std::chrono::steady_clock::time_point start) {
@@ -100,6 +129,11 @@ absl::StatusOr<int> ImportLive(Output* output, const LiveImportOptions& options)
   report.written = *written;
   report.target = (*target)->name();
   if (written->was_whole) {
+    auto old = ReadOld(output, store->get(), options);
+    if (!old.ok()) return old.status();
+    const absl::Status same =
+        CompareWhole((*target)->place(), report.target, name, *std::move(old));
+    if (!same.ok()) return same;
     TellFilled(output, options.form, name, report);
     return kExitOk;
   }

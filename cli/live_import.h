@@ -30,7 +30,8 @@ struct LiveImportOptions {
 // first, then the events of a watch from the next one on, as the transactions that they were. At
 // the cut-over the old store is read once more, and what differs is written anew; all is read back
 // and compared with it, key by key (docs/adr/0081). Cut short, it begins anew in the same bucket.
-// Memory: the old store's keys and values, twice at the end.
+// One that is whole is compared with the old store: FailedPrecondition if that has gone on. Memory:
+// the old store's keys and values, twice at the end.
 [[nodiscard]] absl::StatusOr<int> ImportLive(Output* output, const LiveImportOptions& options);
 
 }  // namespace jetd::cli

@@ -256,6 +256,33 @@ TEST_F(LiveImportTest, AUserWithAPassword) {
   EXPECT_EQ(told["keys"], 1);
 }
 
+// The move was put off, and the writers have gone on: the same command does not say that all is
+// done.
+TEST_F(LiveImportTest, AgainItIsComparedWithTheOldStore) {
+  FakeKine kine({});
+  int64_t imported = 0;
+  for (int i = 0; i < 20; ++i) imported = kine.Put(Cat("/registry/", i), "value");
+  const auto command = Command(kine.endpoint(), {});
+  EXPECT_EQ(Told(Jetctl(command))["was_whole"], false);
+  EXPECT_EQ(Told(Jetctl(command))["was_whole"], true);
+  const auto expect_refused = [&](int64_t newest) {
+    const Ran again = Jetctl(command);
+    EXPECT_EQ(again.exit_code, kExitFailed);
+    EXPECT_EQ(again.results, "");
+    const std::string line =
+        Cat("its newest key of revision ", imported, ", and not what that holds at revision ",
+            newest, "; remove the bucket and import again\n");
+    EXPECT_NE(again.messages.find(line), std::string::npos) << again.messages;
+  };
+  expect_refused(kine.Put("/registry/7", "another"));
+  // At the revision that was imported it is the same still.
+  const Ran before =
+      Jetctl(Command(kine.endpoint(), {"--follow", Cat("--until-revision=", imported)}));
+  EXPECT_EQ(Told(before)["was_whole"], true);
+  kine.Put("/registry/7", "value");
+  expect_refused(kine.Delete("/registry/3"));
+}
+
 // ---- kine ---------------------------------------------------------------------------------------
 
 struct KineCase {
