@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/usage_command.h"
 
-#include <algorithm>
-#include <cstdint>
-#include <cstdio>
-#include <map>
-#include <optional>
+#include <chrono>
+#include <filesystem>
+#include <set>
+#include <system_error>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
+#include "base/usage_record.h"
+#include "cli/usage_sum.h"
 #include "nlohmann/json.hpp"
+#include "replication/point.h"
 
 namespace jetd::cli {
 namespace {
@@ -18,21 +21,28 @@ namespace {
 using nlohmann::json;
 
 constexpr char kExamples[] =
-    "Numbers are since each jetd's start, or with --since between an earlier --json and now; a\n"
-    "jetd that was started anew in between counts from its start. Members of a tenant are added\n"
-    "up, its storage is counted once. cpu_seconds is jetd's own. What an outside nats-server took\n"
-    "is divided among its accounts with --nats-monitor-url, half by messages and half by bytes: a\n"
-    "tenant's account has the name of its bucket. nats-server does not tell its CPU time;\n"
+    "Numbers are since each jetd's record began, or with --since from an earlier --json or a time\n"
+    "on. A jetd keeps its record in its data folder, so what was used before it was started anew\n"
+    "counts, to the minute of a kill -9; of times it knows minutes of the last day and hours of "
+    "the\n"
+    "last hundred. One that does not run any more is named with --data-dir. Members of a tenant "
+    "are\n"
+    "added up, its storage is counted once. cpu_seconds is jetd's own. What an outside "
+    "nats-server\n"
+    "took is divided among its accounts with --nats-monitor-url, half by messages and half by\n"
+    "bytes: a tenant's account has the name of its bucket. nats-server does not tell its CPU "
+    "time;\n"
     "--nats-cpu-seconds does (of its unit: systemctl show -P CPUUsageNSec, in nanoseconds).\n"
     "\n"
     "Examples:\n"
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --metrics-url http://10.0.0.2:2381\n"
+    "  jetctl usage --metrics-url http://10.0.0.1:2381 --since 2026-11-01T00:00:00Z --csv\n"
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --json > monday.json\n"
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --since monday.json --csv";
 
-double NumberOf(const json& object, const char* member) {
-  const auto found = object.find(member);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
+template <typename... Pieces>
+absl::Status Invalid(const Pieces&... pieces) {
+  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
 }
 
 std::string StringOf(const json& object, const char* member) {
@@ -40,134 +50,12 @@ std::string StringOf(const json& object, const char* member) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-struct Use {
-  std::map<std::string, double> requests;  // by RPC
-  double bytes_in = 0, bytes_out = 0, stored_bytes = 0, cpu_seconds = 0, watch_seconds = 0;
-  double nats_cpu_seconds = 0;
-
-  [[nodiscard]] double all_requests() const {
-    double all = 0;
-    for (const auto& [name, count] : requests) all += count;
-    return all;
-  }
-};
-
-// What a member adds: what it says now, without what it said before if it is the same process.
-void Add(const json& now, const json* before, Use* use) {
-  const bool same = before != nullptr &&
-                    NumberOf(*before, "start_time_seconds") == NumberOf(now, "start_time_seconds");
-  const json nothing = json::object();
-  const json& from = same ? *before : nothing;
-  const auto passed = [&](const char* member) {
-    return NumberOf(now, member) - NumberOf(from, member);
-  };
-  use->bytes_in += passed("bytes_in");
-  use->bytes_out += passed("bytes_out");
-  use->cpu_seconds += passed("cpu_seconds");
-  use->watch_seconds += passed("watch_seconds");
-  // All members speak of one stream.
-  use->stored_bytes = std::max(use->stored_bytes, NumberOf(now, "stream_bytes"));
-  const json requests = now.value("requests", nothing);
-  const json earlier = from.value("requests", nothing);
-  for (const auto& [name, count] : requests.items()) {
-    if (!count.is_number()) continue;
-    use->requests[name] += count.get<double>() - NumberOf(earlier, name.c_str());
-  }
-}
-
-struct Earlier {
-  std::map<std::string, json> members;  // what was said before, by URL
-  NatsWork nats;
-};
-
-absl::StatusOr<Earlier> ReadEarlier(const std::string& path) {
-  Earlier earlier;
-  if (path.empty()) return earlier;
-  const auto text = ReadWholeFile(path);
-  if (!text.ok()) return text.status();
-  const json whole = json::parse(*text, nullptr, false);
-  if (!whole.is_object() || !whole.contains("members") || !whole["members"].is_object()) {
-    return MakeStatus(absl::StatusCode::kFailedPrecondition, path,
-                      " is no output of jetctl usage --json");
-  }
-  for (const auto& [url, said] : whole["members"].items()) {
-    if (said.is_object()) earlier.members[url] = said;
-  }
-  if (whole.contains("nats")) earlier.nats = NatsWorkOf(whole["nats"]);
-  return earlier;
-}
-
-int64_t Whole(double number) { return static_cast<int64_t>(number); }
-
-std::string Fixed(double number) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.3f", number);
-  return text;
-}
-
-// What a nats-server took, once it was asked.
-struct NatsUse {
-  NatsWork now;
-  double others = 0;  // CPU seconds of accounts that no jetd was asked for
-};
-
-std::string CsvOf(const std::map<std::string, Use>& uses, const std::optional<NatsUse>& nats) {
-  std::string text = "tenant,requests,bytes_in,bytes_out,stored_bytes,cpu_seconds,watch_hours";
-  CatTo(text, nats.has_value() ? ",nats_cpu_seconds\n" : "\n");
-  for (const auto& [bucket, use] : uses) {
-    CatTo(text, bucket, ",", Whole(use.all_requests()), ",", Whole(use.bytes_in), ",",
-          Whole(use.bytes_out), ",", Whole(use.stored_bytes), ",", Fixed(use.cpu_seconds), ",",
-          Fixed(use.watch_seconds / 3600));
-    if (nats.has_value()) CatTo(text, ",", Fixed(use.nats_cpu_seconds));
-    CatTo(text, "\n");
-  }
-  return text;
-}
-
-std::string TextOf(const std::map<std::string, Use>& uses, const std::optional<NatsUse>& nats) {
-  std::string text;
-  for (const auto& [bucket, use] : uses) {
-    CatTo(text, "tenant ", bucket, ": ", Whole(use.all_requests()), " requests (");
-    const char* between = "";
-    for (const auto& [name, count] : use.requests) {
-      if (count <= 0) continue;
-      CatTo(text, between, Whole(count), " ", name);
-      between = ", ";
-    }
-    CatTo(text, "), ", Whole(use.bytes_in), " bytes in, ", Whole(use.bytes_out), " bytes out, ",
-          Whole(use.stored_bytes), " bytes stored, ", Fixed(use.cpu_seconds), " s of CPU, ");
-    if (nats.has_value()) CatTo(text, Fixed(use.nats_cpu_seconds), " s of nats-server's, ");
-    CatTo(text, Fixed(use.watch_seconds / 3600), " watch hours\n");
-  }
-  if (nats.has_value()) {
-    CatTo(text, "others on the nats-server: ", Fixed(nats->others), " s of its CPU\n");
-  }
-  return text;
-}
-
-json JsonOf(const std::map<std::string, Use>& uses, const std::map<std::string, json>& members,
-            const std::optional<NatsUse>& nats) {
-  json tenants = json::object();
-  for (const auto& [bucket, use] : uses) {
-    tenants[bucket] = {{"requests", use.requests},       {"bytes_in", use.bytes_in},
-                       {"bytes_out", use.bytes_out},     {"stored_bytes", use.stored_bytes},
-                       {"cpu_seconds", use.cpu_seconds}, {"watch_hours", use.watch_seconds / 3600}};
-    if (nats.has_value()) tenants[bucket]["nats_cpu_seconds"] = use.nats_cpu_seconds;
-  }
-  json whole = {{"tenants", tenants}, {"members", members}};
-  if (nats.has_value()) {
-    whole["nats"] = ToJson(nats->now);
-    whole["others_nats_cpu_seconds"] = nats->others;
-  }
-  return whole;
-}
-
-// Divides what it took since `earlier` among the tenants.
-void AddNats(const NatsWork& earlier, std::map<std::string, Use>* uses, NatsUse* nats) {
-  for (const auto& [account, cpu_seconds] : DivideCpu(Since(nats->now, earlier))) {
-    const auto tenant = uses->find(account);
-    (tenant == uses->end() ? nats->others : tenant->second.nats_cpu_seconds) += cpu_seconds;
-  }
+// From when on it could tell, in milliseconds since 1970.
+int64_t FromOf(const json& member) {
+  const json since = member.value("since", json::object());
+  const auto found = since.find("from_seconds");
+  if (found == since.end() || !found->is_number()) return 0;
+  return static_cast<int64_t>(found->get<double>() * 1'000);
 }
 
 }  // namespace
@@ -176,10 +64,15 @@ void UsageCommand::AddFlags(CLI::App* app) {
   app->footer(kExamples);
   app->add_option("--metrics-url", urls_, "A --listen-metrics-urls of each jetd; may be repeated")
       ->delimiter(',');
+  app->add_option("--data-dir", folders_,
+                  "Data folder of each jetd that does not run any more; may be repeated")
+      ->delimiter(',');
   const auto add = [&](const char* name, std::string* value, const char* help) {
     app->add_option(name, *value, help)->take_last();
   };
-  add("--since", &since_, "File with an earlier --json: only what came after it");
+  add("--since", &since_,
+      "Only what came after: a file with an earlier --json, a time (2026-11-20T15:10:00Z), or how "
+      "long ago (720h)");
   add("--nats-monitor-url", &monitor_url_,
       "Monitoring port of the nats-server that all of them use: divides its CPU time");
   app->add_option("--nats-cpu-seconds", nats_cpu_seconds_, "That time, since its start")
@@ -191,55 +84,141 @@ void UsageCommand::AddFlags(CLI::App* app) {
   app->add_flag("--csv", csv_, "Print a line a tenant, separated by commas");
 }
 
-absl::StatusOr<int> UsageCommand::Run(Output* output) {
-  if (urls_.empty()) {
-    return absl::InvalidArgumentError(
-        "whose? Give --metrics-url, a --listen-metrics-urls of each jetd");
+absl::Status UsageCommand::CheckFlags() const {
+  if (urls_.empty() && folders_.empty()) {
+    return Invalid("whose? Give --metrics-url, a --listen-metrics-urls of each jetd");
   }
-  if (json_ && csv_) return absl::InvalidArgumentError("--json and --csv: give one of them");
+  if (json_ && csv_) return Invalid("--json and --csv: give one of them");
   if (tls_.cert_file.empty() != tls_.key_file.empty()) {
-    return absl::InvalidArgumentError("--cert and --key go together");
+    return Invalid("--cert and --key go together");
   }
   if (monitor_url_.empty() != (nats_cpu_seconds_ < 0)) {
-    return absl::InvalidArgumentError("--nats-monitor-url and --nats-cpu-seconds go together");
+    return Invalid("--nats-monitor-url and --nats-cpu-seconds go together");
   }
-  const auto earlier = ReadEarlier(since_);
-  if (!earlier.ok()) {
-    return MakeStatus(earlier.status().code(), "--since: ", MessageOf(earlier.status()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<UsageCommand::Start> UsageCommand::ReadSince() const {
+  Start start;
+  if (since_.empty()) return start;
+  std::error_code ignored;
+  if (!std::filesystem::exists(since_, ignored)) {
+    const auto point = replication::ParsePoint(since_, absl::GetCurrentTimeNanos());
+    if (!point.ok() || point->kind != replication::Point::Kind::kTime || point->time_ns < 0) {
+      return Invalid("--since: \"", since_, "\" is no file that is there, and no time such as ",
+                     "2026-11-20T15:10:00Z or 24h");
+    }
+    if (!monitor_url_.empty()) {
+      return Invalid("--nats-monitor-url: nats-server keeps no record; give --since an earlier ",
+                     "--json");
+    }
+    start.time_ms = point->time_ns / 1'000'000;
+    return start;
   }
-  std::map<std::string, Use> uses;
-  std::map<std::string, json> members;
+  const auto text = ReadWholeFile(since_);
+  if (!text.ok()) {
+    return MakeStatus(text.status().code(), "--since: ", MessageOf(text.status()));
+  }
+  const json whole = json::parse(*text, nullptr, false);
+  if (!whole.is_object() || !whole.contains("members") || !whole["members"].is_object()) {
+    return MakeStatus(absl::StatusCode::kFailedPrecondition, "--since: ", since_,
+                      " is no output of jetctl usage --json");
+  }
+  for (const auto& [where, said] : whole["members"].items()) {
+    const std::string record = said.is_object() ? StringOf(said, "record") : std::string();
+    if (!record.empty()) start.earlier[record] = said;
+  }
+  if (whole.contains("nats")) start.nats = NatsWorkOf(whole["nats"]);
+  return start;
+}
+
+absl::Status UsageCommand::AskJetds(Output* output, const Start& start, Members* members) const {
+  const std::string path =
+      start.time_ms.has_value() ? Cat("/usage?since=", *start.time_ms / 1'000) : "/usage";
   for (const std::string& url : urls_) {
-    if (members.contains(url)) continue;
+    if (members->contains(url)) continue;
     output->Progress(Cat("asking ", url));
-    const auto page = GetWebPage(url, "/usage", tls_);
+    const auto page = GetWebPage(url, path, tls_);
     if (!page.ok()) {
       return MakeStatus(page.status().code(), "--metrics-url: ", MessageOf(page.status()));
     }
-    const json said = json::parse(*page, nullptr, false);
-    const std::string bucket = said.is_object() ? StringOf(said, "bucket") : std::string();
-    if (bucket.empty()) {
+    json said = json::parse(*page, nullptr, false);
+    if (!said.is_object() || StringOf(said, "bucket").empty()) {
       return MakeStatus(absl::StatusCode::kUnavailable, url,
                         "/usage names no bucket: it is no jetd, or one that has not begun yet");
     }
-    const auto before = earlier->members.find(url);
-    Add(said, before == earlier->members.end() ? nullptr : &before->second, &uses[bucket]);
-    members[url] = said;
+    (*members)[url] = std::move(said);
   }
-  std::optional<NatsUse> nats;
-  if (!monitor_url_.empty()) {
-    auto work = AskNats(monitor_url_, tls_, nats_cpu_seconds_);
-    if (!work.ok()) {
-      return MakeStatus(work.status().code(), "--nats-monitor-url: ", MessageOf(work.status()));
+  return absl::OkStatus();
+}
+
+absl::Status UsageCommand::ReadFolders(const Start& start, Members* members) const {
+  for (const std::string& folder : folders_) {
+    const std::string root = Cat(folder, "/usage");
+    bool found = false;
+    for (const std::string& record : UsageFolders(root)) {
+      const std::vector<UsageSample> samples = ReadUsageSamples(record);
+      if (samples.empty()) continue;
+      found = true;
+      (*members)[record] = MemberOf(samples.back(), samples, start.time_ms);
     }
-    nats.emplace(NatsUse{.now = *std::move(work)});
-    AddNats(earlier->nats, &uses, &*nats);
+    if (!found) {
+      return MakeStatus(absl::StatusCode::kNotFound, "--data-dir: there is no record of usage in ",
+                        root);
+    }
   }
-  if (json_) {
-    output->Print(Cat(JsonOf(uses, members, nats).dump(2), "\n"));
-  } else {
-    output->Print(csv_ ? CsvOf(uses, nats) : TextOf(uses, nats));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> UsageCommand::Run(Output* output) {
+  if (absl::Status flags = CheckFlags(); !flags.ok()) return flags;
+  const auto start = ReadSince();
+  if (!start.ok()) return start.status();
+  // What runs first: its record in a folder that is named too is the same, and older.
+  Members asked, members;
+  absl::Status learned = AskJetds(output, *start, &asked);
+  if (learned.ok()) learned = ReadFolders(*start, &members);
+  if (!learned.ok()) return learned;
+  std::set<std::string> running;
+  for (const auto& [url, said] : asked) running.insert(StringOf(said, "record"));
+  std::erase_if(members, [&](const auto& member) {
+    return running.contains(StringOf(member.second, "record"));
+  });
+  members.merge(asked);
+
+  UsageSum sum;
+  for (const auto& [where, said] : members) {
+    const auto before = start->earlier.find(StringOf(said, "record"));
+    if (!start->time_ms.has_value()) {
+      sum.Add(said, before == start->earlier.end() ? nullptr : &before->second);
+    } else if (!sum.AddSince(said)) {
+      return MakeStatus(absl::StatusCode::kFailedPrecondition, where,
+                        " cannot tell what was used since a time: it is an older jetd");
+    } else if (FromOf(said) > *start->time_ms) {
+      output->Say(name(), Cat("tenant ", StringOf(said, "bucket"), ", ", where, ": counted from ",
+                              replication::TimeText(FromOf(said) * 1'000'000),
+                              " on, nothing older is known"));
+    }
   }
+  NatsWork work;
+  if (!monitor_url_.empty()) {
+    auto now = AskNats(monitor_url_, tls_, nats_cpu_seconds_);
+    if (!now.ok()) {
+      return MakeStatus(now.status().code(), "--nats-monitor-url: ", MessageOf(now.status()));
+    }
+    work = *std::move(now);
+    sum.AddNats(DivideCpu(Since(work, start->nats)));
+  }
+  if (!json_) {
+    output->Print(csv_ ? sum.ToCsv() : sum.ToText());
+    return kExitOk;
+  }
+  json whole = {{"tenants", sum.ToJson()}, {"members", members}};
+  if (!monitor_url_.empty()) {
+    whole["nats"] = ToJson(work);
+    whole["others_nats_cpu_seconds"] = sum.others_nats_cpu_seconds();
+  }
+  output->Print(Cat(whole.dump(2), "\n"));
   return kExitOk;
 }
 

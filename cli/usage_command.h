@@ -2,17 +2,22 @@
 #ifndef JETD_CLI_USAGE_COMMAND_H_
 #define JETD_CLI_USAGE_COMMAND_H_
 
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/command.h"
 #include "cli/nats_share.h"
 #include "cli/web_page.h"
+#include "nlohmann/json_fwd.hpp"
 
 namespace jetd::cli {
 
-// `jetctl usage`: asks each jetd for /usage and adds up what its tenant's members say; and divides
-// what their nats-server took among them (nats_share.h).
+// `jetctl usage`: asks each jetd for /usage, or reads the record of one that does not run, and adds
+// up what its tenant's members say (usage_sum.h); and divides what their nats-server took among
+// them (nats_share.h).
 class UsageCommand final : public Command {
  public:
   [[nodiscard]] std::string name() const override { return "usage"; }
@@ -23,7 +28,20 @@ class UsageCommand final : public Command {
   [[nodiscard]] absl::StatusOr<int> Run(Output* output) override;
 
  private:
-  std::vector<std::string> urls_;
+  // What --since says.
+  struct Start {
+    std::map<std::string, nlohmann::json> earlier;  // what was said before, by record
+    NatsWork nats;
+    std::optional<int64_t> time_ms;  // instead
+  };
+  using Members = std::map<std::string, nlohmann::json>;  // what was said, by where
+
+  [[nodiscard]] absl::Status CheckFlags() const;
+  [[nodiscard]] absl::StatusOr<Start> ReadSince() const;
+  [[nodiscard]] absl::Status AskJetds(Output* output, const Start& start, Members* members) const;
+  [[nodiscard]] absl::Status ReadFolders(const Start& start, Members* members) const;
+
+  std::vector<std::string> urls_, folders_;
   std::string since_, monitor_url_;
   double nats_cpu_seconds_ = -1;  // not given
   bool json_ = false, csv_ = false;

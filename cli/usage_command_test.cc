@@ -50,6 +50,12 @@ TEST(UsageCommandTest, Mistakes) {
       {{"--metrics-url=https://a:1", "--cert=x"}, "--cert and --key go together\n"},
       {{"--metrics-url=http://a:1", "--nats-cpu-seconds=1"},
        "--nats-monitor-url and --nats-cpu-seconds go together\n"},
+      {{"--metrics-url=http://a:1", "--since=monday.json"},
+       "--since: \"monday.json\" is no file that is there, and no time such as "
+       "2026-11-20T15:10:00Z or 24h\n"},
+      {{"--metrics-url=http://a:1", "--since=1h", "--nats-cpu-seconds=1",
+        "--nats-monitor-url=http://a:2"},
+       "--nats-monitor-url: nats-server keeps no record; give --since an earlier --json\n"},
   };
   for (const auto& [arguments, line] : cases) {
     const Ran ran = Usage(arguments);
@@ -59,6 +65,29 @@ TEST(UsageCommandTest, Mistakes) {
   const Ran nobody = Usage({"--metrics-url=http://127.0.0.1:1"});
   EXPECT_EQ(nobody.exit_code, kExitFailed);
   EXPECT_EQ(nobody.messages, "jetctl usage: --metrics-url: http://127.0.0.1:1 does not answer\n");
+  const Ran empty = Usage({"--data-dir=/nowhere"});
+  EXPECT_EQ(empty.exit_code, kExitFailed);
+  EXPECT_EQ(empty.messages,
+            "jetctl usage: --data-dir: there is no record of usage in /nowhere/usage\n");
+}
+
+// The one tenant that an answer is of.
+json TenantOf(const Ran& ran) {
+  EXPECT_EQ(ran.exit_code, kExitOk) << ran.messages;
+  const json whole = json::parse(ran.results, nullptr, false);
+  JETD_CHECK(whole.is_object() && whole["tenants"].size() == 1) << ran.results;
+  return whole["tenants"][0];
+}
+
+void PutKeys(ServerProcess* server, int count) {
+  auto client = server->Connect();
+  ASSERT_TRUE(client.ok()) << client.status();
+  for (int i = 0; i < count; ++i) {
+    pb::PutRequest put;
+    put.set_key(Cat("k", i));
+    put.set_value(std::string(1000, 'v'));
+    ASSERT_TRUE((*client)->Call(put).ok());
+  }
 }
 
 // User and system time of a process, in seconds.
@@ -87,14 +116,9 @@ TEST(UsageCommandTest, SaysWhatWasAskedOfAJetd) {
   const std::string earlier = (*server)->data_dir() + "/earlier.json";
   std::ofstream(earlier) << first.results;
 
+  PutKeys(server->get(), 200);
   auto client = (*server)->Connect();
   ASSERT_TRUE(client.ok()) << client.status();
-  for (int i = 0; i < 200; ++i) {
-    pb::PutRequest put;
-    put.set_key(Cat("k", i));
-    put.set_value(std::string(1000, 'v'));
-    ASSERT_TRUE((*client)->Call(put).ok());
-  }
   const auto watch = (*client)->OpenWatch();
   pb::WatchRequest create;
   create.mutable_create_request()->set_key("k1");
@@ -105,14 +129,14 @@ TEST(UsageCommandTest, SaysWhatWasAskedOfAJetd) {
   const Ran all = Usage({"--metrics-url", url, "--json"});
   const double cpu_after = CpuSeconds((*server)->pid());
   ASSERT_EQ(all.exit_code, kExitOk) << all.messages;
-  const json whole = json::parse(all.results)["tenants"]["acme"];
+  const json whole = TenantOf(all);
+  EXPECT_EQ(whole["tenant"], "acme");
   // The page counts in finer steps than /proc's.
   EXPECT_GE(whole["cpu_seconds"].get<double>(), cpu_before - 0.03) << whole;
   EXPECT_LE(whole["cpu_seconds"].get<double>(), cpu_after + 0.03) << whole;
 
   const Ran since = Usage({"--metrics-url", url, "--since", earlier, "--json"});
-  ASSERT_EQ(since.exit_code, kExitOk) << since.messages;
-  const json use = json::parse(since.results)["tenants"]["acme"];
+  const json use = TenantOf(since);
   EXPECT_EQ(use["requests"]["Put"], 200) << use;
   EXPECT_EQ(use["requests"]["Watch"], 1) << use;
   EXPECT_GT(use["bytes_in"].get<double>(), 200 * 1000) << use;
@@ -125,18 +149,65 @@ TEST(UsageCommandTest, SaysWhatWasAskedOfAJetd) {
   EXPECT_THAT(text.results, HasSubstr("tenant acme: "));
   EXPECT_THAT(text.results, HasSubstr("200 Put"));
   const Ran csv = Usage({"--metrics-url", url, "--csv"});
-  EXPECT_THAT(csv.results, HasSubstr("tenant,requests,bytes_in,"));
+  EXPECT_THAT(csv.results, HasSubstr("tenant,cluster_id,requests,bytes_in,"));
   EXPECT_THAT(csv.results, HasSubstr("\nacme,"));
 
-  // Another process counts from its own start.
-  ASSERT_TRUE((*server)->Restart().ok());
-  ASSERT_TRUE((*server)->WaitReady(std::chrono::seconds(60)).ok()) << (*server)->LogTail();
-  const Ran anew = Usage({"--metrics-url", url, "--since", earlier, "--json"});
-  ASSERT_EQ(anew.exit_code, kExitOk) << anew.messages;
-  EXPECT_FALSE(json::parse(anew.results)["tenants"]["acme"]["requests"].contains("Put"));
   const Ran bad = Usage({"--metrics-url", url, "--since", (*server)->log_path()});
   EXPECT_EQ(bad.exit_code, kExitFailed);
   EXPECT_THAT(bad.messages, HasSubstr("is no output of jetctl usage --json"));
+}
+
+// Processes that end in every way, asked while one runs and after the last.
+TEST(UsageCommandTest, CountsWhatProcessesUsedThatAreGone) {
+  log::Init({.level = log::Level::kError});
+  const auto program = ServerProcess::Find(ServerKind::kJetd);
+  if (!program.ok()) GTEST_SKIP() << "JETD_BIN names no jetd";
+  const std::string url = Cat("http://127.0.0.1:", FreePort());
+  auto started = ServerProcess::Start(
+      {.program = *program, .flags = {"--bucket=acme", "--listen-metrics-urls=" + url}});
+  ASSERT_TRUE(started.ok()) << started.status();
+  ServerProcess* const server = started->get();
+  const auto ready = [&] {
+    ASSERT_TRUE(server->WaitReady(std::chrono::seconds(60)).ok()) << server->LogTail();
+  };
+  ready();
+  PutKeys(server, 30);
+  const Ran first = Usage({"--metrics-url", url, "--json"});
+  EXPECT_EQ(TenantOf(first)["requests"]["Put"], 30);
+  const std::string earlier = server->data_dir() + "/earlier.json";
+  std::ofstream(earlier) << first.results;
+  PutKeys(server, 20);
+  // A clean stop keeps all of it.
+  ASSERT_TRUE(server->Stop(std::chrono::seconds(60)).ok()) << server->LogTail();
+  ASSERT_TRUE(server->Restart().ok());
+  ready();
+  PutKeys(server, 5);
+  EXPECT_EQ(TenantOf(Usage({"--metrics-url", url, "--json"}))["requests"]["Put"], 55);
+  EXPECT_EQ(
+      TenantOf(Usage({"--metrics-url", url, "--json", "--since", earlier}))["requests"]["Put"], 25);
+  const json hour = TenantOf(Usage({"--metrics-url", url, "--json", "--since=1h"}));
+  EXPECT_EQ(hour["requests"]["Put"], 55);
+  EXPECT_GT(hour["cpu_seconds"].get<double>(), 0);
+  const Ran ahead = Usage({"--metrics-url", url, "--json", "--since=2100-01-01T00:00:00Z"});
+  EXPECT_FALSE(TenantOf(ahead)["requests"].contains("Put"));
+  // It says where its knowledge begins.
+  EXPECT_THAT(Usage({"--metrics-url", url, "--since=24h"}).messages,
+              HasSubstr(Cat("tenant acme, ", url, ": counted from ")));
+  // What a kill loses is at most what a minute held, and never what was kept before.
+  server->Kill(ServerProcess::Scope::kProcess);
+  ASSERT_TRUE(server->Restart().ok());
+  ready();
+  const int kept = TenantOf(Usage({"--metrics-url", url, "--json"}))["requests"]["Put"].get<int>();
+  EXPECT_GE(kept, 50);
+  EXPECT_LE(kept, 55);
+  // Of one that does not run, with and without one that does.
+  const std::vector<std::string> both = {"--metrics-url", url, "--data-dir", server->data_dir(),
+                                         "--json"};
+  EXPECT_EQ(TenantOf(Usage(both))["requests"]["Put"], kept) << "its record is one and the same";
+  ASSERT_TRUE(server->Stop(std::chrono::seconds(60)).ok()) << server->LogTail();
+  const json gone = TenantOf(Usage({"--data-dir", server->data_dir(), "--json", "--since=1h"}));
+  EXPECT_EQ(gone["tenant"], "acme");
+  EXPECT_EQ(gone["requests"]["Put"], kept);
 }
 
 }  // namespace

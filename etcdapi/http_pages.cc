@@ -35,6 +35,22 @@ HttpReply WrongMethod() {
           .body = "Method Not Allowed\n"};
 }
 
+HttpReply BadRequest(const char* why) {
+  return {.status = 400, .headers = {{"X-Content-Type-Options", "nosniff"}}, .body = why};
+}
+
+// "1700000000": seconds since 1970, in milliseconds; nullopt: it is no such number.
+std::optional<int64_t> MillisecondsOf(const std::string& seconds) {
+  constexpr int64_t kMost = 1'000'000'000'000;
+  int64_t number = 0;
+  const char* const end = seconds.data() + seconds.size();
+  const auto parsed = std::from_chars(seconds.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end || number < 0 || number > kMost) {
+    return std::nullopt;
+  }
+  return number * 1'000;
+}
+
 HttpReply Version() {
   nlohmann::ordered_json json;
   json["etcdserver"] = kEtcdVersion;
@@ -85,7 +101,48 @@ std::string DurabilityText(const jetstream::LogInfo& info) {
 }
 
 HttpPages::HttpPages(const Engine* engine, Sources sources)
-    : engine_(engine), sources_(std::move(sources)), health_(HealthFacts()) {}
+    : engine_(engine),
+      sources_(std::move(sources)),
+      health_(HealthFacts()),
+      usage_(engine_->loop, UsageSources()) {}
+
+UsageKeeper::Sources HttpPages::UsageSources() const {
+  UsageKeeper::Sources usage;
+  usage.root = sources_.usage_root;
+  usage.owner = [this]() -> std::optional<UsageOwner> {
+    if (ClusterId().empty()) return std::nullopt;
+    return UsageOwner{engine_->committer->log_info().bucket, ClusterId(),
+                      HexId(engine_->member_id)};
+  };
+  usage.counters = [this] {
+    Figures figures;
+    figures.rpcs = Rpcs();
+    figures.watches = engine_->hub->stats();
+    figures.process = ReadProcessFigures();
+    return CountersOf(figures);
+  };
+  usage.messages = [this] {
+    uint64_t messages = 0;
+    sources_.server->ForEachTally([&messages](const RpcTally& tally) {
+      messages += tally.messages_received + tally.messages_sent;
+    });
+    return messages;
+  };
+  return usage;
+}
+
+std::string HttpPages::ClusterId() const {
+  // Before the first connection to NATS nobody knows it.
+  if (engine_->committer->log_info().bucket.empty()) return std::string();
+  return HexId(engine_->Ids().cluster_id);
+}
+
+std::vector<RpcFigures> HttpPages::Rpcs() const {
+  std::vector<RpcFigures> rpcs;
+  sources_.server->ForEachTally(
+      [&rpcs](const RpcTally& tally) { rpcs.push_back(FiguresOf(tally)); });
+  return rpcs;
+}
 
 HealthChecks::Facts HttpPages::HealthFacts() {
   HealthChecks::Facts facts;
@@ -112,11 +169,17 @@ void HttpPages::Route(const HttpRequest& request, ReplyFn reply) {
   }
   if (request.method != "GET") return reply(WrongMethod());
   if (version) return reply(Version());
-  engine_->loop->Post([this, metrics, usage, request, reply = std::move(reply)] {
+  std::optional<int64_t> since_ms;
+  if (usage && request.Has("since")) {
+    since_ms = MillisecondsOf(request.First("since"));
+    if (!since_ms.has_value()) return reply(BadRequest("since: no number of seconds since 1970\n"));
+  }
+  engine_->loop->Post([this, metrics, usage, since_ms, request, reply = std::move(reply)] {
     if (metrics) {
       WithFigures(kMetricsContentType, &MetricsPage, reply);
     } else if (usage) {
-      WithFigures("application/json", &UsagePage, reply);
+      const auto page = [since_ms](const Figures& figures) { return UsagePage(figures, since_ms); };
+      WithFigures("application/json", page, reply);
     } else {
       health_.Serve(request, reply);
     }
@@ -144,7 +207,7 @@ void HttpPages::Read(HealthChecks::Read kind, const HealthChecks::DoneFn& done) 
 }
 
 void HttpPages::WithFigures(const char* content_type, PageFn page, ReplyFn reply) const {
-  const auto answer = [this, content_type, page, reply = std::move(reply)](
+  const auto answer = [this, content_type, page = std::move(page), reply = std::move(reply)](
                           const std::optional<jetstream::StreamState>& stream) {
     const auto figures = std::make_shared<Figures>(Collect(stream));
     reply({.headers = {{"Content-Type", content_type}}, .make_body = [figures, page] {
@@ -194,9 +257,12 @@ Figures HttpPages::Collect(std::optional<jetstream::StreamState> stream) const {
   f.watches = engine_->hub->stats();
   f.leases = engine_->lessor->stats();
   f.log = committer.log_info();
-  sources_.server->ForEachTally(
-      [&f](const RpcTally& tally) { f.rpcs.push_back(FiguresOf(tally)); });
+  f.rpcs = Rpcs();
   f.health = health_.counts();
+  f.usage = {.cluster_id = ClusterId(),
+             .before = usage_.before(),
+             .folder = usage_.folder(),
+             .now_ms = engine_->loop->WallNowMs()};
   return f;
 }
 

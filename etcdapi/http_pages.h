@@ -15,6 +15,7 @@
 #include "etcdapi/http_server.h"
 #include "etcdapi/metrics_page.h"
 #include "etcdapi/server.h"
+#include "etcdapi/usage_keeper.h"
 
 namespace jetd::etcdapi {
 
@@ -37,6 +38,7 @@ class HttpPages {
     // Whether those files were not what was expected; null: nobody looks into them.
     std::function<bool()> files_doubted;
     int64_t quota_bytes = 0;  // 0: none
+    std::string usage_root;   // UsageKeeper::Sources::root
   };
 
   HttpPages(const Engine* engine, Sources sources);
@@ -45,6 +47,10 @@ class HttpPages {
 
   // The pages outlive whoever calls it.
   [[nodiscard]] HttpServer::Handler handler();
+
+  // The engine thread's: at the end of each round of the loop, and at a clean stop.
+  void LookAtUsage() { usage_.Look(); }
+  void SaveUsage() { usage_.Save(); }
 
  private:
   using ReplyFn = HttpServer::ReplyFn;
@@ -55,13 +61,17 @@ class HttpPages {
   // The engine thread.
   [[nodiscard]] HealthChecks::Facts HealthFacts();
   void Read(HealthChecks::Read kind, const HealthChecks::DoneFn& done) const;
-  using PageFn = std::string (*)(const Figures& figures);
+  [[nodiscard]] UsageKeeper::Sources UsageSources() const;
+  [[nodiscard]] std::string ClusterId() const;
+  [[nodiscard]] std::vector<RpcFigures> Rpcs() const;
+  using PageFn = std::function<std::string(const Figures& figures)>;
   void WithFigures(const char* content_type, PageFn page, ReplyFn reply) const;
   [[nodiscard]] Figures Collect(std::optional<jetstream::StreamState> stream) const;
 
   const Engine* const engine_;
   const Sources sources_;
   HealthChecks health_;
+  UsageKeeper usage_;
 };
 
 // What an answered write survives, one line for people.

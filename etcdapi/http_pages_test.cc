@@ -90,6 +90,10 @@ TEST_F(HttpPagesTest, ServesEtcdsPaths) {
   EXPECT_EQ(Ask("/metrics").headers.at("Content-Type"), kMetricsContentType);
   EXPECT_EQ(Ask("/usage").headers.at("Content-Type"), "application/json");
   EXPECT_THAT(Ask("/usage").body, HasSubstr(R"("requests":{)"));
+  EXPECT_THAT(Ask("/usage?since=1700000000").body, HasSubstr(R"("since":{"from_seconds":)"));
+  for (const char* since : {"", "x", "-1", "1e9", "99999999999999999999"}) {
+    EXPECT_EQ(Ask(Cat("/usage?since=", since)).status, 400) << since;
+  }
   const HttpAnswer nothing = Ask("/nothing");
   EXPECT_EQ(nothing.status, 404);
   EXPECT_EQ(nothing.body, "404 page not found\n");

@@ -234,7 +234,12 @@ void Program::MakePages() {
   }
   if (group_sync_ != nullptr) sources.syncs = [this] { return group_sync_->syncs(); };
   if (embedded_ != nullptr) sources.files_doubted = [this] { return log_.files_doubted(); };
+  // An outside NATS needs no data folder: one that is there is meant to be used.
+  if (embedded_ != nullptr || access(config_.data_dir.c_str(), W_OK) == 0) {
+    sources.usage_root = Cat(config_.data_dir, "/usage");
+  }
   pages_.emplace(&engine_, std::move(sources));
+  loop_.AddRoundHook([this] { pages_->LookAtUsage(); });
 }
 
 void Program::KeepValuesInFiles(const char* folder_in_data_dir, revision::Store* store) const {
@@ -407,6 +412,7 @@ void Program::Stop() {
   server_.Stop();
   OnEngine([this] {
     committer_.Stop();
+    pages_->SaveUsage();
     if (auto status = committer_.SaveCheckpoint(); !status.ok()) {
       log::Warn("the next start reads all from the stream: {}", MessageOf(status));
     }

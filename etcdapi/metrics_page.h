@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/duration_histogram.h"
+#include "base/usage_record.h"
 #include "etcdapi/health_checks.h"
 #include "etcdapi/process_figures.h"
 #include "etcdapi/rpc_tally.h"
@@ -29,7 +30,16 @@ struct RpcFigures {
 };
 [[nodiscard]] RpcFigures FiguresOf(const RpcTally& tally);
 
-// All that /metrics says, as plain values: copied on the engine thread, written elsewhere.
+// What of usage is older than the process (usage_keeper.h).
+struct UsageFigures {
+  std::string cluster_id;  // in hex; empty: not known yet
+  UsageSample before;
+  std::string folder;  // of its record; empty: it is not kept
+  int64_t now_ms = 0;  // since 1970
+};
+
+// All that /metrics and /usage say, as plain values: copied on the engine thread, written
+// elsewhere.
 struct Figures {
   std::string server_version, cluster_version, jetd_version, member_id;
   bool has_leader = false, is_leader = false;
@@ -53,6 +63,7 @@ struct Figures {
   std::vector<RpcFigures> rpcs;
   HealthChecks::Counts health;
   ProcessFigures process;
+  UsageFigures usage;
 };
 
 // The page in Prometheus' text format, with etcd's names where etcd has one. Any thread; takes

@@ -187,7 +187,7 @@ absl::Status Server::Start() {
     options.http1 = options_.http1;
     transport_ = std::make_unique<rpc::Transport>(loop_, &methods_, std::move(options));
     transport_->Serve(std::move(sockets));
-    serving_ = true;
+    serving_ = bound_ = true;
   });
   started_ = true;
   return absl::OkStatus();
@@ -198,7 +198,7 @@ void Server::TellLeader(bool has_leader) {
 }
 
 void Server::ForEachTally(const std::function<void(const RpcTally&)>& fn) const {
-  if (!serving_) return;
+  if (!bound_) return;
   for (const auto& [name, pool] : unary_pools_) fn(pool->tally());
   for (const auto& [name, pool] : stream_pools_) fn(pool->tally());
 }

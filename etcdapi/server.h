@@ -96,7 +96,7 @@ class Server {
   // Engine thread: tells all streams whether there is a leader. Without one, those of clients that
   // asked for a leader end.
   void TellLeader(bool has_leader);
-  // Engine thread: calls `fn` for each RPC that is served, while the server serves.
+  // Engine thread: calls `fn` for each RPC that is served, or was before Stop.
   void ForEachTally(const std::function<void(const RpcTally&)>& fn) const;
   // Engine thread: runs a call that another member has forwarded. One of a method that is not
   // forwarded, or while this server does not serve, is refused with "no leader".
@@ -131,6 +131,7 @@ class Server {
   // The engine thread's.
   std::unique_ptr<rpc::Transport> transport_;
   bool serving_ = false;
+  bool bound_ = false;  // all pools are there, and stay
   TimerId patience_ = 0;
 
   // Main's.
