@@ -25,8 +25,10 @@ inline constexpr std::chrono::seconds kMessagePatience{60};
 
 // --- Answers that go --------------------------------------------------------------------------
 // Bytes of answers that are not in frames, since windows are closed or a socket takes nothing, of
-// one connection. Beyond: its unary calls wait with what they ask for.
+// one connection. Beyond: its unary calls wait with what they ask for. One answer weighs no more
+// than the second, so that those beside a large one need not wait for it.
 inline constexpr size_t kMaxUnsentBytesEach = 64UL << 20;
+inline constexpr size_t kMaxAnswerWeight = 16UL << 20;
 // … and of all. A connection's unary calls wait too where it has more than half of what is left of
 // that, and a unary call whose answer does not fit into this half ends with UNAVAILABLE. Whatever
 // others hold, each connection may hold the second, and answers up to the third are never in the

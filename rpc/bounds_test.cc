@@ -182,20 +182,29 @@ TEST_F(BoundsTest, ClosedWindowsHoldQuestionsBack) {
   EXPECT_EQ(peer->server->calls(), 0U);
 }
 
+TEST_F(BoundsTest, OneLargeAnswerHoldsNobodyBack) {
+  const auto peer = Connect(0);
+  peer->Call(kLarge, "200000000 1000000");
+  const uint32_t small = peer->Call(kUnary, "hello");
+  peer->Exchange(RawClient::Window(small, 100));
+  EXPECT_EQ(peer->StatusOf(small), "0 ");
+}
+
 TEST_F(BoundsTest, CallsThatWaitMayEnd) {
   const auto peer = Connect(0);
-  peer->Call(kLarge, "70000000 1000000");
+  constexpr size_t kAnswers = 5;
+  for (size_t i = 0; i < kAnswers; ++i) peer->Call(kLarge, "70000000 1000000");
   const uint32_t cancelled = peer->Call(kUnary, "hello");
   const uint32_t late = peer->next += 2;
   peer->Exchange(peer->client.Headers(late, RawClient::CallOf(kUnary, {{"grpc-timeout", "1S"}})) +
                  RawClient::Message(late, "hello", Frame::kEndStream));
-  EXPECT_EQ(peer->server->calls(), 3U);
+  EXPECT_EQ(peer->server->calls(), kAnswers + 2);
   peer->Exchange(RawClient::Reset(cancelled));
-  EXPECT_EQ(peer->server->calls(), 2U);
+  EXPECT_EQ(peer->server->calls(), kAnswers + 1);
   executor_.Advance(2s);
   peer->Listen();
   EXPECT_EQ(peer->StatusOf(late), "4 context deadline exceeded");
-  EXPECT_EQ(peer->server->calls(), 1U);
+  EXPECT_EQ(peer->server->calls(), kAnswers);
   EXPECT_EQ(core_.incoming.used(), 0U);
 }
 

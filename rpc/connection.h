@@ -2,6 +2,7 @@
 #ifndef JETD_RPC_CONNECTION_H_
 #define JETD_RPC_CONNECTION_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -89,14 +90,23 @@ class Connection {
   [[nodiscard]] bool deaf() const { return deaf_; }
   // Bytes of messages that are not in frames: so many more, or less.
   void Waiting(ptrdiff_t bytes) { waiting_bytes_ += static_cast<size_t>(bytes); }
-  // Of messages that come, and of answers to unary calls that are not in frames. What streams say
+  // The same of an answer to a unary call: what waited of it, and what waits now. What streams say
   // is bounded by their handlers.
+  void AnswerWaits(size_t before, size_t now) {
+    if (now > before) {
+      unsent_.Add(now - before);
+    } else {
+      unsent_.Give(before - now);
+    }
+    answers_weight_ += std::min(now, kMaxAnswerWeight);
+    answers_weight_ -= std::min(before, kMaxAnswerWeight);
+  }
+  // Of messages that come.
   [[nodiscard]] ByteShare* incoming() { return &incoming_; }
-  [[nodiscard]] ByteShare* unsent() { return &unsent_; }
   void Queue(Stream* stream);
   // So many answers wait that unary calls wait too: among parked().
   [[nodiscard]] bool Crowded() const {
-    return unsent_.used() > kMaxUnsentBytesEach || !unsent_.Fits(0);
+    return answers_weight_ > kMaxUnsentBytesEach || !unsent_.Fits(0);
   }
   [[nodiscard]] std::list<Stream*>* parked() { return &parked_; }
   // For an answer of such a size, which is all that its call has to say.
@@ -139,6 +149,7 @@ class Connection {
   std::vector<Stream*> batch_;  // of RunEvents, from batch_done_ on
   size_t batch_done_ = 0;
   size_t waiting_bytes_ = 0;
+  size_t answers_weight_ = 0;
   std::list<Stream*> parked_;  // with a message that their handlers get later
   MonoTime last_received_{};
   bool greeted_ = false;

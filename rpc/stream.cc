@@ -212,7 +212,7 @@ void Stream::Write(const Message& message) {
   prefix_ = PrefixOf(message.size());
   left_ = kPrefixBytes + message.size();
   connection_->Waiting(static_cast<ptrdiff_t>(left_));
-  if (unary_) connection_->unsent()->Add(left_);
+  if (unary_) connection_->AnswerWaits(0, left_);
   moved_ = true;
   piece_ = piece_done_ = 0;
   writing_ = true;
@@ -256,9 +256,9 @@ void Stream::DropOutput() {
 }
 
 void Stream::WaitsLess(size_t bytes) {
+  if (unary_) connection_->AnswerWaits(left_, left_ - bytes);
   left_ -= bytes;
   connection_->Waiting(-static_cast<ptrdiff_t>(bytes));
-  if (unary_) connection_->unsent()->Give(bytes);
 }
 
 // Ends a call whose message may wait for a window that never opens.
