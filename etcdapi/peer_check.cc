@@ -37,6 +37,10 @@ std::string SerialOf(const ASN1_INTEGER* serial) {
                      static_cast<size_t>(ASN1_STRING_length(serial)));
 }
 
+bool IsListed(const X509* certificate, const std::set<std::string>& serials) {
+  return serials.count(SerialOf(X509_get0_serialNumber(certificate))) > 0;
+}
+
 // All lists of a file, in PEM, or the one in DER. No list is an error.
 absl::StatusOr<std::set<std::string>> ReadRevoked(const std::string& path) {
   const auto text = ReadWholeFile(path);
@@ -155,11 +159,10 @@ bool PeerCheck::HasAllowedName(X509* leaf) const {
 
 bool PeerCheck::IsRevoked(X509* leaf, const STACK_OF(X509) * chain) const {
   if (revoked_.empty()) return false;
-  const auto listed = [this](const X509* certificate) {
-    return revoked_.count(SerialOf(X509_get0_serialNumber(certificate))) > 0;
-  };
-  bool revoked = listed(leaf);
-  for (int i = 0; i < sk_X509_num(chain); ++i) revoked = revoked || listed(sk_X509_value(chain, i));
+  bool revoked = IsListed(leaf, revoked_);
+  for (int i = 0; i < sk_X509_num(chain); ++i) {
+    revoked = revoked || IsListed(sk_X509_value(chain, i), revoked_);
+  }
   return revoked;
 }
 
