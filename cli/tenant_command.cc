@@ -15,7 +15,6 @@
 #include "cli/source_flags.h"
 #include "cli/storage_size.h"
 #include "cli/table.h"
-#include "jetstream/nats_endpoint.h"
 #include "jetstream/nats_files.h"
 #include "jetstream/nats_program.h"
 #include "jetstream/stream_setup.h"
@@ -110,8 +109,8 @@ json JsonOf(const TenantAdmin& admin, const Tenant& tenant) {
 }
 
 std::string JetdFlags(const TenantAdmin& admin, const Tenant& tenant) {
-  const std::string url = admin.nats_url().empty() ? std::string("nats://HOST:4222")
-                                                   : jetstream::UrlWithoutSecrets(admin.nats_url());
+  const std::string url =
+      admin.nats_urls().empty() ? std::string("nats://HOST:4222") : admin.nats_urls();
   return Cat("--nats-url ", url,
              admin.roster().kind == ServerKind::kStatic ? " --nats-nkey " : " --nats-creds ",
              admin.CredentialsFile(tenant), " --bucket ", tenant.bucket);
@@ -175,7 +174,9 @@ void TenantCommand::AddServerFlags(CLI::App* verb) {
   const auto add = [&](const char* flag, std::string* value, const char* help) {
     verb->add_option(flag, *value, help)->take_last()->group(group);
   };
-  add("--nats-url", &nats_url_, "Where it runs, nats:// or tls://, to see whether it does as told");
+  add("--nats-url", &nats_url_,
+      "Where it runs, nats:// or tls://, to see whether it does as told; of a cluster one, or all, "
+      "comma-separated");
   add("--nats-ca-file", &ca_file_, "CA of its certificate, PEM");
   add("--nats-cert-file", &cert_file_, "Client certificate for it, PEM");
   add("--nats-key-file", &key_file_, "Its key, PEM");
@@ -264,10 +265,11 @@ absl::StatusOr<std::unique_ptr<TenantAdmin>> TenantCommand::Open(Output* output)
   if (!folder.ok()) return folder.status();
   tenant::AdminOptions options;
   options.folder = *folder;
-  options.server.url = OrVariable(nats_url_, "JETD_NATS_URL");
-  if (!options.server.url.empty() && !options.server.url.starts_with("nats://") &&
-      !options.server.url.starts_with("tls://")) {
-    return Invalid("--nats-url: the URL must start with nats:// or tls://");
+  const std::vector<std::string> urls = SplitCommas(OrVariable(nats_url_, "JETD_NATS_URL"));
+  if (absl::Status wrong = CheckNatsUrls("--nats-url", urls); !wrong.ok()) return wrong;
+  if (!urls.empty()) {
+    options.server.url = urls.front();
+    options.other_servers.assign(urls.begin() + 1, urls.end());
   }
   jetstream::NatsCredentials& credentials = options.server.credentials;
   credentials.tls_ca_file = OrVariable(ca_file_, "JETD_NATS_CA_FILE");
@@ -417,7 +419,7 @@ absl::StatusOr<int> TenantCommand::ShowOne(Output* output) {
   if (!tenant.ok()) return tenant.status();
   json object = JsonOf(**admin, *tenant);
   auto rows = RowsOf(**admin, *tenant);
-  if (!(*admin)->nats_url().empty()) {
+  if (!(*admin)->nats_urls().empty()) {
     rows.push_back({"in use", AddUse(**admin, *tenant, &object)});
   }
   output->Print(output_ == "json" ? Cat(object.dump(2), "\n") : TextOf(rows));

@@ -77,7 +77,7 @@ TEST(TenantCommandTest, Mistakes) {
       {{"limit", "a", "--state-dir=x"},
        " limit: name a limit: --storage, --streams or --consumers\n"},
       {{"list", "--state-dir=x", "--nats-url=http://b"},
-       " list: --nats-url: the URL must start with nats:// or tls://\n"},
+       " list: --nats-url: every URL must start with nats:// or tls://\n"},
       {{"remove", "a", "--state-dir=x"},
        " remove: this ends the jetd of tenant a and removes its credentials (its records stay, out "
        "of reach); if that is meant, add --yes\n"},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tenant/account_probe.h"
 
+#include <cstddef>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -8,6 +10,7 @@
 #include "jetstream/bucket_access.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_ask.h"
+#include "jetstream/nats_probe.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::tenant {
@@ -35,16 +38,28 @@ bool InAnothersAccount(const AccountUse& use, const AccountLimits& limits) {
   return use.storage_limit_bytes < 0 && limits.storage_bytes >= 0;
 }
 
+// A server that is to be looked at.
+struct Looked {
+  std::string url;
+  std::string named_by;  // the server; empty: the operator
+};
+
 }  // namespace
 
-AccountProbe::AccountProbe(jetstream::NatsEndpoint server, ServerKind kind,
-                           std::chrono::milliseconds patience)
-    : server_(std::move(server)), kind_(kind), patience_(patience) {}
+AccountProbe::AccountProbe(jetstream::NatsEndpoint server, std::vector<std::string> others,
+                           ServerKind kind, std::chrono::milliseconds patience)
+    : server_(std::move(server)), others_(std::move(others)), kind_(kind), patience_(patience) {}
 
 absl::StatusOr<AccountUse> AccountProbe::Ask(const Tenant& tenant,
                                              const std::string& credentials_file) const {
   if (!known()) return Failed("no server is known; give --nats-url");
+  return AskAt(server_.url, tenant, credentials_file);
+}
+
+absl::StatusOr<AccountUse> AccountProbe::AskAt(const std::string& url, const Tenant& tenant,
+                                               const std::string& credentials_file) const {
   jetstream::NatsEndpoint endpoint = server_;
+  endpoint.url = url;
   auto& credentials = endpoint.credentials;
   (kind_ == ServerKind::kStatic ? credentials.nkey_seed_file : credentials.creds_file) =
       credentials_file;
@@ -65,40 +80,88 @@ absl::StatusOr<AccountUse> AccountProbe::Ask(const Tenant& tenant,
                     .consumers_limit = IntegerOf(*limits, "max_consumers", 0)};
 }
 
-absl::Status AccountProbe::UntilServed(const Tenant& tenant,
-                                       const std::string& credentials_file) const {
+absl::Status AccountProbe::LookWhetherServed(const std::string& url, const Tenant& tenant,
+                                             const std::string& credentials_file) const {
+  const auto use = AskAt(url, tenant, credentials_file);
+  if (use.ok() && HasLimits(*use, tenant.limits)) return absl::OkStatus();
+  const absl::Status why =
+      use.ok()
+          ? Failed("its limits are ", use->storage_limit_bytes, " bytes of storage, ",
+                   use->streams_limit, " streams and ", use->consumers_limit, " consumers there")
+          : use.status();
+  return Failed("the server at ", jetstream::UrlWithoutSecrets(url),
+                " does not serve it so: ", MessageOf(why));
+}
+
+absl::Status AccountProbe::LookWhetherRefused(const std::string& url, const Tenant& tenant,
+                                              const std::string& credentials_file) const {
+  const auto use = AskAt(url, tenant, credentials_file);
+  if (absl::IsUnauthenticated(use.status())) return absl::OkStatus();
+  if (use.ok() && InAnothersAccount(*use, tenant.limits)) return absl::OkStatus();
+  const std::string shown = jetstream::UrlWithoutSecrets(url);
+  if (use.ok()) return Failed("the server at ", shown, " lets their user in all the same");
+  return Failed("the server at ", shown,
+                " does not say that their user is refused: ", MessageOf(use.status()));
+}
+
+absl::Status AccountProbe::Until(Servers servers, const LookFn& look) const {
   const auto deadline = steady_clock::now() + patience_;
+  const bool ask_for_others = servers == Servers::kAll && others_.empty();
+  const std::string scheme = server_.url.substr(0, server_.url.find("://"));
+  std::vector<Looked> waiting = {{server_.url, ""}};
+  if (servers == Servers::kAll) {
+    for (const std::string& url : others_) waiting.push_back({url, ""});
+  }
+  std::set<std::string> addresses = {jetstream::AddressOf(server_.url)};
+  std::set<std::string> ids = {};  // of those that are done
   for (;;) {
-    const auto use = Ask(tenant, credentials_file);
-    if (use.ok() && HasLimits(*use, tenant.limits)) return absl::OkStatus();
-    if (steady_clock::now() >= deadline) {
-      const absl::Status why =
-          use.ok() ? Failed("its limits are ", use->storage_limit_bytes, " bytes of storage, ",
-                            use->streams_limit, " streams and ", use->consumers_limit,
-                            " consumers there")
-                   : use.status();
-      return Failed("the server at ", jetstream::UrlWithoutSecrets(server_.url),
-                    " does not serve it so: ", MessageOf(why));
+    absl::Status why;
+    for (size_t i = 0; i < waiting.size();) {
+      const Looked server = waiting[i];
+      jetstream::NatsServerName name;
+      if (ask_for_others) {
+        name = jetstream::ProbeServerName(server.url, kAnswerPatience).value_or(name);
+      }
+      const absl::Status done = ids.contains(name.id) ? absl::OkStatus() : look(server.url);
+      if (!done.ok()) {
+        why.Update(server.named_by.empty()
+                       ? done
+                       : Failed(MessageOf(done), " (it is named by ", server.named_by,
+                                "; if it is not to be asked, name all that are with --nats-url)"));
+        ++i;
+        continue;
+      }
+      if (!name.id.empty()) ids.insert(name.id);
+      for (const std::string& address : name.addresses) {
+        if (!addresses.insert(address).second) continue;
+        waiting.push_back({Cat(scheme, "://", address), jetstream::UrlWithoutSecrets(server.url)});
+      }
+      waiting.erase(waiting.begin() + static_cast<ptrdiff_t>(i));
     }
+    if (waiting.empty() || steady_clock::now() >= deadline) return why;
     std::this_thread::sleep_for(kPause);
   }
 }
 
+absl::Status AccountProbe::UntilServed(const Tenant& tenant,
+                                       const std::string& credentials_file) const {
+  return Until(Servers::kFirst, [&](const std::string& url) {
+    return LookWhetherServed(url, tenant, credentials_file);
+  });
+}
+
+absl::Status AccountProbe::UntilServedByAll(const Tenant& tenant,
+                                            const std::string& credentials_file) const {
+  return Until(Servers::kAll, [&](const std::string& url) {
+    return LookWhetherServed(url, tenant, credentials_file);
+  });
+}
+
 absl::Status AccountProbe::UntilRefused(const Tenant& tenant,
                                         const std::string& credentials_file) const {
-  const auto deadline = steady_clock::now() + patience_;
-  for (;;) {
-    const auto use = Ask(tenant, credentials_file);
-    if (absl::IsUnauthenticated(use.status())) return absl::OkStatus();
-    if (use.ok() && InAnothersAccount(*use, tenant.limits)) return absl::OkStatus();
-    if (steady_clock::now() >= deadline) {
-      const std::string url = jetstream::UrlWithoutSecrets(server_.url);
-      if (use.ok()) return Failed("the server at ", url, " lets their user in all the same");
-      return Failed("the server at ", url,
-                    " does not say that their user is refused: ", MessageOf(use.status()));
-    }
-    std::this_thread::sleep_for(kPause);
-  }
+  return Until(Servers::kAll, [&](const std::string& url) {
+    return LookWhetherRefused(url, tenant, credentials_file);
+  });
 }
 
 }  // namespace jetd::tenant

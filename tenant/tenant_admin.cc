@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_split.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
 #include "tenant/atomic_file.h"
@@ -60,7 +61,13 @@ absl::StatusOr<std::unique_ptr<TenantAdmin>> TenantAdmin::Open(AdminOptions opti
     close(*lock);
     return Failed(path, ": ", MessageOf(roster.status()));
   }
-  if (options.server.url.empty()) options.server.url = roster->nats_url;
+  if (options.server.url.empty()) {
+    options.other_servers = absl::StrSplit(roster->nats_url, ',', absl::SkipEmpty());
+    if (!options.other_servers.empty()) {
+      options.server.url = options.other_servers.front();
+      options.other_servers.erase(options.other_servers.begin());
+    }
+  }
   return std::unique_ptr<TenantAdmin>(
       new TenantAdmin(std::move(options), *std::move(roster), *lock));
 }
@@ -68,13 +75,21 @@ absl::StatusOr<std::unique_ptr<TenantAdmin>> TenantAdmin::Open(AdminOptions opti
 TenantAdmin::TenantAdmin(AdminOptions options, Roster roster, int lock_fd)
     : options_(std::move(options)),
       roster_(std::move(roster)),
-      probe_(options_.server, roster_.kind, options_.arrival_patience),
+      probe_(options_.server, options_.other_servers, roster_.kind, options_.arrival_patience),
       lock_fd_(lock_fd) {}
 
 TenantAdmin::~TenantAdmin() { close(lock_fd_); }
 
 std::string TenantAdmin::Path(std::string_view name) const {
   return Cat(options_.folder, "/", name);
+}
+
+std::string TenantAdmin::nats_urls() const {
+  std::string text = jetstream::UrlWithoutSecrets(options_.server.url);
+  for (const std::string& url : options_.other_servers) {
+    CatTo(text, ",", jetstream::UrlWithoutSecrets(url));
+  }
+  return text;
 }
 
 std::string TenantAdmin::CredentialsFile(const Tenant& tenant) const {
@@ -322,7 +337,7 @@ absl::StatusOr<std::optional<Change>> TenantAdmin::Introduce(Tenant* tenant) {
   if (!probe_.known()) return std::nullopt;
   const std::string next = NextFile(*tenant);
   const absl::Status served =
-      probe_.UntilServed(*tenant, IsThere(next) ? next : CredentialsFile(*tenant));
+      probe_.UntilServedByAll(*tenant, IsThere(next) ? next : CredentialsFile(*tenant));
   if (served.ok()) return std::nullopt;
   return Failed("tenant ", tenant->name, " keeps its credentials, for with the new ones ",
                 MessageOf(served), "; give the command again");
@@ -364,7 +379,7 @@ absl::StatusOr<Change> TenantAdmin::Retire(const Tenant& tenant, Attempt attempt
     if (!change.finished) change.next += ", then give this command again: it looks and ends it";
     return change;
   } else {
-    absl::Status seen = probe_.UntilServed(tenant, change.credentials_file);
+    absl::Status seen = probe_.UntilServedByAll(tenant, change.credentials_file);
     if (seen.ok() && IsThere(old)) seen = probe_.UntilRefused(tenant, old);
     if (!seen.ok()) {
       return Failed("tenant ", tenant.name, " has new credentials, and the old ones are to count ",

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,8 +23,10 @@ namespace jetd::tenant {
 struct AdminOptions {
   std::string folder;
   // A running server, for the operator's kind, and to see whether a change has arrived. An empty
-  // url: the one that the folder was begun with.
+  // url: those that the folder was begun with.
   jetstream::NatsEndpoint server;
+  // URLs of all other servers of its cluster. Empty: it is asked for them.
+  std::vector<std::string> other_servers = {};
   // kStatic: the program that checks a configuration before it is written, and the file with the
   // process id of the server that is then told to read it. Empty: neither.
   std::string nats_server;
@@ -63,7 +66,8 @@ struct Change {
 //
 // Files are replaced atomically, those with secrets are of mode 0600 in folders of mode 0700. What
 // was interrupted is finished by giving the command again. No error and no result holds a secret.
-// What a server does is believed when its tenant's user has seen it, where a server is known.
+// What a server does is believed when its tenant's user has seen it, where a server is known; that
+// credentials count, or count no more, of every server of its cluster (account_probe.h).
 //
 // One at a time for a folder: Open waits for the lock of another, and says so; Unavailable: it
 // waited long enough. Any one thread; blocks.
@@ -79,8 +83,8 @@ class TenantAdmin {
   // NotFound, naming the tenants that there are.
   [[nodiscard]] absl::StatusOr<Tenant> Find(const std::string& name) const;
   [[nodiscard]] std::string CredentialsFile(const Tenant& tenant) const;
-  // Empty if no server is known.
-  [[nodiscard]] const std::string& nats_url() const { return options_.server.url; }
+  // As they are given, commas between, without secrets; empty if no server is known.
+  [[nodiscard]] std::string nats_urls() const;
 
   // A tenant that is there as asked for is brought to the server again. AlreadyExists: it is there,
   // and different. InvalidArgument: the name is one of the server's own accounts.
