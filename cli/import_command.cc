@@ -9,6 +9,7 @@
 #include "base/pem_files.h"
 #include "base/strings.h"
 #include "cli/fill_bucket.h"
+#include "cli/flags.h"
 #include "cli/live_import.h"
 #include "replication/snapshot_file.h"
 
@@ -35,45 +36,32 @@ constexpr char kExamples[] =
     "c.crt\\\n"
     "                --from-key c.key --follow --until-idle 10s --to-data-dir /var/lib/jetd";
 
-template <typename... Pieces>
-absl::Status Invalid(const Pieces&... pieces) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
-}
-
 }  // namespace
 
 void ImportCommand::AddFlags(CLI::App* app) {
   app->footer(kExamples);
-  const auto add = [app](const std::string& group, const char* name, std::string* value,
-                         const char* help) {
-    app->add_option(name, *value, help)->take_last()->group(group);
-  };
   const std::string from = "The old store";
-  add(from, "--from-snapshot", &snapshot_, "Snapshot file of an etcd or a jetd");
+  AddText(app, from, "--from-snapshot", &snapshot_, "Snapshot file of an etcd or a jetd");
   app->add_flag("--skip-hash-check", skip_hash_check_,
                 "The file is a copy of a database (member/snap/db), which has no sum at its end")
       ->group(from);
-  add(from, "--from-endpoints", &endpoints_,
-      "Client URLs of an etcd or kine that runs, comma-separated");
-  add(from, "--from-cacert", &ca_file_, "CA of its certificate, PEM [the system's]");
-  add(from, "--from-cert", &cert_file_, "Client certificate for it, PEM");
-  add(from, "--from-key", &key_file_, "Its key, PEM");
-  add(from, "--from-user", &user_, "A user of it who may read: NAME, or NAME:PASSWORD");
-  add(from, "--from-password-file", &password_file_, "File with the password of --from-user");
-  add(from, "--from-prefix", &prefix_, "Only keys that begin so [all]");
+  AddText(app, from, "--from-endpoints", &endpoints_,
+          "Client URLs of an etcd or kine that runs, comma-separated");
+  AddText(app, from, "--from-cacert", &ca_file_, "CA of its certificate, PEM [the system's]");
+  AddText(app, from, "--from-cert", &cert_file_, "Client certificate for it, PEM");
+  AddText(app, from, "--from-key", &key_file_, "Its key, PEM");
+  AddText(app, from, "--from-user", &user_, "A user of it who may read: NAME, or NAME:PASSWORD");
+  AddText(app, from, "--from-password-file", &password_file_,
+          "File with the password of --from-user");
+  AddText(app, from, "--from-prefix", &prefix_, "Only keys that begin so [all]");
   app->add_flag("--follow", follow_, "Go on with what changes, until the cut-over")->group(from);
-  add(from, "--until-idle", &until_idle_,
-      "With --follow: cut over when nothing has changed for so long (10s)");
+  AddText(app, from, "--until-idle", &until_idle_,
+          "With --follow: cut over when nothing has changed for so long (10s)");
   app->add_option("--until-revision", until_revision_,
                   "With --follow: cut over at this revision of the old store")
       ->take_last()
       ->group(from);
   target_.AddTo(app);
-  app->add_option(
-         "--bump", bump_,
-         Cat("Revisions between the old store and the new [", replication::kDefaultBump, "]"))
-      ->take_last()
-      ->group("The new bucket");
   app->add_flag("--dry-run", dry_run_, "Say what would be done, and do nothing");
   app->add_option("--output", output_, "table or json [table]")->take_last();
 }
@@ -82,13 +70,13 @@ absl::StatusOr<int> ImportCommand::Run(Output* output) {
   const auto form = ParseOutputForm(output_);
   if (!form.ok()) return form.status();
   if (absl::Status from = CheckFrom(); !from.ok()) return from;
-  if (bump_ < 1) return Invalid("--bump must be at least 1");
+  if (target_.bump() < 1) return Invalid("--bump must be at least 1");
   const auto target = target_.Read(nullptr);
   if (!target.ok()) return target.status();
   replication::RestoreOptions options;
   options.target = *target;
   options.replicas = target_.replicas();
-  options.bump = bump_;
+  options.bump = target_.bump();
   options.interrupted = output->interrupted();
   const Pace pace("writing", "record");
   options.progress = [&](const replication::BucketWriter::Progress& done, uint64_t of) {
@@ -146,7 +134,7 @@ absl::StatusOr<int> ImportCommand::FromEndpoints(Output* output, OutputForm form
                                                  const replication::RestoreOptions& given) const {
   LiveImportOptions options;
   options.restore = given;
-  options.store = {.endpoints = SplitUrls(endpoints_),
+  options.store = {.endpoints = SplitCommas(endpoints_),
                    .ca_file = ca_file_,
                    .cert_file = cert_file_,
                    .key_file = key_file_,

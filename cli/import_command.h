@@ -35,7 +35,6 @@ class ImportCommand final : public Command {
   std::string endpoints_, ca_file_, cert_file_, key_file_, user_, password_file_, prefix_;
   std::string until_idle_;
   int64_t until_revision_ = 0;
-  int64_t bump_ = replication::kDefaultBump;
   bool skip_hash_check_ = false, follow_ = false, dry_run_ = false;
 };
 

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "base/strings.h"
 #include "cli/command_harness.h"
 #include "cli/store_harness.h"
@@ -26,7 +25,6 @@ namespace {
 
 using etcdclient::Client;
 using etcdclient::ServerKind;
-using etcdclient::ServerProcess;
 using replication::BucketState;
 using replication::KeySelection;
 
@@ -54,21 +52,10 @@ std::vector<std::string> WordsOf(const std::string& command) {
   return words;
 }
 
-class InPlaceTest : public testing::Test {
+class InPlaceTest : public ServedStoreTest {
  protected:
-  void SetUp() override {
-    unsetenv("JETD_DATA_DIR");
-    unsetenv("JETD_NATS_URL");
-    log::Init({.level = log::Level::kError});
-    server_ = StartStore(ServerKind::kJetd);
-    if (server_ == nullptr) GTEST_SKIP() << "JETD_BIN names no jetd";
-    auto client = server_->Connect();
-    ASSERT_TRUE(client.ok()) << client.status();
-    client_ = *std::move(client);
-  }
   [[nodiscard]] std::vector<std::string> Restore(const std::vector<std::string>& flags) const {
-    std::vector<std::string> command = {"restore", Cat("--data-dir=", server_->data_dir()),
-                                        "--in-place", Cat("--endpoints=", server_->endpoint())};
+    std::vector<std::string> command = {"restore", Source(), "--in-place", Endpoints()};
     command.insert(command.end(), flags.begin(), flags.end());
     return command;
   }
@@ -89,9 +76,6 @@ class InPlaceTest : public testing::Test {
     EXPECT_TRUE(json.is_object()) << ran.results << ran.messages;
     return json;
   }
-
-  std::unique_ptr<ServerProcess> server_;
-  std::unique_ptr<Client> client_;
 };
 
 TEST_F(InPlaceTest, ANamespaceThatKubernetesHasDeleted) {

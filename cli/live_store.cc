@@ -55,16 +55,6 @@ KvRef KvOf(const mvccpb::KeyValue& kv, uint32_t sub) {
                         .lease = LeaseId(kv.lease())});
 }
 
-std::vector<std::string> SplitUrls(const std::string& text) {
-  std::vector<std::string> urls;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    if (end > begin) urls.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return urls;
-}
-
 LiveStore::LiveStore(const Options& options) : options_(options) {
   const std::string zero(1, '\0');
   everything_ = options.prefix.empty()

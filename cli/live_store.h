@@ -88,9 +88,6 @@ class LiveStore {
   replication::KeySelection::Range everything_;
 };
 
-// "a,b" as a and b.
-[[nodiscard]] std::vector<std::string> SplitUrls(const std::string& text);
-
 // A key as etcd's API tells it, number `sub` of its revision's changes.
 [[nodiscard]] revision::KvRef KvOf(const mvccpb::KeyValue& kv, uint32_t sub);
 

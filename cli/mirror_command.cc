@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "base/strings.h"
+#include "cli/flags.h"
 #include "nlohmann/json.hpp"
 #include "replication/mirror_tools.h"
 
@@ -42,11 +43,6 @@ constexpr char kExamples[] =
     "  jetctl mirror status --nats-url nats://n1:4222 --bucket tenant\n"
     "  jetctl mirror trim --nats-url nats://n1:4222 --bucket tenant --horizon 2026-10-01T00:00:00Z "
     "--yes";
-
-template <typename... Pieces>
-absl::Status Invalid(const Pieces&... pieces) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
-}
 
 std::string Seconds(int64_t ns) {
   char text[32];

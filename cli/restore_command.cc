@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "cli/fill_bucket.h"
+#include "cli/flags.h"
 #include "cli/in_place.h"
 #include "replication/past_state.h"
 
@@ -39,11 +40,6 @@ constexpr char kExamples[] =
     "                 --before-deletion /registry/namespaces/web\\\n"
     "                 --in-place --endpoints http://127.0.0.1:2379 --dry-run";
 
-template <typename... Pieces>
-absl::Status Invalid(const Pieces&... pieces) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
-}
-
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::system_clock::now().time_since_epoch())
@@ -60,19 +56,17 @@ std::string MomentOf(const StreamSource& source, const replication::State& state
 
 void RestoreCommand::AddFlags(CLI::App* app) {
   app->footer(kExamples);
-  const auto add = [app](const std::string& group, const char* name, std::string* value,
-                         const char* help) {
-    app->add_option(name, *value, help)->take_last()->group(group);
-  };
   const std::string moment = "The moment";
-  add(moment, "--to-time", &to_time_,
+  AddText(
+      app, moment, "--to-time", &to_time_,
       "As all was then: 2026-11-20T15:10:00Z, or 10m for so long ago; the stream's clock counts");
   app->add_option("--to-revision", to_revision_, "As all was at this revision")
       ->take_last()
       ->group(moment);
-  add(moment, "--before-change", &before_change_,
-      "As all was before the newest change of this key");
-  add(moment, "--before-deletion", &before_deletion_,
+  AddText(app, moment, "--before-change", &before_change_,
+          "As all was before the newest change of this key");
+  AddText(
+      app, moment, "--before-deletion", &before_deletion_,
       "As all was before Kubernetes began to delete this key's object, which it may take long to "
       "do: before its deletionTimestamp");
   app->add_option("--prefix", prefixes_, "Only keys with this prefix; may be given several times")
@@ -86,18 +80,13 @@ void RestoreCommand::AddFlags(CLI::App* app) {
       ->group(moment);
   source_.AddTo(app, "--source-in-place");
   target_.AddTo(app);
-  app->add_option(
-         "--bump", bump_,
-         Cat("Revisions between the old store and the new [", replication::kDefaultBump, "]"))
-      ->take_last()
-      ->group("The new bucket");
   const std::string place = "In place";
   app->add_flag("--in-place", in_place_, "Write the difference to the store that is served")
       ->group(place);
-  add(place, "--endpoints", &endpoints_, "Client URLs of its jetd, comma-separated");
-  add(place, "--cacert", &ca_file_, "CA of its certificate, PEM");
-  add(place, "--cert", &cert_file_, "Client certificate for it, PEM");
-  add(place, "--key", &key_file_, "Its key, PEM");
+  AddText(app, place, "--endpoints", &endpoints_, "Client URLs of its jetd, comma-separated");
+  AddText(app, place, "--cacert", &ca_file_, "CA of its certificate, PEM");
+  AddText(app, place, "--cert", &cert_file_, "Client certificate for it, PEM");
+  AddText(app, place, "--key", &key_file_, "Its key, PEM");
   app->add_flag("--from-another-store", from_another_store_,
                 "--endpoints serves another store than the one that is read, and its keys are to "
                 "be replaced")
@@ -127,7 +116,7 @@ absl::Status RestoreCommand::CheckFlags() const {
   if (!in_place_ && from_another_store_) {
     return Invalid("--from-another-store is for --in-place");
   }
-  if (bump_ < 1) return Invalid("--bump must be at least 1");
+  if (target_.bump() < 1) return Invalid("--bump must be at least 1");
   return absl::OkStatus();
 }
 
@@ -206,7 +195,7 @@ absl::StatusOr<int> RestoreCommand::IntoBucket(Output* output, OutputForm form,
   options.target = target;
   options.replicas = target_.replicas();
   options.source = Cat("bucket ", source.bucket);
-  options.bump = bump_;
+  options.bump = target_.bump();
   options.interrupted = output->interrupted();
   const Pace pace("writing", "record");
   options.progress = [&](const replication::BucketWriter::Progress& done, uint64_t of) {
@@ -229,7 +218,7 @@ absl::StatusOr<int> RestoreCommand::InPlace(Output* output, OutputForm form,
   options.dry_run = dry_run_;
   options.yes = yes_;
   options.form = form;
-  options.store = {.endpoints = SplitUrls(endpoints_),
+  options.store = {.endpoints = SplitCommas(endpoints_),
                    .ca_file = ca_file_,
                    .cert_file = cert_file_,
                    .key_file = key_file_};

@@ -47,7 +47,6 @@ class RestoreCommand final : public Command {
   std::string to_time_, before_change_, before_deletion_, output_, endpoints_;
   std::string ca_file_, cert_file_, key_file_;
   int64_t to_revision_ = 0;
-  int64_t bump_ = replication::kDefaultBump;
   std::vector<std::string> prefixes_, namespaces_;
   bool in_place_ = false, from_another_store_ = false, dry_run_ = false, yes_ = false;
 };

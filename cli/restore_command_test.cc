@@ -22,7 +22,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "base/strings.h"
 #include "cli/command_harness.h"
 #include "cli/store_harness.h"
@@ -79,21 +78,8 @@ TEST(RestoreCommandTest, Mistakes) {
   }
 }
 
-class RestoreTest : public testing::Test {
+class RestoreTest : public ServedStoreTest {
  protected:
-  void SetUp() override {
-    log::Init({.level = log::Level::kError});
-    server_ = StartStore(ServerKind::kJetd);
-    if (server_ == nullptr) GTEST_SKIP() << "JETD_BIN names no jetd";
-    auto client = server_->Connect();
-    ASSERT_TRUE(client.ok()) << client.status();
-    client_ = *std::move(client);
-  }
-  [[nodiscard]] std::string Source() const { return Cat("--data-dir=", server_->data_dir()); }
-  [[nodiscard]] std::string Endpoints() const { return Cat("--endpoints=", server_->endpoint()); }
-
-  std::unique_ptr<ServerProcess> server_;
-  std::unique_ptr<Client> client_;
   ScratchDir folder_;
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "cli/flags.h"
 #include "jetstream/nats_files.h"
 #include "jetstream/nats_program.h"
 #include "jetstream/stream_setup.h"
@@ -15,11 +16,32 @@
 namespace jetd::cli {
 namespace {
 
+using jetstream::NatsCredentials;
 using replication::StreamSource;
 
-template <typename... Pieces>
-absl::Status Invalid(const Pieces&... pieces) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
+struct FileFlag {
+  const char* name;
+  std::string NatsCredentials::*file;
+  const char* variable;
+  const char* help;
+  bool secret;  // a server takes one of them, and nats.c would not say which it shows
+};
+constexpr FileFlag kFileFlags[] = {
+    {"creds", &NatsCredentials::creds_file, "JETD_NATS_CREDS", "Credentials file (JWT and seed)",
+     true},
+    {"nkey", &NatsCredentials::nkey_seed_file, "JETD_NATS_NKEY", "File with a user's NKey seed",
+     true},
+    {"token-file", &NatsCredentials::token_file, "JETD_NATS_TOKEN_FILE", "File with a token", true},
+    {"ca-file", &NatsCredentials::tls_ca_file, "JETD_NATS_CA_FILE", "CA of the NATS servers, PEM",
+     false},
+    {"cert-file", &NatsCredentials::tls_cert_file, "JETD_NATS_CERT_FILE",
+     "Client certificate for NATS, PEM", false},
+    {"key-file", &NatsCredentials::tls_key_file, "JETD_NATS_KEY_FILE", "Its key, PEM", false},
+};
+
+// A space before it; "" if nothing was typed.
+std::string TypedFlag(const std::string& name, const std::string& value) {
+  return value.empty() ? "" : Cat(" ", replication::ShellWord(Cat(name, "=", value)));
 }
 
 }  // namespace
@@ -50,23 +72,56 @@ absl::Status CheckNatsUrls(const char* flag, const std::vector<std::string>& url
   return absl::OkStatus();
 }
 
-absl::Status CheckOneSecret(std::string_view flags, const jetstream::NatsCredentials& credentials) {
-  const char* first = nullptr;
-  for (const auto& [flag, file] :
-       {std::pair("creds", &credentials.creds_file), std::pair("nkey", &credentials.nkey_seed_file),
-        std::pair("token-file", &credentials.token_file)}) {
-    if (file->empty()) continue;
-    if (first != nullptr) return Invalid(flags, flag, " and ", flags, first, " exclude each other");
-    first = flag;
+// ---- NATS ---------------------------------------------------------------------------------------
+
+void NatsFlags::AddTo(CLI::App* app, const std::string& group) {
+  for (const FileFlag& flag : kFileFlags) {
+    AddText(app, group, begin_ + flag.name, &(credentials_.*flag.file), flag.help);
   }
-  return absl::OkStatus();
+  AddText(app, group, begin_ + "domain", &domain_, "JetStream domain");
 }
+
+absl::Status NatsFlags::Read(Variables variables, NatsCredentials* credentials,
+                             std::string* domain) const {
+  const auto given = [variables](const std::string& typed, const char* variable) {
+    return variables == Variables::kYes ? OrVariable(typed, variable) : typed;
+  };
+  const char* secret = nullptr;
+  for (const FileFlag& flag : kFileFlags) {
+    const std::string file = given(credentials_.*flag.file, flag.variable);
+    if (!flag.secret || file.empty()) continue;
+    if (secret != nullptr) {
+      return Invalid(begin_, flag.name, " and ", begin_, secret, " exclude each other");
+    }
+    secret = flag.name;
+  }
+  for (const FileFlag& flag : kFileFlags) {
+    const std::string file = given(credentials_.*flag.file, flag.variable);
+    if (!file.empty() || (flag.secret && secret != nullptr)) credentials->*flag.file = file;
+  }
+  if (credentials->tls_cert_file.empty() != credentials->tls_key_file.empty()) {
+    return Invalid(begin_, "cert-file and ", begin_, "key-file go together");
+  }
+  const std::string in = given(domain_, "JETD_NATS_DOMAIN");
+  if (!in.empty()) *domain = in;
+  return jetstream::CheckNatsFiles(*credentials);
+}
+
+std::string NatsFlags::Typed() const {
+  std::string text;
+  for (const FileFlag& flag : kFileFlags) {
+    CatTo(text, TypedFlag(begin_ + flag.name, credentials_.*flag.file));
+  }
+  return text + TypedFlag(begin_ + "domain", domain_);
+}
+
+// ---- The source ---------------------------------------------------------------------------------
 
 void SourceFlags::AddTo(CLI::App* app, const std::string& in_place) {
   in_place_flag_ = in_place;
   const std::string group = "Where the bucket is";
   const auto add = [&](const char* name, std::string* value, const char* help) {
-    app->add_option(name, *value, help)->take_last()->group(group);
+    AddText(app, group, name, value, help);
   };
   add("--data-dir", &data_dir_,
       "Folder of a jetd with a nats-server of its own, running or stopped");
@@ -78,42 +133,21 @@ void SourceFlags::AddTo(CLI::App* app, const std::string& in_place) {
                 "on the way, and not on a copy")
       ->group(group);
   add("--nats-server", &nats_server_, "Program for a stopped jetd [found in PATH]");
-  add("--nats-creds", &creds_, "Credentials file (JWT and seed)");
-  add("--nats-nkey", &nkey_, "File with a user's NKey seed");
-  add("--nats-token-file", &token_file_, "File with a token");
-  add("--nats-ca-file", &ca_file_, "CA of the NATS servers, PEM");
-  add("--nats-cert-file", &cert_file_, "Client certificate for NATS, PEM");
-  add("--nats-key-file", &key_file_, "Its key, PEM");
-  add("--nats-domain", &domain_, "JetStream domain");
+  nats_.AddTo(app, group);
   add("--nats-api-prefix", &api_prefix_,
       "What subjects of the JetStream API begin with, in the place of a domain");
   add("--stream", &stream_, "Name of a stream that mirrors the bucket, to read that");
 }
 
 std::string SourceFlags::Typed() const {
-  std::string text;
-  const auto add = [&text](const char* name, const std::string& value) {
-    if (!value.empty()) CatTo(text, " ", replication::ShellWord(Cat(name, "=", value)));
-  };
-  add("--data-dir", data_dir_);
   std::string urls;
   for (const std::string& url : SplitCommas(nats_url_)) {
     CatTo(urls, urls.empty() ? "" : ",", jetstream::UrlWithoutSecrets(url));
   }
-  add("--nats-url", urls);
-  add("--bucket", bucket_);
-  add("--nats-server", nats_server_);
-  add("--nats-creds", creds_);
-  add("--nats-nkey", nkey_);
-  add("--nats-token-file", token_file_);
-  add("--nats-ca-file", ca_file_);
-  add("--nats-cert-file", cert_file_);
-  add("--nats-key-file", key_file_);
-  add("--nats-domain", domain_);
-  add("--nats-api-prefix", api_prefix_);
-  add("--stream", stream_);
-  if (in_place_) CatTo(text, " ", in_place_flag_);
-  return text;
+  return Cat(TypedFlag("--data-dir", data_dir_), TypedFlag("--nats-url", urls),
+             TypedFlag("--bucket", bucket_), TypedFlag("--nats-server", nats_server_),
+             nats_.Typed(), TypedFlag("--nats-api-prefix", api_prefix_),
+             TypedFlag("--stream", stream_), in_place_ ? " " + in_place_flag_ : "");
 }
 
 absl::StatusOr<StreamSource> SourceFlags::Read() const {
@@ -160,19 +194,9 @@ absl::StatusOr<StreamSource> SourceFlags::Read() const {
     return source;
   }
   source.connect_patience = std::chrono::seconds(15);
-  source.domain = OrVariable(domain_, "JETD_NATS_DOMAIN");
-  jetstream::NatsCredentials& credentials = source.credentials;
-  credentials.creds_file = OrVariable(creds_, "JETD_NATS_CREDS");
-  credentials.nkey_seed_file = OrVariable(nkey_, "JETD_NATS_NKEY");
-  credentials.token_file = OrVariable(token_file_, "JETD_NATS_TOKEN_FILE");
-  credentials.tls_ca_file = OrVariable(ca_file_, "JETD_NATS_CA_FILE");
-  credentials.tls_cert_file = OrVariable(cert_file_, "JETD_NATS_CERT_FILE");
-  credentials.tls_key_file = OrVariable(key_file_, "JETD_NATS_KEY_FILE");
-  if (absl::Status ways = CheckOneSecret("--nats-", credentials); !ways.ok()) return ways;
-  if (credentials.tls_cert_file.empty() != credentials.tls_key_file.empty()) {
-    return Invalid("--nats-cert-file and --nats-key-file go together");
-  }
-  if (absl::Status files = jetstream::CheckNatsFiles(credentials); !files.ok()) return files;
+  const absl::Status nats =
+      nats_.Read(NatsFlags::Variables::kYes, &source.credentials, &source.domain);
+  if (!nats.ok()) return nats;
   return source;
 }
 

@@ -3,7 +3,7 @@
 #define JETD_CLI_SOURCE_FLAGS_H_
 
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "CLI/App.hpp"
@@ -21,10 +21,27 @@ namespace jetd::cli {
 // InvalidArgument with the name of `flag` if one of its URLs is none of NATS.
 [[nodiscard]] absl::Status CheckNatsUrls(const char* flag, const std::vector<std::string>& urls);
 
-// A nats-server takes one of creds, nkey and token, and nats.c would not say which it shows:
-// InvalidArgument for two of them. `flags` is what their flags begin with.
-[[nodiscard]] absl::Status CheckOneSecret(std::string_view flags,
-                                          const jetstream::NatsCredentials& credentials);
+// The flags that say how a nats-server knows a user, and it the server, and in which JetStream
+// domain a bucket is: "--nats-creds" and so on, or with another beginning.
+class NatsFlags {
+ public:
+  // `begin` is what each begins with: "--nats-".
+  explicit NatsFlags(std::string begin) : begin_(std::move(begin)) {}
+  void AddTo(CLI::App* app, const std::string& group);
+  // What was typed in the place of what is there: a way to prove who one is in the place of all
+  // others. With kYes a JETD_… variable counts where nothing was typed. InvalidArgument: two ways,
+  // or half a pair. FailedPrecondition: a file is not as it should be.
+  enum class Variables { kNo, kYes };
+  [[nodiscard]] absl::Status Read(Variables variables, jetstream::NatsCredentials* credentials,
+                                  std::string* domain) const;
+  // As SourceFlags::Typed.
+  [[nodiscard]] std::string Typed() const;
+
+ private:
+  std::string begin_;
+  jetstream::NatsCredentials credentials_;  // the files of it
+  std::string domain_;
+};
 
 // The flags that say where a bucket is, spelt as jetd's own, for every command that reads one.
 class SourceFlags {
@@ -38,9 +55,8 @@ class SourceFlags {
   [[nodiscard]] std::string Typed() const;
 
  private:
-  std::string data_dir_, nats_server_, nats_url_, creds_, nkey_, token_file_, ca_file_, cert_file_,
-      key_file_;
-  std::string domain_, bucket_, stream_, api_prefix_;
+  NatsFlags nats_{"--nats-"};
+  std::string data_dir_, nats_server_, nats_url_, bucket_, stream_, api_prefix_;
   bool in_place_ = false;
   std::string in_place_flag_;
 };

@@ -22,9 +22,11 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "etcdclient/client.h"
 #include "etcdclient/testing/server_process.h"
+#include "gtest/gtest.h"
 
 namespace jetd::cli {
 
@@ -210,6 +212,26 @@ inline std::unique_ptr<etcdclient::ServerProcess> StartStore(etcdclient::ServerK
   JETD_CHECK(ready.ok()) << ready << (*server)->LogTail();
   return *std::move(server);
 }
+
+// With a jetd of its own and a client of it; skipped without JETD_BIN.
+class ServedStoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    unsetenv("JETD_DATA_DIR");
+    unsetenv("JETD_NATS_URL");
+    log::Init({.level = log::Level::kError});
+    server_ = StartStore(etcdclient::ServerKind::kJetd);
+    if (server_ == nullptr) GTEST_SKIP() << "JETD_BIN names no jetd";
+    auto client = server_->Connect();
+    ASSERT_TRUE(client.ok()) << client.status();
+    client_ = *std::move(client);
+  }
+  [[nodiscard]] std::string Source() const { return Cat("--data-dir=", server_->data_dir()); }
+  [[nodiscard]] std::string Endpoints() const { return Cat("--endpoints=", server_->endpoint()); }
+
+  std::unique_ptr<etcdclient::ServerProcess> server_;
+  std::unique_ptr<etcdclient::Client> client_;
+};
 
 }  // namespace jetd::cli
 

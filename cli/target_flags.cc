@@ -4,41 +4,31 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "cli/source_flags.h"
-#include "jetstream/nats_files.h"
+#include "cli/flags.h"
 #include "jetstream/nats_program.h"
 #include "jetstream/stream_setup.h"
 
 namespace jetd::cli {
-namespace {
 
 using replication::StreamSource;
-
-template <typename... Pieces>
-absl::Status Invalid(const Pieces&... pieces) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
-}
-
-}  // namespace
 
 void TargetFlags::AddTo(CLI::App* app) {
   const std::string group = "The new bucket";
   const auto add = [&](const char* name, std::string* value, const char* help) {
-    app->add_option(name, *value, help)->take_last()->group(group);
+    AddText(app, group, name, value, help);
   };
   add("--to-bucket", &bucket_, "Its name [etcd with --to-data-dir]");
   add("--to-data-dir", &data_dir_,
       "New data folder, for a jetd with a nats-server of its own; none may run on it");
   add("--to-nats-url", &nats_url_, "nats:// or tls:// URLs of its JetStream server");
   add("--to-nats-server", &nats_server_, "Program for --to-data-dir [found in PATH]");
-  add("--to-nats-creds", &creds_, "Credentials file (JWT and seed)");
-  add("--to-nats-nkey", &nkey_, "File with a user's NKey seed");
-  add("--to-nats-token-file", &token_file_, "File with a token");
-  add("--to-nats-ca-file", &ca_file_, "CA of the NATS servers, PEM");
-  add("--to-nats-cert-file", &cert_file_, "Client certificate for NATS, PEM");
-  add("--to-nats-key-file", &key_file_, "Its key, PEM");
-  add("--to-nats-domain", &domain_, "JetStream domain");
+  nats_.AddTo(app, group);
   app->add_option("--to-replicas", replicas_, "Replicas of its stream [1]")
+      ->take_last()
+      ->group(group);
+  app->add_option(
+         "--bump", bump_,
+         Cat("Revisions between the old store and the new [", replication::kDefaultBump, "]"))
       ->take_last()
       ->group(group);
 }
@@ -87,26 +77,9 @@ absl::StatusOr<StreamSource> TargetFlags::Read(const StreamSource* beside) const
       return wrong;
     }
   }
-  const auto take = [](const std::string& given, std::string* value) {
-    if (!given.empty()) *value = given;
-  };
-  take(domain_, &target.domain);
-  if (!creds_.empty() || !nkey_.empty() || !token_file_.empty()) {
-    target.credentials.creds_file.clear();
-    target.credentials.nkey_seed_file.clear();
-    target.credentials.token_file.clear();
-  }
-  take(creds_, &target.credentials.creds_file);
-  take(nkey_, &target.credentials.nkey_seed_file);
-  take(token_file_, &target.credentials.token_file);
-  if (absl::Status ways = CheckOneSecret("--to-nats-", target.credentials); !ways.ok()) return ways;
-  take(ca_file_, &target.credentials.tls_ca_file);
-  take(cert_file_, &target.credentials.tls_cert_file);
-  take(key_file_, &target.credentials.tls_key_file);
-  if (target.credentials.tls_cert_file.empty() != target.credentials.tls_key_file.empty()) {
-    return Invalid("--to-nats-cert-file and --to-nats-key-file go together");
-  }
-  if (absl::Status files = jetstream::CheckNatsFiles(target.credentials); !files.ok()) return files;
+  const absl::Status nats =
+      nats_.Read(NatsFlags::Variables::kNo, &target.credentials, &target.domain);
+  if (!nats.ok()) return nats;
   return target;
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "cli/flags.h"
 #include "cli/source_flags.h"
 #include "cli/storage_size.h"
 #include "cli/table.h"
@@ -46,11 +47,6 @@ constexpr int64_t kDefaultStreams = 1;
 // Some for each member and each reader; those of one that was killed stay for a minute.
 constexpr int64_t kDefaultConsumers = 100;
 constexpr int64_t kMaxCount = 1'000'000;
-
-template <typename... Pieces>
-absl::Status Invalid(const Pieces&... pieces) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
-}
 
 absl::StatusOr<int64_t> ParseCount(const char* flag, const std::string& text) {
   int64_t number = 0;

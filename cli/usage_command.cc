@@ -11,6 +11,7 @@
 #include "base/pem_files.h"
 #include "base/strings.h"
 #include "base/usage_record.h"
+#include "cli/flags.h"
 #include "cli/usage_sum.h"
 #include "nlohmann/json.hpp"
 #include "replication/point.h"
@@ -39,11 +40,6 @@ constexpr char kExamples[] =
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --since 2026-11-01T00:00:00Z --csv\n"
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --json > monday.json\n"
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --since monday.json --csv";
-
-template <typename... Pieces>
-absl::Status Invalid(const Pieces&... pieces) {
-  return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);
-}
 
 std::string StringOf(const json& object, const char* member) {
   const auto found = object.find(member);
