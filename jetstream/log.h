@@ -90,9 +90,25 @@ struct MirrorState {
   uint64_t cap_records = 0;  // removal waits for it while it is behind by no more
   Fit fit = Fit::kUnheard;
   std::string what{};   // why it does not fit, for people
+  int64_t made_ns = 0;  // when its stream was made; 0: it was not heard
+  // All of this stream's term records up to here were found in it, by a look that compared all.
+  StreamSeq compared{};
   StreamSeq reached{};  // kFits: all up to here was copied
   StreamSeq last{};     // the stream's own then
   int64_t lag_ns = 0;   // kFits: from its newest record to the stream's newest
+};
+
+// What is asked of mirrors. They are copies as long as they have the stream's term records: where
+// it lost its tail, and goes on, one lies at a sequence at which a mirror has something else.
+struct MirrorsQuestion {
+  enum class Terms {
+    kNewest,  // quick: whoever diverged before the newest one looks like a copy
+    kAll,     // that the stream has; a request or two for each, so for whoever is in no hurry
+  };
+  Terms terms = Terms::kAll;
+  // What was found before: those compared then are not compared again. Of the same leadership only,
+  // in which the stream does not go back.
+  std::vector<MirrorState> known{};
 };
 
 // Log is the seam between jetd and its storage: one stream of one tenant, appended to by a chain of
@@ -215,7 +231,7 @@ class Log {
   // Asks for the mirrors that are declared, and each of them how far it is. One that is cut off is
   // told as kUnheard; an error: nothing is known. For rare use: some requests each, to servers that
   // may be far away, and a second or two for each that does not answer.
-  virtual void Mirrors(MirrorsFn done) {
+  virtual void Mirrors(const MirrorsQuestion& /*question*/, MirrorsFn done) {
     State([done = std::move(done)](const absl::StatusOr<StreamState>& state) {
       if (!state.ok()) return done(state.status());
       done(std::vector<MirrorState>());

@@ -459,7 +459,7 @@ void MemoryLog::Room(RoomFn done) {
   });
 }
 
-void MemoryLog::Mirrors(MirrorsFn done) {
+void MemoryLog::Mirrors(const MirrorsQuestion& /*question*/, MirrorsFn done) {
   State([this, done = std::move(done)](const absl::StatusOr<StreamState>& state) {
     if (!state.ok()) return done(state.status());
     std::vector<MirrorState> mirrors = mirrors_;

@@ -130,7 +130,7 @@ class MemoryLog : public Log {
   void State(StateFn done) override;
   void Room(RoomFn done) override;
   [[nodiscard]] bool MayHaveMirrors() const override { return options_.mirrored; }
-  void Mirrors(MirrorsFn done) override;
+  void Mirrors(const MirrorsQuestion& question, MirrorsFn done) override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }
 
  private:

@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "jetstream/nats_api.h"
-#include "jetstream/record.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -39,6 +38,19 @@ int64_t NumberOf(const std::string& text) {
 
 std::string TimeOf(int64_t time_ns) {
   return absl::FormatTime(absl::RFC3339_full, absl::FromUnixNanos(time_ns), absl::UTCTimeZone());
+}
+
+// Without what its writer asked of the server, "Nats-Expected-…": a mirror does not keep that.
+std::string RecordLines(std::string_view headers) {
+  std::string lines;
+  while (!headers.empty()) {
+    const size_t end = headers.find("\r\n");
+    const std::string_view line = headers.substr(0, end);
+    headers.remove_prefix(end == std::string_view::npos ? headers.size() : end + 2);
+    if (line.empty() || line.starts_with("NATS/") || line.starts_with("Nats-")) continue;
+    CatTo(lines, line, "\r\n");
+  }
+  return lines;
 }
 
 MirrorVerdict Other(std::string what) { return {MirrorState::Fit::kOther, std::move(what)}; }
@@ -142,17 +154,17 @@ absl::StatusOr<MirrorFacts> MirrorFactsOf(const nlohmann::json& answer) {
   return facts;
 }
 
-absl::StatusOr<TermMark> TermMarkOf(const nlohmann::json& answer) {
+absl::StatusOr<StoredMessage> StoredMessageOf(const nlohmann::json& answer) {
   const auto message = answer.find("message");
-  std::string payload;
+  std::string headers;
   if (message == answer.end() || !message->is_object() || IntegerOf(*message, "seq", 0) <= 0 ||
-      !absl::Base64Unescape(TextOf(*message, "data"), &payload)) {
+      !absl::Base64Unescape(TextOf(*message, "hdrs"), &headers)) {
     return MakeError(Errc::kUnavailable, "JetStream told of a message in a way unknown to jetd");
   }
-  TermMark mark;
-  mark.seq = StreamSeq(static_cast<uint64_t>(IntegerOf(*message, "seq", 0)));
-  if (auto term = DecodeTerm(payload); term.ok()) mark.incarnation = term->incarnation;
-  return mark;
+  return StoredMessage{.seq = StreamSeq(static_cast<uint64_t>(IntegerOf(*message, "seq", 0))),
+                       .subject = TextOf(*message, "subject"),
+                       .headers = RecordLines(headers),
+                       .payload = TextOf(*message, "data")};
 }
 
 MirrorVerdict JudgeMirror(const MirrorEvidence& evidence) {
@@ -173,13 +185,10 @@ MirrorVerdict JudgeMirror(const MirrorEvidence& evidence) {
     return Other(Cat("it is at sequence ", reached.value(), ", and the stream went back to ",
                      last.value(), ": what is written from there on is not copied"));
   }
-  const auto& term = evidence.origin_term;
-  if (!term.has_value() || term->seq > reached) return {};
-  if (!evidence.mirror_term.has_value() || evidence.mirror_term->seq != term->seq ||
-      evidence.mirror_term->incarnation != term->incarnation) {
-    return Other(Cat("the newest term record of the stream, at sequence ", term->seq.value(),
-                     ", is not there: the stream went back once, and gave out again sequences "
-                     "that the mirror had taken"));
+  if (evidence.other != StreamSeq{}) {
+    return Other(Cat("the term record of the stream at sequence ", evidence.other.value(),
+                     " is not there: the stream went back once, and gave out again sequences that "
+                     "the mirror had taken"));
   }
   return {};
 }

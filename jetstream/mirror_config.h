@@ -5,8 +5,8 @@
 #ifndef JETD_JETSTREAM_MIRROR_CONFIG_H_
 #define JETD_JETSTREAM_MIRROR_CONFIG_H_
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +26,7 @@ struct MirrorDeclaration {
   std::string name{};  // letters, digits, - and _
   std::string domain{};
   uint64_t cap_records = kDefaultCap;
+  friend bool operator==(const MirrorDeclaration&, const MirrorDeclaration&) = default;
 };
 // By name. What cannot be read is left out.
 [[nodiscard]] std::vector<MirrorDeclaration> DeclaredMirrors(const nlohmann::json& config);
@@ -63,24 +64,28 @@ struct MirrorFacts {
 };
 [[nodiscard]] absl::StatusOr<MirrorFacts> MirrorFactsOf(const nlohmann::json& answer);
 
-// A stream's newest term record.
-struct TermMark {
+// A message as the answer to a STREAM.MSG.GET has it, to be compared and nothing else: the lines of
+// its headers but for NATS's own, which a mirror does not keep all, and the payload in base64.
+struct StoredMessage {
   StreamSeq seq{};
-  std::string incarnation{};  // empty: it cannot be read
-  friend bool operator==(const TermMark&, const TermMark&) = default;
+  std::string subject{}, headers{}, payload{};
+  friend bool operator==(const StoredMessage&, const StoredMessage&) = default;
+  [[nodiscard]] size_t bytes() const { return subject.size() + headers.size() + payload.size(); }
 };
-// From the answer to a STREAM.MSG.GET. Unavailable if it is none.
-[[nodiscard]] absl::StatusOr<TermMark> TermMarkOf(const nlohmann::json& answer);
+// Unavailable if the answer has none.
+[[nodiscard]] absl::StatusOr<StoredMessage> StoredMessageOf(const nlohmann::json& answer);
 
 // What is known of an origin and of a mirror of it, the origin asked after the mirror. A mirror
 // takes in what is above its own last sequence and nothing else, and says nothing of that: so it is
-// one only if it was made of this stream, is not ahead of it, and has the newest term record that
-// it must have.
+// one only if it was made of this stream, is not ahead of it, and has the term records that it must
+// have. A leader that goes on where the stream has lost its tail begins with one, at a sequence
+// that a mirror which had the tail has given away.
 struct MirrorEvidence {
   StreamFacts origin{};
-  std::optional<TermMark> origin_term{};  // nothing: there is none
   MirrorFacts mirror{};
-  std::optional<TermMark> mirror_term{};
+  // The first term record of the origin's in whose place, or behind which, the mirror has something
+  // else; 0: none was found.
+  StreamSeq other{};
 };
 struct MirrorVerdict {
   MirrorState::Fit fit = MirrorState::Fit::kFits;

@@ -8,7 +8,6 @@
 #include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "jetstream/record.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -108,20 +107,41 @@ TEST(MirrorConfigTest, ReadsWhatTheServerSays) {
   EXPECT_FALSE(MirrorFactsOf(answer).ok());
 }
 
-TEST(MirrorConfigTest, ReadsATermRecord) {
-  TermRecord term;
-  term.term = Term(3);
-  term.incarnation = "00112233445566778899aabbccddeeff";
-  std::string data;
-  absl::Base64Escape(EncodeTerm(term), &data);
-  nlohmann::json answer = {{"message", {{"seq", 7}, {"data", data}}}};
-  const auto mark = TermMarkOf(answer);
-  ASSERT_TRUE(mark.ok()) << mark.status();
-  EXPECT_EQ(mark->seq, StreamSeq(7));
-  EXPECT_EQ(mark->incarnation, term.incarnation);
-  answer["message"]["data"] = "!";
-  EXPECT_FALSE(TermMarkOf(answer).ok());
-  EXPECT_FALSE(TermMarkOf(nlohmann::json::object()).ok());
+TEST(MirrorConfigTest, ReadsAMessage) {
+  nlohmann::json answer = {
+      {"message", {{"seq", 7}, {"subject", "s"}, {"hdrs", "aGVhZA=="}, {"data", "eA=="}}}};
+  const auto message = StoredMessageOf(answer);
+  ASSERT_TRUE(message.ok()) << message.status();
+  EXPECT_EQ(message->seq, StreamSeq(7));
+  EXPECT_EQ(message->subject, "s");
+  for (const char* member : {"seq", "subject", "hdrs", "data"}) {
+    nlohmann::json other = answer;
+    other["message"][member] =
+        other["message"][member].is_number() ? nlohmann::json(8) : "SmV0ZDogMg==";
+    EXPECT_NE(StoredMessageOf(other).value(), *message) << member;
+  }
+  // What its writer asked of the server is no part of it.
+  const auto with_headers = [&answer](const std::string& headers) {
+    std::string text;
+    absl::Base64Escape(headers, &text);
+    answer["message"]["hdrs"] = text;
+    return StoredMessageOf(answer).value();
+  };
+  const StoredMessage origin = with_headers(
+      "NATS/1.0\r\nNats-Expected-Last-Sequence: 6\r\nJetd: 1\r\nKV-Operation: DEL\r\n\r\n");
+  EXPECT_EQ(origin, with_headers("NATS/1.0\r\nJetd: 1\r\nKV-Operation: DEL\r\n\r\n"));
+  EXPECT_NE(origin, with_headers("NATS/1.0\r\nJetd: 1\r\n\r\n"));
+  EXPECT_NE(origin, with_headers("NATS/1.0\r\nJetd: 2\r\nKV-Operation: DEL\r\n\r\n"));
+  EXPECT_EQ(with_headers("NATS/1.0\r\nNats-Expected-Last-Sequence: 6\r\n\r\n"), with_headers(""));
+  answer["message"]["hdrs"] = "!";
+  EXPECT_FALSE(StoredMessageOf(answer).ok());
+  // Neither headers nor payload.
+  answer["message"].erase("hdrs");
+  answer["message"].erase("data");
+  EXPECT_TRUE(StoredMessageOf(answer).ok());
+  answer["message"]["seq"] = 0;
+  EXPECT_FALSE(StoredMessageOf(answer).ok());
+  EXPECT_FALSE(StoredMessageOf(nlohmann::json::object()).ok());
 }
 
 // --- identity -----------------------------------------------------------------------------------
@@ -130,23 +150,16 @@ MirrorEvidence Evidence() {
   MirrorEvidence evidence;
   evidence.origin.created_ns = 17;
   evidence.origin.state.last = StreamSeq(100);
-  evidence.origin_term = TermMark{.seq = StreamSeq(40), .incarnation = "i"};
   evidence.mirror.mirrors = true;
   evidence.mirror.origin = {.domain = "hub", .created_ns = 17};
   evidence.mirror.stream.state.last = StreamSeq(90);
-  evidence.mirror_term = evidence.origin_term;
   return evidence;
 }
 
 TEST(MirrorIdentityTest, OneThatIsBehindFits) {
   EXPECT_EQ(JudgeMirror(Evidence()).fit, Fit::kFits);
-  // The newest leader is not there yet.
-  MirrorEvidence evidence = Evidence();
-  evidence.origin_term = TermMark{.seq = StreamSeq(95), .incarnation = "j"};
-  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kFits);
   // A new bucket, and a mirror of it that has nothing yet.
-  evidence.origin_term.reset();
-  evidence.mirror_term.reset();
+  MirrorEvidence evidence = Evidence();
   evidence.mirror.stream.state.last = StreamSeq(0);
   EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kFits);
 }
@@ -165,12 +178,9 @@ TEST(MirrorIdentityTest, SequencesThatAreGivenOutTwiceAreAnAlarm) {
   EXPECT_THAT(JudgeMirror(evidence).what, HasSubstr("went back to 89"));
   // Longer again: the leader that found it so wrote a term record where the mirror has another.
   evidence = Evidence();
-  evidence.origin_term = TermMark{.seq = StreamSeq(80), .incarnation = "j"};
+  evidence.other = StreamSeq(80);
+  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kOther);
   EXPECT_THAT(JudgeMirror(evidence).what, HasSubstr("gave out again"));
-  evidence.mirror_term = TermMark{.seq = StreamSeq(80), .incarnation = "i"};
-  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kOther);
-  evidence.mirror_term.reset();
-  EXPECT_EQ(JudgeMirror(evidence).fit, Fit::kOther);
 }
 
 TEST(MirrorIdentityTest, WhatIsNoMirrorAnyMore) {

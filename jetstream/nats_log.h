@@ -105,7 +105,7 @@ class NatsLog : public Log {
   [[nodiscard]] bool MayHaveMirrors() const override {
     return !options_.exclusive && !options_.read_only;
   }
-  void Mirrors(MirrorsFn done) override;
+  void Mirrors(const MirrorsQuestion& question, MirrorsFn done) override;
   void StartGuard() override;
   void StopGuard() override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }

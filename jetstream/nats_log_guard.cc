@@ -44,13 +44,14 @@ void NatsLog::MakeGuard() {
                                                   session_->api.get(), info_, std::move(callbacks));
 }
 
-void NatsLog::Mirrors(MirrorsFn done) {
+void NatsLog::Mirrors(const MirrorsQuestion& question, MirrorsFn done) {
   if (!connected()) {
     return Later(
         [done = std::move(done)] { done(MakeError(Errc::kUnavailable, "not connected to NATS")); });
   }
   DomainApi* const api = session_->domains.get();
-  AskMirrors(api, api, {.bucket = options_.stream.bucket, .domain = options_.domain},
+  AskMirrors(api, api,
+             {.bucket = options_.stream.bucket, .domain = options_.domain, .look = question},
              [done = std::move(done)](absl::StatusOr<std::vector<MirrorReport>> reports) {
                if (!reports.ok()) return done(reports.status());
                std::vector<MirrorState> states;

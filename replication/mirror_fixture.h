@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -15,7 +16,9 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "jetstream/api_session.h"
 #include "jetstream/nats_log.h"
+#include "jetstream/nats_test_domains.h"
 #include "jetstream/record.h"
 #include "jetstream/subject.h"
 #include "replication/log_session.h"
@@ -33,6 +36,26 @@ inline bool WaitUntil(const std::function<bool()>& so) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return true;
+}
+
+// A server, hub or leaf, forgets all that `write` makes happen, as a nats-server does after a power
+// cut; the other one keeps what it has got of it.
+inline void LoseTail(jetstream::NatsTestDomains* domains, jetstream::NatsTestServer* server,
+                     const std::function<void()>& write) {
+  namespace fs = std::filesystem;
+  const std::string store = server->folder() + "/js";
+  const std::string saved = server->folder() + "/saved";
+  server->Kill();
+  fs::copy(store, saved, fs::copy_options::recursive);
+  server->Restart();
+  write();
+  server->Kill();
+  fs::remove_all(store);
+  fs::rename(saved, store);
+  server->Restart();
+  // Until the link is back too.
+  const auto api = jetstream::ApiSession::Open({.urls = {domains->hub().url()}}).value();
+  JETD_CHECK(WaitUntil([&] { return api->Ask("dr", "INFO").ok(); })) << "the leaf stays away";
 }
 
 // Writes a bucket as a leader would, one after the other, and knows where it is.

@@ -4,7 +4,6 @@
 // written by hand.
 #include "replication/mirrors.h"
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +24,6 @@
 namespace jetd::replication {
 namespace {
 
-namespace fs = std::filesystem;
 using jetstream::MirrorReport;
 using jetstream::MirrorState;
 using jetstream::NatsTestDomains;
@@ -74,6 +72,26 @@ class MirrorsTest : public ::testing::Test {
   bool WaitForAll() {
     const auto mirrors = Open(Hub());
     return WaitUntil([&] { return State(mirrors.get()).reached.value() == writer_->last(); });
+  }
+  // The mirror's stream is as long as what was written, whatever is in it.
+  bool WaitForMessages() {
+    const auto mirrors = Open(Hub());
+    return WaitUntil([&] {
+      const auto facts = mirrors->LookAlone("dr");
+      return facts.ok() && facts->stream.state.last.value() == writer_->last();
+    });
+  }
+  // The origin forgets what it wrote last, which the mirror has; the writer goes on before that.
+  void LoseTail(int records) {
+    const uint64_t last = writer_->last();
+    const int64_t revision = writer_->revision();
+    api_.reset();
+    replication::LoseTail(domains_.get(), &domains_->hub(), [&] {
+      for (int i = 0; i < records; ++i) writer_->Put("/lost", Cat(i));
+      writer_->Flush();
+      EXPECT_TRUE(WaitForAll());
+    });
+    writer_->GoBack(last, revision);
   }
   jetstream::ApiSession& Api() {
     if (api_ == nullptr) {
@@ -228,21 +246,7 @@ TEST_F(MirrorsTest, AnOriginThatWasMadeAnewIsAnAlarm) {
 
 TEST_F(MirrorsTest, SequencesThatAreGivenOutTwiceAreAnAlarm) {
   AddMirror();
-  const uint64_t last = writer_->last();
-  const int64_t revision = writer_->revision();
-  const std::string store = domains_->hub().folder() + "/js";
-  const std::string saved = domains_->hub().folder() + "/saved";
-  api_.reset();
-  domains_->hub().Kill();
-  fs::copy(store, saved, fs::copy_options::recursive);
-  domains_->hub().Restart();
-  for (int i = 0; i < 10; ++i) writer_->Put("/lost", Cat(i));
-  writer_->Flush();
-  ASSERT_TRUE(WaitForAll());
-  domains_->hub().Kill();
-  fs::remove_all(store);
-  fs::rename(saved, store);
-  domains_->hub().Restart();
+  LoseTail(10);
   const auto mirrors = Open(Hub());
   MirrorState state;
   ASSERT_TRUE(WaitUntil([&] {
@@ -252,7 +256,6 @@ TEST_F(MirrorsTest, SequencesThatAreGivenOutTwiceAreAnAlarm) {
   EXPECT_EQ(state.fit, Fit::kOther);
   EXPECT_THAT(state.what, HasSubstr("went back"));
   // And when it is longer than the mirror again, which looks like lag 0 to the server.
-  writer_->GoBack(last, revision);
   writer_->Lead(kOther);
   for (int i = 0; i < 30; ++i) writer_->Put("/new", Cat(i));
   writer_->Flush();
@@ -264,6 +267,71 @@ TEST_F(MirrorsTest, SequencesThatAreGivenOutTwiceAreAnAlarm) {
   EXPECT_TRUE(absl::IsFailedPrecondition(promoted)) << promoted;
   EXPECT_THAT(std::string(MessageOf(promoted)), HasSubstr("gave out again"));
   EXPECT_EQ(WhyNotServed(Hub()), "");
+}
+
+// The mirror copies what comes behind the sequences that it has twice; so it has the later term
+// records, the newest one too.
+TEST_F(MirrorsTest, LaterTermRecordsDoNotMakeItACopyAgain) {
+  AddMirror();
+  LoseTail(1);
+  const uint64_t twice = writer_->last() + 1;
+  for (int leader = 0; leader < 3; ++leader) {
+    writer_->Lead(kOther);
+    for (int i = 0; i < 5; ++i) writer_->Put("/new", Cat(i));
+    writer_->Flush();
+  }
+  const auto mirrors = Open(Hub());
+  ASSERT_TRUE(WaitForMessages());
+  MirrorState state = State(mirrors.get());
+  EXPECT_EQ(state.fit, Fit::kOther);
+  EXPECT_THAT(state.what, HasSubstr(Cat("at sequence ", twice, " is not there")));
+  EXPECT_EQ(state.reached, StreamSeq(0));
+  // By a quick look only the newest one is compared.
+  auto quick = Api().Mirrors(
+      {.bucket = kMirrorBucket, .look = {.terms = jetstream::MirrorsQuestion::Terms::kNewest}});
+  ASSERT_TRUE(quick.ok()) << quick.status();
+  EXPECT_EQ(quick->front().state.fit, Fit::kFits);
+  EXPECT_EQ(quick->front().state.compared, StreamSeq(0));
+  // A sequence that was removed before the mirror had it: then what is behind it tells.
+  ASSERT_TRUE(Api().Ask("dr", "STREAM.MSG.DELETE.KV_b", {{"seq", twice}}).ok());
+  EXPECT_EQ(State(mirrors.get()).fit, Fit::kFits) << "all else is the same";
+}
+
+TEST_F(MirrorsTest, AHoleInPlaceOfATermRecordIsJudgedByWhatIsBehindIt) {
+  AddMirror();
+  LoseTail(3);
+  const uint64_t twice = writer_->last() + 1;
+  ASSERT_TRUE(Api().Ask("dr", "STREAM.MSG.DELETE.KV_b", {{"seq", twice}}).ok());
+  for (int leader = 0; leader < 2; ++leader) {
+    writer_->Lead(kOther);
+    for (int i = 0; i < 5; ++i) writer_->Put("/new", Cat(i));
+    writer_->Flush();
+  }
+  ASSERT_TRUE(WaitForMessages());
+  const auto mirrors = Open(Hub());
+  EXPECT_EQ(State(mirrors.get()).fit, Fit::kOther);
+}
+
+TEST_F(MirrorsTest, WhatWasComparedIsNotComparedAgain) {
+  AddMirror();
+  writer_->Lead(kOther);
+  writer_->Put("/a", "1");
+  writer_->Flush();
+  ASSERT_TRUE(WaitForAll());
+  auto found = Api().Mirrors({.bucket = kMirrorBucket});
+  ASSERT_TRUE(found.ok()) << found.status();
+  MirrorState state = found->front().state;
+  EXPECT_EQ(state.compared.value(), writer_->last() - 1);
+  EXPECT_GT(state.made_ns, 0);
+  // Whoever knows more is believed, of that very stream.
+  state.compared = StreamSeq(10'000);
+  const auto again = [&] {
+    return Api().Mirrors({.bucket = kMirrorBucket, .look = {.known = {state}}})->front().state;
+  };
+  EXPECT_EQ(again().fit, Fit::kFits);
+  EXPECT_EQ(again().compared, StreamSeq(10'000));
+  state.made_ns += 1;
+  EXPECT_EQ(again().compared.value(), writer_->last() - 1);
 }
 
 // What is at the origin alone is not given up, and the origin goes on.

@@ -22,7 +22,10 @@ void Committer::Impl::ResumeRemoval() {
 
 void Committer::Impl::AskMirrors() {
   if (!log->MayHaveMirrors()) return AskLeader();
+  // Whoever takes over does not wait for many questions to another domain: what a mirror is worth,
+  // the gate finds out.
   log->Mirrors(
+      {.terms = jetstream::MirrorsQuestion::Terms::kNewest},
       [this, number = reading](const absl::StatusOr<std::vector<jetstream::MirrorState>>& mirrors) {
         if (number != reading || stopped) return;
         if (!mirrors.ok()) {
@@ -68,8 +71,8 @@ void Committer::Impl::CompactMore() {
   for (const StreamSeq seq : std::exchange(garbage.last_tombstones, {})) {
     last_markers.push_back(seq);
   }
-  batch.hidden.insert(batch.hidden.end(), system.superseded.begin(), system.superseded.end());
-  system.superseded.clear();
+  Collector::Batch own;
+  own.hidden = std::exchange(system.superseded, {});
   TakeGoneLeases(&batch);
   if (!physical.empty()) {
     removing.insert(removing.end(), physical.begin(), physical.end());
@@ -80,7 +83,9 @@ void Committer::Impl::CompactMore() {
       }
     };
   }
-  if (Elsewhere()) return KeepGarbage(std::move(batch));
+  if (Elsewhere()) return KeepGarbage(std::move(batch), std::move(own));
+  // First, so that whoever waits for the batch waits for these too.
+  if (!own.hidden.empty()) gate.Add(std::move(own), RemovalGate::Kind::kLastMarkers);
   gate.Add(std::move(batch), RemovalGate::Kind::kSuperseded);
   SurveyIfWorthwhile();
 }

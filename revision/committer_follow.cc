@@ -438,8 +438,9 @@ bool Committer::Impl::AdoptHeld() {
 void Committer::Impl::BeginToLead() {
   led_before = true;
   CollectAtStart();
-  for (Collector::Batch& batch : std::exchange(followed_garbage, {})) {
-    gate.Add(std::move(batch), RemovalGate::Kind::kSuperseded);
+  for (FollowedGarbage& kept : std::exchange(followed_garbage, {})) {
+    gate.Add(std::move(kept.own), RemovalGate::Kind::kLastMarkers);
+    gate.Add(std::move(kept.batch), RemovalGate::Kind::kSuperseded);
   }
   replay.reset();
   followed.reset();
@@ -483,9 +484,9 @@ void Committer::Impl::OnFollowedCompaction(Revision revision) {
 }
 
 // The leader removes it.
-void Committer::Impl::KeepGarbage(Collector::Batch batch) {
+void Committer::Impl::KeepGarbage(Collector::Batch batch, Collector::Batch own) {
   if (followed_garbage.size() == kGarbageKept) followed_garbage.pop_front();
-  followed_garbage.push_back(std::move(batch));
+  followed_garbage.push_back({std::move(batch), std::move(own)});
 }
 
 void Committer::Impl::OnFollowedAlarms(std::vector<jetstream::Alarm> raised) {

@@ -248,7 +248,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // This member's term record is in the stream: applies what was held.
   [[nodiscard]] bool AdoptHeld();
   void BeginToLead();
-  void KeepGarbage(Collector::Batch batch);
+  void KeepGarbage(Collector::Batch batch, Collector::Batch own);
 
   // Follower::Events.
   void OnFollowedCommit(Revision revision, absl::Span<const Change> changes) override;
@@ -417,7 +417,11 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   bool judging_loss = false;                      // that a follower tells of
   std::string loss_told;                          // what is to be written down of it
   std::optional<jetstream::TermRecord> followed;  // whose leader is asked
-  std::deque<Collector::Batch> followed_garbage;  // of the newest compactions
+  struct FollowedGarbage {
+    Collector::Batch batch;
+    Collector::Batch own;  // jetd's own records
+  };
+  std::deque<FollowedGarbage> followed_garbage;  // of the newest compactions
   struct Waiting {
     MonoTime since;
     DoneFn done;

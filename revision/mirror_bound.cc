@@ -14,6 +14,8 @@ void MirrorBound::Update(const std::vector<jetstream::MirrorState>& mirrors) {
     Known now = before != known_.end() ? before->second : Known{.counted_from = mirror.last};
     if (mirror.fit == jetstream::MirrorState::Fit::kFits) {
       now.reached = now.counted_from = mirror.reached;
+    } else if (mirror.fit == jetstream::MirrorState::Fit::kOther) {
+      now.reached = StreamSeq{};
     }
     last_markers_ = std::min(last_markers_, now.reached);
     const bool past_its_cap = mirror.last > now.counted_from &&
@@ -22,6 +24,10 @@ void MirrorBound::Update(const std::vector<jetstream::MirrorState>& mirrors) {
     known[mirror.name] = now;
   }
   known_ = std::move(known);
+}
+
+void MirrorBound::Distrust() {
+  for (auto& [name, known] : known_) known.reached = StreamSeq{};
 }
 
 }  // namespace jetd::revision

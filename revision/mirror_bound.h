@@ -25,7 +25,8 @@ namespace jetd::revision {
 //
 // A mirror counts with the position that it was last heard at. One that was never heard of since
 // this began has no position; its cap is counted from where the stream ended when it was first
-// asked for.
+// asked for. One that is no copy of the stream has no position either: what it has at some sequence
+// is not what the stream has. So past its cap values go, and what shows that it is none stays.
 //
 // Plain value, no thread of its own.
 class MirrorBound {
@@ -34,6 +35,9 @@ class MirrorBound {
 
   // What a look at the mirrors has found; who is not in it is no mirror any more.
   void Update(const std::vector<jetstream::MirrorState>& mirrors);
+  // Where mirrors were heard at says nothing any more: the stream may have gone back since. How
+  // long each was waited for stays.
+  void Distrust();
 
   // All at or below may go; kNone: there is no bound.
   [[nodiscard]] StreamSeq superseded() const { return superseded_; }

@@ -69,9 +69,20 @@ TEST_F(MirrorBoundTest, OneThatWasNeverHeardOfHoldsBackAll) {
   Expect({Away("a", 1'001'001)}, kNone, StreamSeq(0));
 }
 
-TEST_F(MirrorBoundTest, OneThatDoesNotFitIsAsGoodAsAway) {
+// Nothing that it had counts, and its cap runs from when it was last a copy.
+TEST_F(MirrorBoundTest, OneThatDoesNotFitHasNoPosition) {
   Expect({Fits("a", 4'000, 4'100)}, StreamSeq(4'000), StreamSeq(4'000));
-  Expect({Away("a", 4'200, Fit::kOther)}, StreamSeq(4'000), StreamSeq(4'000));
+  Expect({Away("a", 4'200, Fit::kOther)}, StreamSeq(0), StreamSeq(0));
+  Expect({Away("a", 4'300)}, StreamSeq(0), StreamSeq(0));
+  Expect({Away("a", 5'001, Fit::kOther)}, kNone, StreamSeq(0));
+}
+
+TEST_F(MirrorBoundTest, APositionOfAnotherLeadershipIsNone) {
+  Expect({Fits("a", 4'000, 4'100)}, StreamSeq(4'000), StreamSeq(4'000));
+  bound_.Distrust();
+  Expect({Away("a", 4'200)}, StreamSeq(0), StreamSeq(0));
+  Expect({Away("a", 5'001)}, kNone, StreamSeq(0));
+  Expect({Fits("a", 4'100, 5'001)}, StreamSeq(4'100), StreamSeq(4'100));
 }
 
 TEST_F(MirrorBoundTest, OneThatIsMadeAnewBeginsAnew) {

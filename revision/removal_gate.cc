@@ -47,6 +47,9 @@ void RemovalGate::Suspend() {
   ++epoch_;
   executor_->Cancel(timer_);
   timer_ = 0;
+  // Others may lead meanwhile, and the stream go back.
+  known_.clear();
+  bound_.Distrust();
 }
 
 void RemovalGate::Resume() {
@@ -71,9 +74,10 @@ void RemovalGate::Ask() {
   executor_->Cancel(timer_);
   timer_ = 0;
   last_look_ = executor_->Now();
-  log_->Mirrors([this, epoch = epoch_](absl::StatusOr<std::vector<jetstream::MirrorState>> found) {
-    if (epoch == epoch_) OnMirrors(std::move(found));
-  });
+  log_->Mirrors({.known = known_},
+                [this, epoch = epoch_](absl::StatusOr<std::vector<jetstream::MirrorState>> found) {
+                  if (epoch == epoch_) OnMirrors(std::move(found));
+                });
 }
 
 void RemovalGate::AskAfter(std::chrono::nanoseconds delay) {
@@ -91,7 +95,8 @@ void RemovalGate::OnMirrors(absl::StatusOr<std::vector<jetstream::MirrorState>> 
     if (!held_.empty()) AskAfter(options_.retry);
     return;
   }
-  Note(*mirrors);
+  known_ = *mirrors;
+  Note(*std::move(mirrors));
   const auto promoted =
       std::find_if(mirrors_.begin(), mirrors_.end(),
                    [](const jetstream::MirrorState& one) { return one.fit == Fit::kPromoted; });
@@ -101,8 +106,8 @@ void RemovalGate::OnMirrors(absl::StatusOr<std::vector<jetstream::MirrorState>> 
   if (!held_.empty()) AskAfter(options_.pause);
 }
 
-void RemovalGate::Note(const std::vector<jetstream::MirrorState>& mirrors) {
-  mirrors_ = mirrors;
+void RemovalGate::Note(std::vector<jetstream::MirrorState> mirrors) {
+  mirrors_ = std::move(mirrors);
   std::map<std::string, std::string> told;
   for (const jetstream::MirrorState& mirror : mirrors_) {
     const auto before = told_.find(mirror.name);

@@ -32,8 +32,10 @@ namespace jetd::revision {
 class RemovalGate {
  public:
   enum class Kind {
-    kSuperseded,   // a newer record says what a reader needs
-    kLastMarkers,  // delete markers with nothing newer of their key
+    kSuperseded,  // a newer record says what a reader needs
+    // Delete markers with nothing newer of their key; and jetd's own records, of which the term
+    // records tell whether a mirror is a copy.
+    kLastMarkers,
   };
   struct Options {
     std::chrono::seconds pause{10};
@@ -60,7 +62,7 @@ class RemovalGate {
   // Asks for the mirrors, for whoever wants to see them, unless that was a moment ago.
   void Look();
   // As found; logs when one fits no longer, or fits again.
-  void Note(const std::vector<jetstream::MirrorState>& mirrors);
+  void Note(std::vector<jetstream::MirrorState> mirrors);
 
   // As of the newest look.
   [[nodiscard]] const std::vector<jetstream::MirrorState>& mirrors() const { return mirrors_; }
@@ -88,7 +90,8 @@ class RemovalGate {
 
   MirrorBound bound_;
   std::vector<jetstream::MirrorState> mirrors_;
-  std::map<std::string, std::string> told_;  // by name, why a mirror does not fit, as logged
+  std::vector<jetstream::MirrorState> known_;  // since it was resumed
+  std::map<std::string, std::string> told_;    // by name, why a mirror does not fit, as logged
   std::deque<Held> held_;
   size_t held_records_ = 0;
   uint64_t overtaken_ = 0;

@@ -148,6 +148,23 @@ TEST_F(RemovalGateTest, NothingIsAskedWhileItRests) {
   EXPECT_EQ(Gone(), Seqs{1});
 }
 
+// Another member may have led in between, in a stream that went back.
+TEST_F(RemovalGateTest, APositionIsNotTrustedAfterARest) {
+  log_->set_mirrors({Fits(5)});
+  Add({1, 7}, {}, Kind::kSuperseded);
+  EXPECT_EQ(Gone(), Seqs{1});
+  gate_->Suspend();
+  MirrorState away = Fits(0);
+  away.fit = Fit::kUnheard;
+  log_->set_mirrors({away});
+  gate_->Resume();
+  Add({2}, {}, Kind::kSuperseded);
+  EXPECT_EQ(Gone(), Seqs{1});
+  log_->set_mirrors({Fits(5)});
+  exec_.Advance(std::chrono::seconds(10));
+  EXPECT_EQ(Gone(), (Seqs{1, 2}));
+}
+
 TEST_F(RemovalGateTest, AnAnswerThatTellsNothingIsAskedForAgain) {
   log_->Hold(MemoryLog::Leg::kApi);
   Add({1}, {}, Kind::kSuperseded);
@@ -291,6 +308,41 @@ TEST(MirroredMemberTest, WhatAListLeavesOutWaitsForTheMirrorToo) {
   EXPECT_NE(stream.Find(StreamSeq(6)), nullptr);
   EXPECT_EQ(member->Get("a"), "");
   EXPECT_EQ(member->Get("b"), "4");
+}
+
+// It shows that the mirror is no copy; without it, the mirror would look like one.
+TEST(MirroredMemberTest, TermRecordsStayUntilAMirrorThatIsACopyHasThem) {
+  FakeExecutor exec;
+  MemoryStream stream;
+  MirrorState other = Fits(0);
+  other.fit = Fit::kOther;
+  MemoryLog::Options options = Mirrored();
+  options.mirrors = {other};
+  std::optional<Member> member;
+  member.emplace(&exec, &stream, "m", options);
+  exec.Advance(std::chrono::seconds(1));
+  ASSERT_TRUE(member->committer->leading());
+  for (int i = 0; i < 3; ++i) member->Put("a", "1");
+  exec.Advance(std::chrono::seconds(1));
+  member->committer->Stop();
+  exec.RunDeferred();
+  // 1 and 5 are term records.
+  member.emplace(&exec, &stream, "m", options);
+  exec.Advance(std::chrono::seconds(1));
+  ASSERT_TRUE(member->committer->leading());
+  Compact(&exec, &*member, 4);
+  for (int i = 0; i < 120; ++i) member->Put("a", "2");
+  exec.Advance(std::chrono::seconds(11));
+  EXPECT_EQ(stream.Find(StreamSeq(2)), nullptr) << "past its cap";
+  EXPECT_NE(stream.Find(StreamSeq(1)), nullptr);
+  Compact(&exec, &*member, 100);
+  exec.Advance(std::chrono::seconds(11));
+  EXPECT_NE(stream.Find(StreamSeq(1)), nullptr);
+  // Made anew.
+  member->log.set_mirrors({Fits(120)});
+  exec.Advance(std::chrono::seconds(11));
+  EXPECT_EQ(stream.Find(StreamSeq(1)), nullptr);
+  EXPECT_NE(stream.Find(StreamSeq(5)), nullptr);
 }
 
 TEST(MirroredMemberTest, ALeaderEndsWhenAMirrorWasPromoted) {
