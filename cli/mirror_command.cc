@@ -205,7 +205,9 @@ absl::StatusOr<int> MirrorCommand::Add(Mirrors* mirrors, Output* output) const {
                     .name = name_,
                     .cap_records = cap_,
                     .replicas = replicas_,
-                    .replace = replace_ ? Mirrors::Replace::kOldPrimary : Mirrors::Replace::kNo});
+                    .replace = replace_ ? Mirrors::Replace::kOldPrimary : Mirrors::Replace::kNo,
+                    .say = [output](std::string_view line) { output->Progress(line); }});
+  output->EndProgress();
   if (!status.ok()) return status;
   output->Print(Cat("mirror ", name_.empty() ? domain_ : name_, " in domain ", domain_,
                     ": removal waits for it while it is behind by no more than ", cap_,

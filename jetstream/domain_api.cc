@@ -17,7 +17,7 @@ absl::StatusOr<nlohmann::json> AnswerOf(std::string_view payload) {
   if (error.err_code == js_error::kStreamNotFound || error.err_code == js_error::kNoMessageFound) {
     return absl::NotFoundError(error.description);
   }
-  if (error.err_code == js_error::kStreamNameInUse) {
+  if (error.err_code == js_error::kStreamNameInUse || error.err_code == js_error::kConsumerExists) {
     return absl::AlreadyExistsError(error.description);
   }
   return MakeError(Errc::kUnavailable,

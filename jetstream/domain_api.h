@@ -26,8 +26,8 @@ namespace jetd::jetstream {
 class DomainApi {
  public:
   // The answer's JSON. NotFound: there is no such stream, or no such message. AlreadyExists: a
-  // stream of that name. kTimeout; kUnavailable: nobody listens there, or another error of
-  // JetStream's, in its words.
+  // stream or consumer of that name. kTimeout; kUnavailable: nobody listens there, or another error
+  // of JetStream's, in its words.
   using AnswerFn = std::function<void(absl::StatusOr<nlohmann::json>)>;
 
   DomainApi(Loop* loop, NatsConnection* connection, std::chrono::nanoseconds timeout);

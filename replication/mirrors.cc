@@ -7,6 +7,8 @@
 #include "base/strings.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/stream_setup.h"
+#include "replication/config_lock.h"
+#include "replication/mirror_tools.h"
 
 namespace jetd::replication {
 namespace {
@@ -57,9 +59,23 @@ absl::StatusOr<nlohmann::json> Mirrors::Info(const std::string& domain) {
   return session_->Ask(domain, Cat("STREAM.INFO.", jetstream::StreamName(origin_.bucket)));
 }
 
-absl::Status Mirrors::Update(const std::string& domain, const nlohmann::json& config) {
-  return session_->Ask(domain, Cat("STREAM.UPDATE.", jetstream::StreamName(origin_.bucket)), config)
-      .status();
+absl::Status Mirrors::Redeclare(const Edit& edit) {
+  auto info = Info(origin_.domain);
+  if (!info.ok()) return With(info.status(), "the origin");
+  nlohmann::json config = info->at("config");
+  edit(&config);
+  const auto said = session_->Ask(
+      origin_.domain, Cat("STREAM.UPDATE.", jetstream::StreamName(origin_.bucket)), config);
+  if (!said.ok()) return With(said.status(), "the declaration at the origin");
+  info = Info(origin_.domain);
+  if (!info.ok()) return With(info.status(), "the origin");
+  if (jetstream::DeclaredMirrors(info->at("config")) == jetstream::DeclaredMirrors(config)) {
+    return absl::OkStatus();
+  }
+  return absl::AbortedError(
+      "somebody else changed the configuration of the origin's stream at the same time, and what "
+      "it "
+      "declares is not what was written: look at `jetctl mirror list`, and run this again");
 }
 
 absl::StatusOr<std::string> Mirrors::OwnDomain() {
@@ -105,10 +121,41 @@ absl::StatusOr<bool> Mirrors::MakeRoom(const AddOptions& options, const OriginMa
   return true;
 }
 
+absl::Status Mirrors::CheckCopy(const std::string& domain, const nlohmann::json& config) {
+  const std::string there = Cat("the mirror that is in the domain ", domain, " already");
+  constexpr char kAnew[] = ". Remove its stream, and run this again";
+  const auto reports = Look(domain);
+  if (!reports.ok()) return reports.status();
+  for (const jetstream::MirrorReport& report : *reports) {
+    if (report.state.fit == jetstream::MirrorState::Fit::kFits) continue;
+    return Unusable(there, " is no copy of this bucket: ", report.state.what, kAnew);
+  }
+  const auto declared = jetstream::DeclaredMirrors(config);
+  const bool waited_for =
+      std::any_of(declared.begin(), declared.end(),
+                  [&](const MirrorDeclaration& one) { return one.domain == domain; });
+  if (waited_for) return absl::OkStatus();
+  const auto found = VerifyMirror(origin_, SourceOf({.domain = domain}));
+  if (!found.ok()) return With(found.status(), Cat(there, " could not be compared"));
+  if (found->difference.count == 0) return absl::OkStatus();
+  return Unusable(there, " was not declared, and differs: ", found->difference.named.front(),
+                  kAnew);
+}
+
 absl::Status Mirrors::Add(const AddOptions& options) {
-  auto info = Info(origin_.domain);
+  const MirrorDeclaration declared{.name = options.name.empty() ? options.domain : options.name,
+                                   .domain = options.domain,
+                                   .cap_records = options.cap_records};
+  if (!jetstream::IsBucketName(declared.name)) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "\"", declared.name,
+                      "\" is no name of a mirror; it takes letters, digits, - and _");
+  }
+  const auto lock = ConfigLock::Take(session_.get(), origin_.domain,
+                                     jetstream::StreamName(origin_.bucket), options.say);
+  if (!lock.ok()) return With(lock.status(), "the origin");
+  const auto info = Info(origin_.domain);
   if (!info.ok()) return With(info.status(), "the origin");
-  nlohmann::json config = info->at("config");
+  const nlohmann::json& config = info->at("config");
   const absl::Status usable = jetstream::CheckStreamConfig(origin_.bucket, config);
   if (!usable.ok()) return usable;
   const auto facts = jetstream::FactsOf(*info);
@@ -123,25 +170,30 @@ absl::Status Mirrors::Add(const AddOptions& options) {
   // Whether the domain answers, before anything is changed.
   const auto missing = MakeRoom(options, origin, config);
   if (!missing.ok()) return missing.status();
-  const MirrorDeclaration declared{.name = options.name.empty() ? options.domain : options.name,
-                                   .domain = options.domain,
-                                   .cap_records = options.cap_records};
-  if (!jetstream::IsBucketName(declared.name)) {
-    return MakeStatus(absl::StatusCode::kInvalidArgument, "\"", declared.name,
-                      "\" is no name of a mirror; it takes letters, digits, - and _");
+  if (!*missing) {
+    if (absl::Status copy = CheckCopy(options.domain, config); !copy.ok()) return copy;
   }
-  jetstream::DeclareMirror(declared, &config);
-  if (absl::Status said = Update(origin_.domain, config); !said.ok()) {
-    return With(said, "the declaration at the origin");
-  }
-  if (!*missing) return absl::OkStatus();
+  if (options.say) options.say("declaring it");
+  const absl::Status said =
+      Redeclare([&](nlohmann::json* edited) { jetstream::DeclareMirror(declared, edited); });
+  if (!said.ok() || !*missing) return said;
+  if (options.say) options.say("making its stream");
+  return Create(declared, origin, options.replicas, config);
+}
+
+absl::Status Mirrors::Create(const MirrorDeclaration& mirror, const OriginMark& origin,
+                             int replicas, const nlohmann::json& before) {
   const auto made =
-      session_->Ask(options.domain, Cat("STREAM.CREATE.", jetstream::StreamName(origin_.bucket)),
-                    jetstream::MirrorStreamConfig(origin_.bucket, options.replicas, origin));
+      session_->Ask(mirror.domain, Cat("STREAM.CREATE.", jetstream::StreamName(origin_.bucket)),
+                    jetstream::MirrorStreamConfig(origin_.bucket, replicas, origin));
   if (made.ok()) return absl::OkStatus();
-  (void)jetstream::TakeBackMirror(declared.name, &config);
-  const absl::Status back = Update(origin_.domain, config);
-  return With(made.status(), Cat("the stream in the domain ", options.domain, " was not made",
+  const absl::Status back = Redeclare([&](nlohmann::json* edited) {
+    (void)jetstream::TakeBackMirror(mirror.name, edited);
+    for (const MirrorDeclaration& former : jetstream::DeclaredMirrors(before)) {
+      if (former.name == mirror.name) jetstream::DeclareMirror(former, edited);
+    }
+  });
+  return With(made.status(), Cat("the stream in the domain ", mirror.domain, " was not made",
                                  back.ok() ? "" : ", and its declaration stays"));
 }
 
@@ -179,17 +231,18 @@ absl::StatusOr<MirrorDeclaration> Mirrors::Find(const std::string& name) {
 }
 
 absl::Status Mirrors::Remove(const std::string& name, Data data) {
+  const auto lock = ConfigLock::Take(session_.get(), origin_.domain,
+                                     jetstream::StreamName(origin_.bucket), nullptr);
+  if (!lock.ok()) return With(lock.status(), "the origin");
   const auto mirror = Find(name);
   if (!mirror.ok()) return mirror.status();
-  auto info = Info(origin_.domain);
+  const auto info = Info(origin_.domain);
   if (!info.ok()) return With(info.status(), "the origin");
-  nlohmann::json config = info->at("config");
   const auto origin = jetstream::FactsOf(*info);
   if (!origin.ok()) return origin.status();
-  (void)jetstream::TakeBackMirror(mirror->name, &config);
-  if (absl::Status said = Update(origin_.domain, config); !said.ok()) {
-    return With(said, "the declaration at the origin");
-  }
+  const absl::Status said = Redeclare(
+      [&](nlohmann::json* edited) { (void)jetstream::TakeBackMirror(mirror->name, edited); });
+  if (!said.ok()) return said;
   if (data == Data::kKeep) return absl::OkStatus();
   const std::string stays =
       Cat("the declaration is taken back; the stream in the domain ", mirror->domain, " stays");

@@ -3,8 +3,10 @@
 #define JETD_REPLICATION_MIRRORS_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,11 +37,13 @@ class Mirrors {
     uint64_t cap_records = jetstream::MirrorDeclaration::kDefaultCap;
     int replicas = 1;
     Replace replace = Replace::kNo;
+    std::function<void(std::string_view line)> say{};  // what is being done, for people
   };
   // Declares it, then makes it, so that removal waits for it from its first record on. Again, with
-  // the same or another cap: the declaration is what was asked for. AlreadyExists: the domain has
-  // another stream of that name. FailedPrecondition: the origin is no bucket that can be served, or
-  // in no domain.
+  // the same or another cap: the declaration is what was asked for. A mirror that is there and was
+  // not declared, so that removal did not wait for it, is read whole first. AlreadyExists: the
+  // domain has another stream of that name. FailedPrecondition: the origin is no bucket that can be
+  // served, or in no domain; or what is there is no copy of it.
   [[nodiscard]] absl::Status Add(const AddOptions& options);
 
   [[nodiscard]] absl::StatusOr<std::vector<jetstream::MirrorDeclaration>> List();
@@ -64,8 +68,16 @@ class Mirrors {
       : origin_(std::move(origin)), session_(std::move(session)) {}
   // The answer to STREAM.INFO.
   [[nodiscard]] absl::StatusOr<nlohmann::json> Info(const std::string& domain);
-  [[nodiscard]] absl::Status Update(const std::string& domain, const nlohmann::json& config);
+  // The origin's configuration as it is now, edited, which says what it must declare then. Under a
+  // ConfigLock; what somebody without one writes meanwhile is found, and Aborted.
+  using Edit = std::function<void(nlohmann::json* config)>;
+  [[nodiscard]] absl::Status Redeclare(const Edit& edit);
   [[nodiscard]] absl::StatusOr<std::string> OwnDomain();
+  // That a mirror which is there already is one.
+  [[nodiscard]] absl::Status CheckCopy(const std::string& domain, const nlohmann::json& config);
+  [[nodiscard]] absl::Status Create(const jetstream::MirrorDeclaration& mirror,
+                                    const jetstream::OriginMark& origin, int replicas,
+                                    const nlohmann::json& before);
   // OK once nothing, or the mirror that is wanted, is there.
   [[nodiscard]] absl::StatusOr<bool> MakeRoom(const AddOptions& options,
                                               const jetstream::OriginMark& origin,
