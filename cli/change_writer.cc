@@ -94,6 +94,12 @@ class Writing {
     --under_way_;
     if (!answer.response.ok()) return OnFailure(answer.change, answer.response.status());
     const pb::TxnResponse& response = *answer.response;
+    if (const uint64_t who = response.header().cluster_id();
+        who != options_.cluster_id && who != 0 && options_.cluster_id != 0) {
+      return Fail(MakeStatus(absl::StatusCode::kFailedPrecondition,
+                             "another store answers by now (cluster id ", who, ", not ",
+                             options_.cluster_id, ")"));
+    }
     if (response.succeeded()) {
       ++tally_->written;
       tally_->newest = std::max(tally_->newest, Revision(response.header().revision()));

@@ -24,6 +24,8 @@ struct ChangeTally {
 };
 
 struct ChangeOptions {
+  // Of the store that is meant; 0: it has none (kine). An answer of another one ends it.
+  uint64_t cluster_id = 0;
   // Transactions under way at a time.
   size_t in_flight = 32;
   std::function<void(const ChangeTally& done)> progress{};
@@ -36,7 +38,9 @@ struct ChangeOptions {
 // compared again, and written or left.
 //
 // Blocks. An error leaves some written and some not, and the tally says how many; the same can be
-// done again, and goes on. Cancelled: `interrupted`.
+// done again, and goes on. Cancelled: `interrupted`. FailedPrecondition: another store answers at
+// that address by now; what was under way may have been written there, if it knew the key in the
+// same way.
 [[nodiscard]] absl::Status WriteChanges(etcdclient::Client* client,
                                         const std::vector<replication::KeyChange>& changes,
                                         const ChangeOptions& options, ChangeTally* tally);

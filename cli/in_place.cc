@@ -206,6 +206,7 @@ absl::Status Write(Output* output, LiveStore* store, const InPlaceOptions& optio
   }
   const Pace pace("writing", "key");
   ChangeOptions writing;
+  writing.cluster_id = store->cluster_id();
   writing.interrupted = output->interrupted();
   writing.progress = [&](const ChangeTally& done) {
     output->Progress(pace.Text(done.written + done.found, plan.difference.changes.size()));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "cli/change_writer.h"
 #include "cli/command_harness.h"
 #include "cli/store_harness.h"
 #include "gtest/gtest.h"
@@ -186,6 +187,54 @@ TEST_F(InPlaceTest, TheKeysOfAnotherStoreAreNotReplacedByMistake) {
   ASSERT_EQ(ran.exit_code, kExitOk) << ran.messages;
   EXPECT_EQ(ValuesOf(others->get()), ValuesOf(client_.get()));
   EXPECT_EQ(JsonOf(ran)["undo"], "");
+}
+
+// Whoever answers next at an address, or at the next one, may be another store.
+TEST_F(InPlaceTest, AStoreThatTookItsPlaceIsNotReadOn) {
+  const auto other = StartStore(ServerKind::kJetd);
+  LiveStore::Options options;
+  options.endpoints = {server_->endpoint(), other->endpoint()};
+  const auto store = LiveStore::Connect(options);
+  ASSERT_TRUE(store.ok()) << store.status();
+  Put(client_.get(), "/a", "here");
+  const auto others = other->Connect();
+  ASSERT_TRUE(others.ok());
+  Put(others->get(), "/a", "there");
+  server_->Kill(ServerProcess::Scope::kTree);
+  LiveStore::ReadOptions read;
+  read.ranges = {(*store)->everything()};
+  read.at = Revision(2);
+  const auto keys = (*store)->ReadKeys(read);
+  EXPECT_TRUE(absl::IsFailedPrecondition(keys.status())) << keys.status();
+  EXPECT_NE(std::string(MessageOf(keys.status())).find("serves another store"), std::string::npos);
+  EXPECT_TRUE(absl::IsFailedPrecondition((*store)->CurrentRevision().status()));
+}
+
+TEST_F(InPlaceTest, AStoreThatTookItsPlaceIsNotWrittenOn) {
+  const int64_t newest = Put(client_.get(), "/a", "of another");
+  const std::vector<replication::KeyChange> changes = {
+      {.key = "/a",
+       .wanted = revision::KvBlock::Make({.key = "/a",
+                                          .value = "of the source",
+                                          .mod = {Revision(newest), 0},
+                                          .create_revision = Revision(newest),
+                                          .version = 1}),
+       .lease = {},
+       .now = Revision(newest - 1)}};
+  LiveStore::Options options;
+  options.endpoints = {server_->endpoint()};
+  const auto store = LiveStore::Connect(options);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ChangeTally tally;
+  const absl::Status written =
+      WriteChanges(client_.get(), changes, {.cluster_id = (*store)->cluster_id() + 1}, &tally);
+  EXPECT_TRUE(absl::IsFailedPrecondition(written)) << written;
+  EXPECT_EQ(ValuesOf(client_.get())["/a"], "of another");
+  EXPECT_EQ(tally.written + tally.again, 0U);
+  // The one that is meant: what was changed since is looked at again.
+  ASSERT_TRUE(
+      WriteChanges(client_.get(), changes, {.cluster_id = (*store)->cluster_id()}, &tally).ok());
+  EXPECT_EQ(ValuesOf(client_.get())["/a"], "of the source");
 }
 
 // Who is asked may take his time, and others write meanwhile.

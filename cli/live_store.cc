@@ -106,12 +106,20 @@ absl::Status LiveStore::Reconnect() {
   return Dial();
 }
 
+absl::Status LiveStore::CheckStore(uint64_t cluster_id) const {
+  if (cluster_id == cluster_id_ || cluster_id == 0 || cluster_id_ == 0) return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, endpoint_,
+                    " serves another store than the one that answered before (cluster id ",
+                    cluster_id, ", not ", cluster_id_, ")");
+}
+
 absl::StatusOr<Revision> LiveStore::CurrentRevision() {
   pb::RangeRequest request;
   // A get of one key is what kine takes too; no key has this name.
   request.set_key(options_.prefix.empty() ? "/" : options_.prefix);
   const auto answer = client_->Call(request);
   if (!answer.ok()) return answer.status();
+  if (absl::Status same = CheckStore(answer->header().cluster_id()); !same.ok()) return same;
   cluster_id_ = answer->header().cluster_id();
   return Revision(std::max<int64_t>(1, answer->header().revision()));
 }
@@ -151,7 +159,12 @@ absl::StatusOr<etcdclient::ResponseOf<Request>> LiveStore::Ask(const Request& re
                                             : CallOptions::Unreachable::kWait};
   for (int attempt = 1;;) {
     auto answer = client_->Call(request, call);
-    if (answer.ok() || !Passes(answer.status())) return answer;
+    if (answer.ok()) {
+      absl::Status same = CheckStore(answer->header().cluster_id());
+      if (!same.ok()) return same;
+      return answer;
+    }
+    if (!Passes(answer.status())) return answer;
     absl::Status connected = answer.status();
     for (; !connected.ok(); ++attempt) {
       if (attempt >= kAttempts) return answer;

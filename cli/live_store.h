@@ -40,7 +40,8 @@ class LiveStore {
   [[nodiscard]] const replication::KeySelection::Range& everything() const { return everything_; }
 
   // Goes over to the next endpoint, and says anew who it is. REQUIRES: no stream of client() is
-  // open.
+  // open. Another store that answers there is told from this one by what is asked next:
+  // FailedPrecondition.
   [[nodiscard]] absl::Status Reconnect();
 
   // The newest revision, linearizable. Asks once.
@@ -71,6 +72,8 @@ class LiveStore {
 
  private:
   explicit LiveStore(const Options& options);
+  // That it is the store that answered first.
+  [[nodiscard]] absl::Status CheckStore(uint64_t cluster_id) const;
   // Connects to the current endpoint, and says who it is.
   [[nodiscard]] absl::Status Dial();
   // Tried again, elsewhere too, as long as it may pass.

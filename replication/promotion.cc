@@ -154,12 +154,6 @@ class Promoter {
 
   absl::Status Run() {
     if (!mirror_.promoting) {
-      Say("reading the mirror");
-      auto read = DumpStream(options_.mirror, [](const StreamTransaction&) {});
-      if (!read.ok()) {
-        return MakeStatus(read.status().code(), "the mirror cannot be read to its end, so that it ",
-                          "can be no primary: ", MessageOf(read.status()));
-      }
       if (absl::Status status = MoveFromOrigin(); !status.ok()) return status;
       Say("making it take records");
       const absl::Status changed = Change([this](nlohmann::json config) {
@@ -245,13 +239,35 @@ class Promoter {
   // The mirror has what the origin had a moment ago before the origin is sealed, for then nobody
   // is served until the promotion has ended.
   absl::Status MoveFromOrigin() {
-    if (result_.origin != Promotion::Origin::kSealed) return absl::OkStatus();
-    if (absl::Status status = CatchUp(origin_last_, "nothing was changed"); !status.ok()) {
-      return status;
+    const bool answers = result_.origin == Promotion::Origin::kSealed;
+    if (answers) {
+      if (absl::Status status = CatchUp(origin_last_, "nothing was changed"); !status.ok()) {
+        return status;
+      }
     }
+    const auto read = ReadMirror("nothing was changed");
+    if (!read.ok() || !answers) return read.status();
     const auto last = SealOrigin();
     if (!last.ok()) return last.status();
-    return CatchUp(*last, "the origin is sealed: run this again, which waits for the rest");
+    const absl::Status caught_up =
+        CatchUp(*last, "the origin is sealed: run this again, which waits for the rest");
+    if (!caught_up.ok() || *last <= *read) return caught_up;
+    // What came meanwhile may not be whole either, and a mirror that takes records of its own gets
+    // none from the origin any more.
+    return ReadMirror(
+               "the origin is sealed, and has what is missing: `jetctl restore` takes it from "
+               "there "
+               "into a new bucket")
+        .status();
+  }
+
+  // Up to where it can be read, which is its end.
+  absl::StatusOr<StreamSeq> ReadMirror(std::string_view what_now) {
+    Say("reading the mirror");
+    const auto read = DumpStream(options_.mirror, [](const StreamTransaction&) {});
+    if (read.ok()) return read->last;
+    return MakeStatus(read.status().code(), "the mirror cannot be read to its end, so that it can ",
+                      "be no primary: ", MessageOf(read.status()), "; ", what_now);
   }
 
   // Of a promotion that was begun: the origin may not have answered then, or not have been asked.

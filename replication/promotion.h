@@ -18,7 +18,7 @@ namespace jetd::replication {
 //
 //   check that all of it can be read       a mirror with holes is for `jetctl restore`
 //   seal the origin, if it answers         from here on nobody writes there, for ever
-//   wait until the mirror has all of that
+//   wait until the mirror has all of that, and check that it can be read
 //   make it take records                   without its format: no jetd serves it yet
 //   append a term record, which voids what was cut short at the end, and a compaction far above
 //     all that the origin may have answered
