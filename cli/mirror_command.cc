@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/mirror_command.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/strings.h"
 #include "cli/flags.h"
+#include "cli/web_page.h"
 #include "nlohmann/json.hpp"
 #include "replication/mirror_tools.h"
 
@@ -34,6 +36,8 @@ constexpr char kExamples[] =
     "  remove   takes the declaration back, and deletes the mirror's stream\n"
     "\n"
     "--nats-url is a server of the bucket's domain, or one that reaches it as --nats-domain.\n"
+    "\n"
+    "With --metrics-url, of the jetd that leads, status shows what that has compared too.\n"
     "\n"
     "Exit codes: 3 when status has an ALARM (what is there is no copy of this bucket), or verify\n"
     "found a difference; 1 when a mirror did not answer or is cut off.\n"
@@ -80,48 +84,84 @@ const char* NameOf(MirrorState::Fit fit) {
   return "promoted";
 }
 
-std::string TextOf(const MirrorReport& report) {
-  const MirrorState& state = report.state;
+// A mirror as its stream and the origin's tell of it, and as the jetd that leads has compared it.
+struct Seen {
+  MirrorReport report;
+  std::optional<MirrorAuditFigures> audit{};  // nothing: not asked, or not known
+};
+
+bool Differs(const Seen& seen) { return seen.audit.has_value() && seen.audit->differences > 0; }
+
+std::string TextOf(const Seen& seen) {
+  const MirrorState& state = seen.report.state;
   const std::string mirror = Cat("mirror ", state.name, " in domain ", state.domain, ": ");
   if (state.fit == MirrorState::Fit::kUnheard) return Cat(mirror, "UNHEARD: ", state.what, "\n");
   if (state.fit != MirrorState::Fit::kFits) return Cat("ALARM: ", mirror, state.what, "\n");
-  const std::string silence = Silence(*report.facts);
-  return Cat(mirror, silence.empty() ? "attached" : Cat("CUT OFF: ", silence), ", at sequence ",
-             state.reached.value(), " of ", state.last.value(), ", ",
-             state.last.value() - state.reached.value(), " records and ", Seconds(state.lag_ns),
-             " behind, its newest of ", Time(report.facts->newest_ns), "\n");
+  if (Differs(seen)) {
+    return Cat("ALARM: ", mirror, "its jetd has found ", seen.audit->differences,
+               " records that differ or are missing there; the log of jetd names one\n");
+  }
+  const std::string silence = Silence(*seen.report.facts);
+  std::string text =
+      Cat(mirror, silence.empty() ? "attached" : Cat("CUT OFF: ", silence), ", at sequence ",
+          state.reached.value(), " of ", state.last.value(), ", ",
+          state.last.value() - state.reached.value(), " records and ", Seconds(state.lag_ns),
+          " behind, its newest of ", Time(seen.report.facts->newest_ns));
+  if (seen.audit.has_value()) CatTo(text, ", compared up to ", seen.audit->verified);
+  return text + "\n";
 }
 
-nlohmann::json JsonOf(const MirrorReport& report) {
-  const MirrorState& state = report.state;
+nlohmann::json JsonOf(const Seen& seen) {
+  const MirrorState& state = seen.report.state;
   nlohmann::json json = {{"name", state.name},
                          {"domain", state.domain},
                          {"cap", state.cap_records},
                          {"state", NameOf(state.fit)},
                          {"last", state.last.value()}};
   if (!state.what.empty()) json["what"] = state.what;
+  if (seen.audit.has_value()) {
+    json["compared"] = seen.audit->verified;
+    json["differences"] = seen.audit->differences;
+  }
   if (state.fit != MirrorState::Fit::kFits) return json;
+  const int64_t silent_ns = seen.report.facts->silent_ns;
   json["reached"] = state.reached.value();
   json["lag_records"] = state.last.value() - state.reached.value();
   json["lag_seconds"] = static_cast<double>(state.lag_ns) / 1e9;
-  json["silent_seconds"] =
-      report.facts->silent_ns < 0 ? -1 : static_cast<double>(report.facts->silent_ns) / 1e9;
+  json["silent_seconds"] = silent_ns < 0 ? -1 : static_cast<double>(silent_ns) / 1e9;
   return json;
 }
 
 // The worst of them counts.
-int ExitCodeOf(const std::vector<MirrorReport>& reports) {
+int ExitCodeOf(const std::vector<Seen>& mirrors) {
   bool away = false;
-  for (const MirrorReport& report : reports) {
-    if (report.state.fit == MirrorState::Fit::kUnheard) {
+  for (const Seen& seen : mirrors) {
+    if (seen.report.state.fit == MirrorState::Fit::kUnheard) {
       away = true;
-    } else if (report.state.fit != MirrorState::Fit::kFits) {
+    } else if (seen.report.state.fit != MirrorState::Fit::kFits || Differs(seen)) {
       return kExitDamaged;
-    } else if (!Silence(*report.facts).empty()) {
+    } else if (!Silence(*seen.report.facts).empty()) {
       away = true;
     }
   }
   return away ? kExitFailed : kExitOk;
+}
+
+// "" if there is none, or the rest of its line.
+std::string_view FigureOf(std::string_view page, std::string_view name, const std::string& domain,
+                          const std::string& mirror) {
+  const std::string line = Cat("\n", name, "{domain=\"", domain, "\",mirror=\"", mirror, "\"} ");
+  const size_t at = page.find(line);
+  if (at == std::string_view::npos) return "";
+  const size_t begin = at + line.size();
+  return page.substr(begin, std::min(page.find('\n', begin), page.size()) - begin);
+}
+
+template <typename Number>
+Number NumberOf(std::string_view text) {
+  Number number = 0;
+  (void)std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
 }
 
 }  // namespace
@@ -144,6 +184,17 @@ absl::StatusOr<replication::TrimRule::Horizon> ReadHorizon(const std::string& te
   return horizon;
 }
 
+std::optional<MirrorAuditFigures> ReadMirrorAudit(std::string_view page, const std::string& domain,
+                                                  const std::string& mirror) {
+  const auto figure = [&](const char* name) { return FigureOf(page, name, domain, mirror); };
+  const std::string_view verified = figure("jetd_mirror_verified_sequence");
+  if (verified.empty()) return std::nullopt;
+  return MirrorAuditFigures{
+      .verified = static_cast<uint64_t>(NumberOf<double>(verified)),
+      .verified_at = NumberOf<double>(figure("jetd_mirror_verified_timestamp_seconds")),
+      .differences = static_cast<uint64_t>(NumberOf<double>(figure("jetd_mirror_differences")))};
+}
+
 void MirrorCommand::AddFlags(CLI::App* app) {
   app->footer(kExamples);
   app->add_option("ACTION", action_, "What to do");
@@ -163,6 +214,9 @@ void MirrorCommand::AddFlags(CLI::App* app) {
   app->add_flag("--dry-run", dry_run_, "Only say what would be removed (trim)");
   app->add_flag("--yes", yes_, "Really (trim, remove)");
   app->add_flag("--json", json_, "Print JSON (list, status)");
+  app->add_option("--metrics-url", metrics_url_,
+                  "http:// URL of the leading jetd's /metrics, without the path (status)")
+      ->take_last();
 }
 
 absl::Status MirrorCommand::CheckFlags() const {
@@ -243,16 +297,30 @@ absl::StatusOr<int> MirrorCommand::Status(Mirrors* mirrors, Output* output) cons
     return kExitFailed;
   }
   if (reports->empty()) output->Say(name(), "the bucket declares no mirror");
-  nlohmann::json json = nlohmann::json::array();
+  std::string page;
+  if (!metrics_url_.empty()) {
+    auto got = GetWebPage(metrics_url_, "/metrics", {});
+    if (!got.ok()) return got.status();
+    page = *std::move(got);
+  }
+  std::vector<Seen> seen;
   for (const MirrorReport& report : *reports) {
+    const MirrorState& state = report.state;
+    seen.push_back({report, ReadMirrorAudit(page, state.domain, state.name)});
+    if (metrics_url_.empty() || seen.back().audit.has_value()) continue;
+    output->Say(name(), Cat("the jetd at ", metrics_url_, " has not compared the mirror ",
+                            state.name, " yet, or does not lead"));
+  }
+  nlohmann::json json = nlohmann::json::array();
+  for (const Seen& one : seen) {
     if (json_) {
-      json.push_back(JsonOf(report));
+      json.push_back(JsonOf(one));
     } else {
-      output->Print(TextOf(report));
+      output->Print(TextOf(one));
     }
   }
   if (json_) output->Print(Cat(json.dump(), "\n"));
-  return ExitCodeOf(*reports);
+  return ExitCodeOf(seen);
 }
 
 absl::StatusOr<StreamSource> MirrorCommand::Source(Mirrors* mirrors, Output* output) const {
@@ -272,8 +340,8 @@ absl::StatusOr<int> MirrorCommand::Verify(Mirrors* mirrors, const StreamSource& 
   for (const MirrorReport& report : *reports) {
     if (report.state.fit == MirrorState::Fit::kFits) continue;
     output->EndProgress();
-    output->Print(TextOf(report));
-    return ExitCodeOf({report});
+    output->Print(TextOf(Seen{report}));
+    return ExitCodeOf({Seen{report}});
   }
   const auto found = replication::VerifyMirror(origin, *source);
   if (!found.ok()) return found.status();

@@ -3,7 +3,9 @@
 #define JETD_CLI_MIRROR_COMMAND_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/source_flags.h"
@@ -37,7 +39,7 @@ class MirrorCommand final : public Command {
   [[nodiscard]] absl::Status CheckFlags() const;
 
   SourceFlags source_;
-  std::string action_, name_, domain_, horizon_;
+  std::string action_, name_, domain_, horizon_, metrics_url_;
   uint64_t cap_ = jetstream::MirrorDeclaration::kDefaultCap;
   int replicas_ = 1;
   bool replace_ = false, keep_data_ = false, yes_ = false, dry_run_ = false, json_ = false;
@@ -45,6 +47,17 @@ class MirrorCommand final : public Command {
 
 // "17", a revision; or "2026-11-20T15:10:00Z". InvalidArgument with one line for people.
 [[nodiscard]] absl::StatusOr<replication::TrimRule::Horizon> ReadHorizon(const std::string& text);
+
+// What the /metrics page of a leading jetd says of what it has compared with a mirror.
+struct MirrorAuditFigures {
+  uint64_t verified = 0;   // sequence
+  double verified_at = 0;  // when that was all, seconds since 1970; 0: not yet
+  uint64_t differences = 0;
+};
+// Nothing: it says nothing of that mirror; most likely it does not lead.
+[[nodiscard]] std::optional<MirrorAuditFigures> ReadMirrorAudit(std::string_view page,
+                                                                const std::string& domain,
+                                                                const std::string& mirror);
 
 }  // namespace jetd::cli
 

@@ -33,6 +33,28 @@ TEST(HorizonTest, ARevisionOrATime) {
   }
 }
 
+TEST(MirrorAuditPageTest, FindsWhatIsSaidOfAMirror) {
+  const std::string page =
+      "# HELP jetd_mirror_verified_sequence All\n"
+      "jetd_mirror_verified_sequence{domain=\"dr\",mirror=\"a\"} 90\n"
+      "jetd_mirror_verified_sequence{domain=\"dr\",mirror=\"b\"} 1.25e+06\n"
+      "jetd_mirror_verified_timestamp_seconds{domain=\"dr\",mirror=\"a\"} 2.5\n"
+      "jetd_mirror_differences{domain=\"dr\",mirror=\"a\"} 0\n"
+      "jetd_mirror_differences{domain=\"dr\",mirror=\"b\"} 3\n";
+  const auto a = ReadMirrorAudit(page, "dr", "a");
+  ASSERT_TRUE(a.has_value());
+  EXPECT_EQ(a->verified, 90U);
+  EXPECT_EQ(a->verified_at, 2.5);
+  EXPECT_EQ(a->differences, 0U);
+  const auto b = ReadMirrorAudit(page, "dr", "b");
+  ASSERT_TRUE(b.has_value());
+  EXPECT_EQ(b->verified, 1'250'000U);
+  EXPECT_EQ(b->verified_at, 0);
+  EXPECT_EQ(b->differences, 3U);
+  EXPECT_FALSE(ReadMirrorAudit(page, "far", "a").has_value());
+  EXPECT_FALSE(ReadMirrorAudit("", "dr", "a").has_value());
+}
+
 class MirrorCommandTest : public ::testing::Test {
  protected:
   void SetUp() override {

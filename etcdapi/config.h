@@ -53,6 +53,8 @@ struct Config {
   std::chrono::milliseconds keepalive_interval{2 * 60 * 60 * 1'000};
   std::chrono::milliseconds keepalive_timeout{20'000};
   std::chrono::milliseconds watch_progress_interval{limits::kWatchProgressInterval};
+  // Between two comparisons of mirrors with the stream; 0: none.
+  std::chrono::milliseconds mirror_audit_interval{10 * 60 * 1'000};
   // Requests that take as long are named in the log; 0: none.
   std::chrono::milliseconds slow_request{300};
   AutoCompaction compaction;

@@ -143,6 +143,8 @@ void AddNatsFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "nats-domain", &nats.domain, "JetStream domain");
   Add(app, group, "nats-replicas", &raw->nats_replicas,
       "Replicas of a bucket that is made: 1, 3 or 5");
+  Add(app, group, "mirror-audit-interval", &raw->mirror_audit_interval,
+      "How often what came is compared with what mirrors of the bucket have; 0: never");
   Add(app, group, "nats-server", &nats.server_path,
       "Program of the embedded nats-server [found in PATH]");
 }

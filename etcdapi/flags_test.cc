@@ -46,6 +46,7 @@ TEST(FlagsTest, HasEtcdsDefaults) {
   EXPECT_EQ(config.keepalive_min_time, 5s);
   EXPECT_EQ(config.keepalive_interval, 2h);
   EXPECT_EQ(config.keepalive_timeout, 20s);
+  EXPECT_EQ(config.mirror_audit_interval, 10min);
   EXPECT_EQ(config.watch_progress_interval, 10min);
   EXPECT_EQ(config.compaction.mode, AutoCompaction::Mode::kOff);
   EXPECT_TRUE(config.nats.urls.empty());
@@ -61,6 +62,8 @@ TEST(FlagsTest, KeepaliveOfZeroIsGrpcsOwn) {
   }
   EXPECT_EQ(Good({"--grpc-keepalive-min-time=0s"}).keepalive_min_time, 5min);
   EXPECT_EQ(Good({"--grpc-keepalive-interval=3s"}).keepalive_interval, 3s);
+  EXPECT_EQ(Good({"--mirror-audit-interval=0"}).mirror_audit_interval, 0s);
+  EXPECT_EQ(Good({"--mirror-audit-interval=1h"}).mirror_audit_interval, 1h);
 }
 
 TEST(FlagsTest, TakesFlagsInEverySpelling) {

@@ -247,6 +247,7 @@ Figures HttpPages::Collect(std::optional<jetstream::StreamState> stream) const {
   f.committer = committer.counters();
   if (committer.leading()) {
     f.mirrors = committer.mirrors();
+    f.mirror_audits = committer.mirror_audits();
     // For the next page: asking them takes a while.
     engine_->committer->LookAtMirrors();
   }

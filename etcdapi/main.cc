@@ -296,6 +296,7 @@ revision::Committer::Options Program::CommitterOptions() const {
   options.checkpoint_path = CheckpointPath();
   options.quota = revision::Quota::Options{.backend_bytes = config_.quota_backend_bytes};
   options.peers = peers_.get();
+  options.mirror_audit.interval = config_.mirror_audit_interval;
   options.make_store = [this] {
     auto store = std::make_unique<revision::Store>();
     KeepValuesInFiles("/values-anew", store.get());
@@ -304,8 +305,7 @@ revision::Committer::Options Program::CommitterOptions() const {
   return options;
 }
 
-// Beside the value files, whose segments it refers to. With an outside NATS others may have written
-// to the stream in ways that only a whole replay sees.
+// Beside the value files. With an outside NATS others may write what only a whole replay sees.
 std::string Program::CheckpointPath() const {
   if (embedded_ == nullptr || !config_.value_cache_bytes.has_value()) return {};
   return Cat(config_.data_dir, "/values/checkpoint");

@@ -264,6 +264,34 @@ void AddLog(const Figures& f, Page* page) {
               PowerCutsToLose(f));
 }
 
+// What was compared, by the member that leads; of one that was never compared to its end no time.
+void AddMirrorAudits(const Figures& f, Page* page) {
+  using Audit = revision::MirrorAudit::State;
+  const auto labels = [](const Audit& audit) -> Labels {
+    return {{"domain", audit.domain}, {"mirror", audit.name}};
+  };
+  for (const Audit& audit : f.mirror_audits) {
+    page->Gauge("jetd_mirror_verified_sequence",
+                "All records up to here are the same in the mirror, of those that both have.",
+                audit.verified.value(), labels(audit));
+  }
+  for (const Audit& audit : f.mirror_audits) {
+    if (audit.verified_ms == 0) continue;
+    page->Gauge("jetd_mirror_verified_timestamp_seconds",
+                "When that was all that the mirror had, since 1970.",
+                static_cast<double>(audit.verified_ms) / 1e3, labels(audit));
+  }
+  for (const Audit& audit : f.mirror_audits) {
+    page->Counter("jetd_mirror_compared_records_total", "Records compared with the mirror's.",
+                  audit.records, labels(audit));
+  }
+  for (const Audit& audit : f.mirror_audits) {
+    page->Gauge("jetd_mirror_differences",
+                "Records found to be others in the mirror, or missing; above 0 it is no copy.",
+                audit.differences, labels(audit));
+  }
+}
+
 // As the member that leads has found them last; a lag of one that was not heard is not known.
 void AddMirrors(const Figures& f, Page* page) {
   using Fit = jetstream::MirrorState::Fit;
@@ -289,6 +317,7 @@ void AddMirrors(const Figures& f, Page* page) {
     page->Gauge("jetd_mirror_lag_seconds", "From its newest record to the stream's newest.",
                 static_cast<double>(mirror.lag_ns) / 1e9, labels(mirror));
   }
+  AddMirrorAudits(f, page);
   page->Counter("jetd_mirror_overtaken_records_total",
                 "Records removed before all mirrors had them, which were past their cap.",
                 f.committer.mirrors_overtaken);

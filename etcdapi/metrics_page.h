@@ -53,6 +53,7 @@ struct Figures {
   std::vector<std::string> alarms;
   revision::Committer::Counters committer;
   std::vector<jetstream::MirrorState> mirrors;  // as they were looked at last
+  std::vector<revision::MirrorAudit::State> mirror_audits;
   revision::Committer::Timings timings;
   std::optional<DurationHistogram> syncs;  // jetd's own, of an embedded server's files
   std::optional<bool> files_doubted;       // those were not what was expected

@@ -180,6 +180,24 @@ TEST(MetricsPageTest, TellsOfMirrors) {
   EXPECT_THAT(page, HasSubstr("\njetd_mirror_overtaken_records_total 7\n"));
 }
 
+TEST(MetricsPageTest, TellsWhatWasComparedWithMirrors) {
+  Figures f;
+  EXPECT_THAT(MetricsPage(f), Not(HasSubstr("jetd_mirror_verified_sequence")));
+  f.mirror_audits.resize(2);
+  f.mirror_audits[0] = {
+      .name = "a", .domain = "dr", .verified = StreamSeq(90), .verified_ms = 2'500, .records = 77};
+  f.mirror_audits[1] = {.name = "b", .domain = "x", .differences = 3};
+  const std::string page = MetricsPage(f);
+  EXPECT_THAT(page, HasSubstr("\njetd_mirror_verified_sequence{domain=\"dr\",mirror=\"a\"} 90\n"));
+  EXPECT_THAT(
+      page,
+      HasSubstr("\njetd_mirror_verified_timestamp_seconds{domain=\"dr\",mirror=\"a\"} 2.5\n"));
+  EXPECT_THAT(page,
+              HasSubstr("\njetd_mirror_compared_records_total{domain=\"dr\",mirror=\"a\"} 77\n"));
+  EXPECT_THAT(page, HasSubstr("\njetd_mirror_differences{domain=\"x\",mirror=\"b\"} 3\n"));
+  EXPECT_THAT(page, Not(HasSubstr("jetd_mirror_verified_timestamp_seconds{domain=\"x\"")));
+}
+
 TEST(MetricsPageTest, NoQuotaIsNeverReached) {
   Figures f;
   EXPECT_THAT(MetricsPage(f), HasSubstr("\netcd_server_quota_backend_bytes +Inf\n"));

@@ -142,6 +142,7 @@ absl::Status ReadTimes(const RawFlags& raw, Config* c) {
            Time{"grpc-keepalive-min-time", &raw.keepalive_min_time, &c->keepalive_min_time},
            Time{"grpc-keepalive-interval", &raw.keepalive_interval, &c->keepalive_interval},
            Time{"grpc-keepalive-timeout", &raw.keepalive_timeout, &c->keepalive_timeout},
+           Time{"mirror-audit-interval", &raw.mirror_audit_interval, &c->mirror_audit_interval},
            // The later of two counts.
            Time{"experimental-warning-unary-request-duration", &raw.experimental_slow_request,
                 &c->slow_request},

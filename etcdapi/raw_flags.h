@@ -23,6 +23,7 @@ struct RawFlags {
   std::string keepalive_min_time = "5s", keepalive_interval = "2h", keepalive_timeout = "20s";
   std::string progress_interval, experimental_progress_interval;  // empty: not given
   std::string slow_request, experimental_slow_request;            // likewise
+  std::string mirror_audit_interval = "10m";
   std::string compaction_mode = "periodic", compaction_retention = "0";
   std::string quota_backend_bytes = "0";
   std::string value_cache_bytes;  // empty: what suits the kind of NATS

@@ -17,7 +17,8 @@ absl::StatusOr<nlohmann::json> AnswerOf(std::string_view payload) {
   if (error.err_code == js_error::kStreamNotFound || error.err_code == js_error::kNoMessageFound) {
     return absl::NotFoundError(error.description);
   }
-  if (error.err_code == js_error::kStreamNameInUse || error.err_code == js_error::kConsumerExists) {
+  if (error.err_code == js_error::kStreamNameInUse || error.err_code == js_error::kConsumerExists ||
+      error.err_code == js_error::kConsumerNameTaken) {
     return absl::AlreadyExistsError(error.description);
   }
   return MakeError(Errc::kUnavailable,
@@ -30,12 +31,19 @@ std::string NameOf(const std::string& domain) {
 
 }  // namespace
 
-DomainApi::DomainApi(Loop* loop, NatsConnection* connection, std::chrono::nanoseconds timeout)
-    : loop_(loop), connection_(connection), timeout_(timeout) {}
+DomainApi::DomainApi(Loop* loop, NatsConnection* connection, std::chrono::nanoseconds timeout,
+                     size_t at_a_time, std::string_view name)
+    : loop_(loop),
+      connection_(connection),
+      timeout_(timeout),
+      at_a_time_(at_a_time),
+      inbox_(Cat(connection->inbox(), ".", name, ".")) {}
 
 DomainApi::~DomainApi() {
-  if (timer_ != 0) loop_->Cancel(timer_);
-  if (asked_) connection_->Unsubscribe(subscription_);
+  for (const auto& [number, asked] : asked_) {
+    loop_->Cancel(asked.timer);
+    connection_->Unsubscribe(asked.subscription);
+  }
 }
 
 void DomainApi::Ask(const std::string& domain, std::string_view rest, std::string payload,
@@ -49,30 +57,37 @@ void DomainApi::Ask(const std::string& domain, std::string_view rest, std::strin
 }
 
 void DomainApi::Next() {
-  if (asked_ || waiting_.empty() || failed_) return;
-  Question question = std::move(waiting_.front());
-  waiting_.pop_front();
-  asked_ = std::move(question.done);
+  while (!failed_ && !waiting_.empty() && asked_.size() < at_a_time_) {
+    Question question = std::move(waiting_.front());
+    waiting_.pop_front();
+    Send(std::move(question));
+  }
+}
+
+void DomainApi::Send(Question question) {
+  const uint64_t number = ++number_;
+  Asked& asked = asked_[number];
+  asked.done = std::move(question.done);
   // A subject of its own for each: the word that nobody listens names nothing but that.
-  const std::string inbox = Cat(connection_->inbox(), ".d.", ++number_);
-  subscription_ = connection_->Subscribe(
-      inbox, [this](NatsMessage& message) { Settle(AnswerOf(message.payload())); },
-      [this, domain = question.domain] {
-        Settle(MakeError(Errc::kUnavailable, Cat("nobody answers for ", NameOf(domain))));
+  const std::string inbox = Cat(inbox_, number);
+  asked.subscription = connection_->Subscribe(
+      inbox, [this, number](NatsMessage& message) { Settle(number, AnswerOf(message.payload())); },
+      [this, number, domain = question.domain] {
+        Settle(number, MakeError(Errc::kUnavailable, Cat("nobody answers for ", NameOf(domain))));
       });
   connection_->Publish(question.subject, inbox, question.payload);
-  timer_ = loop_->RunAfter(timeout_, [this, domain = question.domain] {
-    timer_ = 0;
-    Settle(MakeError(Errc::kTimeout, Cat("no answer from ", NameOf(domain))));
+  asked.timer = loop_->RunAfter(timeout_, [this, number, domain = question.domain] {
+    Settle(number, MakeError(Errc::kTimeout, Cat("no answer from ", NameOf(domain))));
   });
 }
 
-void DomainApi::Settle(absl::StatusOr<nlohmann::json> answer) {
-  if (!asked_) return;
-  connection_->Unsubscribe(subscription_);
-  if (timer_ != 0) loop_->Cancel(timer_);
-  timer_ = 0;
-  const AnswerFn done = std::exchange(asked_, nullptr);
+void DomainApi::Settle(uint64_t number, absl::StatusOr<nlohmann::json> answer) {
+  const auto found = asked_.find(number);
+  if (found == asked_.end()) return;
+  connection_->Unsubscribe(found->second.subscription);
+  loop_->Cancel(found->second.timer);
+  const AnswerFn done = std::move(found->second.done);
+  asked_.erase(found);
   const std::weak_ptr<bool> alive(alive_);
   done(std::move(answer));
   if (!alive.expired()) Next();
@@ -80,13 +95,13 @@ void DomainApi::Settle(absl::StatusOr<nlohmann::json> answer) {
 
 void DomainApi::Fail(const absl::Status& why) {
   failed_ = true;
-  if (timer_ != 0) loop_->Cancel(timer_);
-  timer_ = 0;
-  std::deque<Question> waiting;
-  waiting.swap(waiting_);
-  if (asked_) connection_->Unsubscribe(subscription_);
-  const AnswerFn asked = std::exchange(asked_, nullptr);
-  if (asked) asked(why);
+  const std::map<uint64_t, Asked> asked = std::exchange(asked_, {});
+  const std::deque<Question> waiting = std::exchange(waiting_, {});
+  for (const auto& [number, one] : asked) {
+    loop_->Cancel(one.timer);
+    connection_->Unsubscribe(one.subscription);
+  }
+  for (const auto& [number, one] : asked) one.done(why);
   for (const Question& question : waiting) question.done(why);
 }
 

@@ -3,9 +3,11 @@
 #define JETD_JETSTREAM_DOMAIN_API_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,12 +19,13 @@
 
 namespace jetd::jetstream {
 
-// Rare requests to the JetStream API of any domain that a connection reaches, one after the other.
+// Rare requests to the JetStream API of any domain that a connection reaches, one after the other
+// or some at a time; sent in the order of the calls.
 // Unlike NatsApi it may ask a domain that is cut off: that nobody listens there is an answer, and
 // not the end of the connection.
 //
-// The engine thread's; of one connection, which outlives it, as does `loop`. It never calls back
-// from inside a call, and nobody after its end.
+// The engine thread's; of one connection, which outlives it, as does `loop`; two of one connection
+// have different names. It never calls back from inside a call, and nobody after its end.
 class DomainApi {
  public:
   // The answer's JSON. NotFound: there is no such stream, or no such message. AlreadyExists: a
@@ -30,7 +33,8 @@ class DomainApi {
   // of JetStream's, in its words.
   using AnswerFn = std::function<void(absl::StatusOr<nlohmann::json>)>;
 
-  DomainApi(Loop* loop, NatsConnection* connection, std::chrono::nanoseconds timeout);
+  DomainApi(Loop* loop, NatsConnection* connection, std::chrono::nanoseconds timeout,
+            size_t at_a_time = 1, std::string_view name = "d");
   ~DomainApi();
   DomainApi(const DomainApi&) = delete;
   DomainApi& operator=(const DomainApi&) = delete;
@@ -46,18 +50,26 @@ class DomainApi {
     AnswerFn done;
   };
 
+  struct Asked {
+    AnswerFn done;
+    uint64_t subscription = 0;
+    TimerId timer = 0;
+  };
+
   void Next();
-  void Settle(absl::StatusOr<nlohmann::json> answer);
+  void Send(Question question);
+  void Settle(uint64_t number, absl::StatusOr<nlohmann::json> answer);
 
   Loop* const loop_;
   NatsConnection* const connection_;
   const std::chrono::nanoseconds timeout_;
+  const size_t at_a_time_;
+  const std::string inbox_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::deque<Question> waiting_;
-  AnswerFn asked_;  // null: nothing is under way
+  std::map<uint64_t, Asked> asked_;  // under way, by number
   bool failed_ = false;
-  uint64_t number_ = 0, subscription_ = 0;
-  TimerId timer_ = 0;
+  uint64_t number_ = 0;
 };
 
 }  // namespace jetd::jetstream

@@ -111,6 +111,28 @@ struct MirrorsQuestion {
   std::vector<MirrorState> known{};
 };
 
+// Which records of the stream are compared with what a mirror has at their sequences.
+struct CompareQuestion {
+  std::string domain{};  // the mirror's
+  StreamSeq from{};
+  StreamSeq upto{};  // which the mirror has reached
+  // Ends early at either of them.
+  size_t max_records = 64;
+  size_t max_bytes = 1UL << 20;
+};
+struct CompareAnswer {
+  StreamSeq upto{};  // all up to here was compared
+  uint64_t records = 0, bytes = 0;
+  struct Found {
+    StreamSeq seq{};
+    std::string subject{};  // whole, as the stream has it
+    friend bool operator==(const Found&, const Found&) = default;
+  };
+  std::vector<Found> different{};  // the mirror has another record there
+  // It has none. What superseded it may have been trimmed there; what counts may not.
+  std::vector<Found> missing{};
+};
+
 // Log is the seam between jetd and its storage: one stream of one tenant, appended to by a chain of
 // conditional appends. `NatsLog` is the real one, `MemoryLog` the one in memory; both pass
 // log_contract_test.
@@ -235,6 +257,15 @@ class Log {
     State([done = std::move(done)](const absl::StatusOr<StreamState>& state) {
       if (!state.ok()) return done(state.status());
       done(std::vector<MirrorState>());
+    });
+  }
+
+  using CompareFn = std::function<void(absl::StatusOr<CompareAnswer>)>;
+  // Compares some records, two requests each; what the stream does not have any more is passed
+  // over. An error says nothing about the mirror.
+  virtual void CompareWithMirror(const CompareQuestion& /*question*/, CompareFn done) {
+    State([done = std::move(done)](const absl::StatusOr<StreamState>& /*state*/) {
+      done(absl::UnimplementedError("this log has no mirrors"));
     });
   }
 

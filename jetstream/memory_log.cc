@@ -459,15 +459,6 @@ void MemoryLog::Room(RoomFn done) {
   });
 }
 
-void MemoryLog::Mirrors(const MirrorsQuestion& /*question*/, MirrorsFn done) {
-  State([this, done = std::move(done)](const absl::StatusOr<StreamState>& state) {
-    if (!state.ok()) return done(state.status());
-    std::vector<MirrorState> mirrors = mirrors_;
-    for (MirrorState& mirror : mirrors) mirror.last = state->last;
-    done(std::move(mirrors));
-  });
-}
-
 void MemoryLog::StreamGrew(const MemoryStream::Stored& record, const void* writer) {
   if (link_ == Link::kUp && !cut_off_at_.has_value()) {
     for (const auto& job : std::exchange(followers_, {})) {

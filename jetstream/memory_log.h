@@ -113,6 +113,8 @@ class MemoryLog : public Log {
   void Pass(Leg leg, size_t count);
   // What Mirrors answers from now on.
   void set_mirrors(std::vector<MirrorState> mirrors) { mirrors_ = std::move(mirrors); }
+  // What the mirror of each domain has, for CompareWithMirror; outlives this.
+  void set_mirror_stream(const MemoryStream* mirror) { mirror_stream_ = mirror; }
   [[nodiscard]] size_t waiting(Leg leg) const;
   [[nodiscard]] bool connected() const { return link_ == Link::kUp; }
 
@@ -131,6 +133,7 @@ class MemoryLog : public Log {
   void Room(RoomFn done) override;
   [[nodiscard]] bool MayHaveMirrors() const override { return options_.mirrored; }
   void Mirrors(const MirrorsQuestion& question, MirrorsFn done) override;
+  void CompareWithMirror(const CompareQuestion& question, CompareFn done) override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }
 
  private:
@@ -187,6 +190,7 @@ class MemoryLog : public Log {
   std::vector<std::shared_ptr<ReadJob>> followers_;  // that are at the end
   std::set<StreamSeq> put_off_;
   std::vector<MirrorState> mirrors_ = options_.mirrors;
+  const MemoryStream* mirror_stream_ = nullptr;
   std::optional<StreamSeq> cut_off_at_;         // the stream's last sequence when it was
   MemoryStream::Records cut_off_records_;       // and what the stream held
   std::shared_ptr<MemoryStream::Stored> held_;  // the newest append, if that waits for the next

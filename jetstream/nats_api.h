@@ -49,6 +49,7 @@ inline constexpr int kWrongLastSequence = 10071;
 inline constexpr int kWrongLastSequenceUnnamed = 10164;
 inline constexpr int kConsumerNotFound = 10014;
 inline constexpr int kConsumerExists = 10148;
+inline constexpr int kConsumerNameTaken = 10013;  // while two make it at a time
 }  // namespace js_error
 
 // Requests to the JetStream API on one connection, and their answers. The engine thread's alone. It

@@ -331,7 +331,7 @@ void NatsLog::RetireSession(const absl::Status& why) {
     if (!open.expired()) reader->Fail(told);
   }
   if (ended->records != nullptr && !open.expired()) ended->records->Fail(told);
-  if (ended->domains != nullptr && !open.expired()) ended->domains->Fail(told);
+  ended->FailDomains(open, told);
   if (!open.expired()) ended->api->Fail(told);
   if (ended->chain != nullptr && !open.expired()) ended->chain->Fail(told);
   ended->Drop();

@@ -106,6 +106,7 @@ class NatsLog : public Log {
     return !options_.exclusive && !options_.read_only;
   }
   void Mirrors(const MirrorsQuestion& question, MirrorsFn done) override;
+  void CompareWithMirror(const CompareQuestion& question, CompareFn done) override;
   void StartGuard() override;
   void StopGuard() override;
   [[nodiscard]] bool exclusive() const override { return options_.exclusive; }

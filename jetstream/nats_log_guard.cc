@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is around the log: how much room there is, its mirrors, and what others do to the stream.
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "jetstream/mirror_compare.h"
 #include "jetstream/mirror_probe.h"
 #include "jetstream/nats_session.h"
 
@@ -58,6 +60,23 @@ void NatsLog::Mirrors(const MirrorsQuestion& question, MirrorsFn done) {
                for (MirrorReport& report : *reports) states.push_back(std::move(report.state));
                done(std::move(states));
              });
+}
+
+void NatsLog::CompareWithMirror(const CompareQuestion& question, CompareFn done) {
+  if (!connected()) {
+    return Later(
+        [done = std::move(done)] { done(MakeError(Errc::kUnavailable, "not connected to NATS")); });
+  }
+  // Its own, so that nobody waits for a mirror that is far away. Few enough that what the server
+  // sends is nothing beside the writes.
+  constexpr std::chrono::seconds kPatience{5};
+  constexpr size_t kAtATime = 16;
+  if (session_->compared == nullptr) {
+    session_->compared =
+        std::make_unique<DomainApi>(loop_, session_->connection.get(), kPatience, kAtATime, "c");
+  }
+  CompareRecords(session_->domains.get(), session_->compared.get(), options_.stream.bucket,
+                 options_.domain, question, std::move(done));
 }
 
 void NatsLog::Room(RoomFn done) {

@@ -34,6 +34,7 @@ struct NatsLog::Session {
   std::unique_ptr<NatsRecords> records;
   std::unique_ptr<NatsRoom> room;
   std::unique_ptr<DomainApi> domains;
+  std::unique_ptr<DomainApi> compared;  // mirrors whose records are read; null: none yet
   std::unique_ptr<StreamGuard> guard;
   std::vector<std::unique_ptr<NatsReader>> readers;
   std::vector<std::unique_ptr<FileReader>> file_readers;
@@ -43,11 +44,20 @@ struct NatsLog::Session {
   bool reader_finished = false;
   bool probing = false;  // the control line
 
+  // A callback may close the log.
+  template <typename T>
+  void FailDomains(const std::weak_ptr<T>& open, const absl::Status& told) {
+    for (DomainApi* const api : {domains.get(), compared.get()}) {
+      if (api != nullptr && !open.expired()) api->Fail(told);
+    }
+  }
+
   // After this nothing of it calls anybody.
   void Drop() {
     connection->Stop();
     guard.reset();
     domains.reset();
+    compared.reset();
     gather.reset();
     turn.reset();
     for (const auto& reader : readers) reader->Drop();

@@ -45,8 +45,13 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
             Break(MakeError(Errc::kUnavailable, Cat("the stream went back to ", last.value())));
           }),
       collector(executor_in, log_in, {}),
-      gate(executor_in, log_in, &collector, {},
-           [this](const jetstream::MirrorState& mirror) { OnPromoted(mirror); }),
+      mirror_audit(
+          executor_in, log_in, options.mirror_audit,
+          [this](StreamSeq seq, std::string_view subject) { return Counts(seq, subject); }),
+      gate(
+          executor_in, log_in, &collector, {},
+          [this](const jetstream::MirrorState& mirror) { OnPromoted(mirror); },
+          [this](std::vector<jetstream::MirrorState>* mirrors) { mirror_audit.Judge(mirrors); }),
       lease_ids(SeedOf(options.incarnation)) {
   if (peers != nullptr) peers->set_owner(this);
   if (!options.quota.has_value()) return;

@@ -19,6 +19,7 @@
 #include "jetstream/log.h"
 #include "jetstream/record.h"
 #include "revision/alarm_set.h"
+#include "revision/mirror_audit.h"
 #include "revision/peers.h"
 #include "revision/quota.h"
 #include "revision/request.h"
@@ -63,6 +64,8 @@ class Committer : public jetstream::Log::Observer {
     // Before that, when an eighth of it waits for an announced sequence that is further away, it
     // reads the term records ahead, and then holds next to nothing (follower.h).
     size_t max_held_bytes = 128UL << 20;
+    // How mirrors are compared with the stream, while this member leads.
+    MirrorAudit::Options mirror_audit = {};
     // Other members of the bucket; null: there are none. Outlives the committer.
     Peers* peers = nullptr;
     // An empty store like the one that the committer was given, which keeps its values in a place
@@ -209,6 +212,8 @@ class Committer : public jetstream::Log::Observer {
   // is something to remove, and when asked to, unless that was within 10 s.
   void LookAtMirrors();
   [[nodiscard]] const std::vector<jetstream::MirrorState>& mirrors() const;
+  // How far each was compared, by this process.
+  [[nodiscard]] std::vector<MirrorAudit::State> mirror_audits() const;
 
   // How long things take. One append at a time is watched, the newest of what was sent together, so
   // that many cost no more than one.

@@ -9,8 +9,16 @@
 #include "revision/committer_impl.h"
 
 namespace jetd::revision {
+namespace {
+
+// Compactions whose garbage is remembered, should the leader die before it has removed it. What is
+// forgotten too early is found by the next start that reads the whole stream.
+constexpr size_t kGarbageKept = 2;
+
+}  // namespace
 
 void Committer::Impl::SuspendRemoval() {
+  mirror_audit.Suspend();
   gate.Suspend();
   collector.Suspend();
 }
@@ -18,6 +26,7 @@ void Committer::Impl::SuspendRemoval() {
 void Committer::Impl::ResumeRemoval() {
   collector.Resume();
   gate.Resume();
+  mirror_audit.Resume();
 }
 
 void Committer::Impl::AskMirrors() {
@@ -47,6 +56,26 @@ void Committer::Impl::OnPromoted(const jetstream::MirrorState& mirror) {
           " is the primary now (", mirror.what,
           "). Serve that one; this stream comes back as a mirror of it only: docs/OPERATIONS.md, "
           "\"When a domain is lost\"")));
+}
+
+bool Committer::Impl::Counts(StreamSeq seq, std::string_view subject) const {
+  const auto decoded = codec->Decode(subject);
+  if (!decoded.ok()) return false;
+  using Kind = jetstream::SubjectCodec::Kind;
+  if (decoded->kind == Kind::kTerm) return seq == system.term;
+  if (decoded->kind == Kind::kCompact) return seq == system.compact;
+  if (decoded->kind == Kind::kAlarm) return seq == system.alarm;
+  if (decoded->kind == Kind::kLease) {
+    const auto grant = system.leases.find(decoded->lease);
+    return grant != system.leases.end() && grant->second == seq;
+  }
+  if (decoded->kind != Kind::kKey) return false;
+  bool found = false;
+  std::string key = decoded->key;
+  (void)store->VisitVersions(&key, 1, [&](const KvBlock& version) {
+    found = found || (version.seq() == seq && version.key() == decoded->key);
+  });
+  return found;
 }
 
 void Committer::Impl::TakeGoneLeases(Collector::Batch* batch) {
@@ -88,6 +117,16 @@ void Committer::Impl::CompactMore() {
   if (!own.hidden.empty()) gate.Add(std::move(own), RemovalGate::Kind::kLastMarkers);
   gate.Add(std::move(batch), RemovalGate::Kind::kSuperseded);
   SurveyIfWorthwhile();
+}
+
+// The leader removes it.
+void Committer::Impl::KeepGarbage(Collector::Batch batch, Collector::Batch own) {
+  if (followed_garbage.size() == kGarbageKept) followed_garbage.pop_front();
+  followed_garbage.push_back({std::move(batch), std::move(own)});
+}
+
+std::vector<MirrorAudit::State> Committer::mirror_audits() const {
+  return impl_->mirror_audit.states();
 }
 
 }  // namespace jetd::revision

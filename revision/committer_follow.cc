@@ -33,10 +33,6 @@ constexpr std::chrono::milliseconds kTryAgain{100};
 // goes on without them, and says them when it leads.
 constexpr std::chrono::seconds kLossPatience{30};
 
-// Compactions whose garbage is remembered, should the leader die before it has removed it. What is
-// forgotten too early is found by the next start that reads the whole stream.
-constexpr size_t kGarbageKept = 2;
-
 }  // namespace
 
 // ---- From the replay ----------------------------------------------------------------------------
@@ -437,6 +433,7 @@ bool Committer::Impl::AdoptHeld() {
 
 void Committer::Impl::BeginToLead() {
   led_before = true;
+  mirror_audit.Begin();
   CollectAtStart();
   for (FollowedGarbage& kept : std::exchange(followed_garbage, {})) {
     gate.Add(std::move(kept.own), RemovalGate::Kind::kLastMarkers);
@@ -481,12 +478,6 @@ void Committer::Impl::OnFollowedCompaction(Revision revision) {
   if (compact_timer == 0) {
     compact_timer = executor->RunAt(executor->Now(), [this] { CompactMore(); });
   }
-}
-
-// The leader removes it.
-void Committer::Impl::KeepGarbage(Collector::Batch batch, Collector::Batch own) {
-  if (followed_garbage.size() == kGarbageKept) followed_garbage.pop_front();
-  followed_garbage.push_back({std::move(batch), std::move(own)});
 }
 
 void Committer::Impl::OnFollowedAlarms(std::vector<jetstream::Alarm> raised) {

@@ -78,6 +78,7 @@ class Member {
     committer_options.quota = quota;
     committer_options.min_markers_for_list = 4;
     committer_options.survey_step = 3;
+    committer_options.mirror_audit.interval = std::chrono::minutes(10);
     committer_options.max_live_per_record = 2;
     if (max_held_bytes.has_value()) committer_options.max_held_bytes = *max_held_bytes;
     committer_options.peers = peers ? &*peers : nullptr;

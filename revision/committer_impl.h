@@ -105,6 +105,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // Before this member leads: a mirror may have become the primary meanwhile.
   void AskMirrors();
   void OnPromoted(const jetstream::MirrorState& mirror);
+  // Whether the store, or jetd's own state, is made of the record.
+  [[nodiscard]] bool Counts(StreamSeq seq, std::string_view subject) const;
   // Moves the records of leases that are gone, as far as compacted, into `batch`.
   void TakeGoneLeases(Collector::Batch* batch);
   // Lists what lives, a step at a time, when enough markers wait for it (committer_survey.cc).
@@ -315,6 +317,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   RepeatedWarning breaks;  // of the chain
   ReadQueue reads;
   Collector collector;
+  MirrorAudit mirror_audit;
   RemovalGate gate;
   std::unique_ptr<Replay> replay;  // until this member leads
   Replay::Result replayed;

@@ -25,12 +25,13 @@ size_t SizeOf(const Collector::Batch& batch) { return batch.hidden.size() + batc
 }  // namespace
 
 RemovalGate::RemovalGate(Executor* executor, jetstream::Log* log, Collector* collector,
-                         Options options, PromotedFn on_promoted)
+                         Options options, PromotedFn on_promoted, JudgeFn judge)
     : executor_(executor),
       log_(log),
       collector_(collector),
       options_(options),
-      on_promoted_(std::move(on_promoted)) {}
+      on_promoted_(std::move(on_promoted)),
+      judge_(std::move(judge)) {}
 
 RemovalGate::~RemovalGate() { executor_->Cancel(timer_); }
 
@@ -96,6 +97,7 @@ void RemovalGate::OnMirrors(absl::StatusOr<std::vector<jetstream::MirrorState>> 
     return;
   }
   known_ = *mirrors;
+  if (judge_) judge_(&*mirrors);
   Note(*std::move(mirrors));
   const auto promoted =
       std::find_if(mirrors_.begin(), mirrors_.end(),

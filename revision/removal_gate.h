@@ -46,9 +46,11 @@ class RemovalGate {
   };
   // A mirror became a primary: this stream is none any more.
   using PromotedFn = std::function<void(const jetstream::MirrorState& mirror)>;
+  // Whoever knows more of the mirrors that were found changes what is said of them.
+  using JudgeFn = std::function<void(std::vector<jetstream::MirrorState>* mirrors)>;
 
   RemovalGate(Executor* executor, jetstream::Log* log, Collector* collector, Options options,
-              PromotedFn on_promoted);
+              PromotedFn on_promoted, JudgeFn judge = nullptr);
   ~RemovalGate();
   RemovalGate(const RemovalGate&) = delete;
   RemovalGate& operator=(const RemovalGate&) = delete;
@@ -87,6 +89,7 @@ class RemovalGate {
   Collector* const collector_;
   const Options options_;
   const PromotedFn on_promoted_;
+  const JudgeFn judge_;
 
   MirrorBound bound_;
   std::vector<jetstream::MirrorState> mirrors_;

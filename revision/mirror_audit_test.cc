@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "revision/mirror_audit.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fake_executor.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "jetstream/memory_log.h"
+#include "jetstream/memory_stream.h"
+#include "jetstream/silent_observer.h"
+#include "revision/committer_harness.h"
+
+namespace jetd::revision {
+namespace {
+
+using jetstream::MemoryLog;
+using jetstream::MemoryStream;
+using jetstream::MirrorState;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using Fit = MirrorState::Fit;
+
+MirrorState Fits(uint64_t reached) {
+  return {.name = "a",
+          .domain = "dr",
+          .cap_records = 1'000,
+          .fit = Fit::kFits,
+          .made_ns = 1,
+          .reached = StreamSeq(reached)};
+}
+
+MemoryLog::Options Mirrored() {
+  MemoryLog::Options options;
+  options.mirrored = true;
+  return options;
+}
+
+MirrorAudit::Options EveryTenMinutes() {
+  MirrorAudit::Options options;
+  options.interval = minutes(10);
+  return options;
+}
+
+// A stream of 100 records and one that mirrors it.
+class MirrorAuditTest : public ::testing::Test {
+ protected:
+  MirrorAuditTest() {
+    for (int i = 1; i <= 100; ++i) {
+      Append(&stream_, i);
+      Append(&mirror_, i);
+    }
+    log_.set_mirror_stream(&mirror_);
+    log_.set_mirrors({Fits(100)});
+    log_.Open(&observer_, [](const absl::Status& why) { ADD_FAILURE() << why; });
+    exec_.RunDeferred();
+  }
+  ~MirrorAuditTest() override {
+    log_.Close();
+    exec_.RunDeferred();
+  }
+  static void Append(MemoryStream* stream, int number, const std::string& value = "v") {
+    stream->AppendForeign(
+        {.subject = Cat("$KV.B.k", number), .header = "h", .payload = Cat(value, number)});
+  }
+  // At the end of some rounds.
+  MirrorAudit::State After(std::chrono::nanoseconds time) {
+    exec_.Advance(time);
+    const auto states = audit_.states();
+    return states.size() == 1 ? states[0] : MirrorAudit::State{};
+  }
+
+  FakeExecutor exec_;
+  MemoryStream stream_, mirror_;
+  MemoryLog log_{&exec_, &stream_, Mirrored()};
+  jetstream::SilentObserver observer_;
+  std::vector<uint64_t> needed_;
+  MirrorAudit audit_{&exec_, &log_, EveryTenMinutes(), [this](StreamSeq seq, std::string_view) {
+                       return std::find(needed_.begin(), needed_.end(), seq.value()) !=
+                              needed_.end();
+                     }};
+};
+
+TEST_F(MirrorAuditTest, GoesOnWhereItEnded) {
+  audit_.Begin();
+  EXPECT_TRUE(audit_.states().empty());
+  // Three batches, and pauses between them.
+  MirrorAudit::State state = After(minutes(10));
+  EXPECT_EQ(state.verified, StreamSeq(32));
+  EXPECT_EQ(state.verified_ms, 0);
+  state = After(seconds(1));
+  EXPECT_EQ(state.verified, StreamSeq(100));
+  EXPECT_EQ(state.records, 100U);
+  EXPECT_GT(state.verified_ms, 0);
+  for (int i = 101; i <= 120; ++i) {
+    Append(&stream_, i);
+    Append(&mirror_, i);
+  }
+  log_.set_mirrors({Fits(110)});
+  state = After(minutes(11));
+  EXPECT_EQ(state.verified, StreamSeq(110));
+  EXPECT_EQ(state.records, 110U);
+  EXPECT_EQ(state.differences, 0U);
+  EXPECT_EQ(state.domain, "dr");
+  // A day later all of it once more.
+  state = After(hours(25));
+  EXPECT_EQ(state.records, 220U);
+}
+
+TEST_F(MirrorAuditTest, OneByteIsFoundAndStays) {
+  MemoryStream other;
+  for (int i = 1; i <= 100; ++i) Append(&other, i, i == 77 ? "w" : "v");
+  log_.set_mirror_stream(&other);
+  audit_.Begin();
+  MirrorAudit::State state = After(minutes(11));
+  EXPECT_EQ(state.differences, 1U);
+  EXPECT_EQ(state.what, "the record at sequence 77, $KV.B.k77, is another one there");
+  EXPECT_EQ(state.verified, StreamSeq(64));
+  std::vector<MirrorState> found = {Fits(100)};
+  audit_.Judge(&found);
+  EXPECT_EQ(found[0].fit, Fit::kOther);
+  EXPECT_EQ(found[0].what, state.what);
+  EXPECT_EQ(found[0].reached, StreamSeq(0));
+  // Cut off meanwhile, and led anew: it is the same one.
+  log_.set_mirrors({{.name = "a", .domain = "dr"}});
+  audit_.Begin();
+  EXPECT_EQ(After(minutes(11)).differences, 1U);
+  // Made anew.
+  MirrorState anew = Fits(100);
+  anew.made_ns = 2;
+  log_.set_mirrors({anew});
+  log_.set_mirror_stream(&mirror_);
+  state = After(minutes(11));
+  EXPECT_EQ(state.differences, 0U);
+  EXPECT_EQ(state.verified, StreamSeq(100));
+  found = {anew};
+  audit_.Judge(&found);
+  EXPECT_EQ(found[0].fit, Fit::kFits);
+}
+
+// The mirror was trimmed; but what the store is made of is not trimmed anywhere.
+TEST_F(MirrorAuditTest, WhatIsMissingMattersIfItCounts) {
+  mirror_.Delete(StreamSeq(5));
+  mirror_.Delete(StreamSeq(50));
+  needed_ = {50};
+  audit_.Begin();
+  const MirrorAudit::State state = After(minutes(11));
+  EXPECT_EQ(state.differences, 1U);
+  EXPECT_EQ(state.what, "the record at sequence 50, $KV.B.k50, is not there");
+}
+
+TEST_F(MirrorAuditTest, WhatTheStreamHasNotIsPassedOver) {
+  for (const uint64_t seq : {1, 2, 40, 100}) stream_.Delete(StreamSeq(seq));
+  audit_.Begin();
+  const MirrorAudit::State state = After(minutes(11));
+  EXPECT_EQ(state.verified, StreamSeq(100));
+  EXPECT_EQ(state.records, 96U);
+  EXPECT_EQ(state.differences, 0U);
+}
+
+TEST_F(MirrorAuditTest, ALeadershipComparesFromTheBeginning) {
+  audit_.Begin();
+  EXPECT_EQ(After(minutes(11)).records, 100U);
+  // A connection that was lost is none; a round that was under way goes on.
+  for (int i = 101; i <= 200; ++i) {
+    Append(&stream_, i);
+    Append(&mirror_, i);
+  }
+  log_.set_mirrors({Fits(200)});
+  EXPECT_EQ(After(minutes(9) + milliseconds(420)).records, 132U);
+  audit_.Suspend();
+  EXPECT_EQ(After(seconds(30)).records, 132U);
+  audit_.Resume();
+  EXPECT_EQ(After(seconds(2)).records, 200U);
+  audit_.Suspend();
+  EXPECT_EQ(After(hours(1)).records, 200U);
+  audit_.Resume();
+  EXPECT_EQ(After(minutes(11)).records, 200U);
+  audit_.Begin();
+  EXPECT_EQ(After(minutes(11)).records, 400U);
+}
+
+TEST_F(MirrorAuditTest, WhatDoesNotAnswerIsAskedNextTime) {
+  log_.set_mirror_stream(nullptr);
+  audit_.Begin();
+  MirrorAudit::State state = After(minutes(11));
+  EXPECT_EQ(state.name, "a");
+  EXPECT_EQ(state.records, 0U);
+  log_.set_mirror_stream(&mirror_);
+  EXPECT_EQ(After(minutes(11)).verified, StreamSeq(100));
+  // No copy by what the stream says of itself.
+  MirrorState other = Fits(100);
+  other.fit = Fit::kOther;
+  log_.set_mirrors({other});
+  EXPECT_EQ(After(hours(30)).records, 100U);
+  log_.set_mirrors({});
+  EXPECT_EQ(After(minutes(11)).name, "");
+}
+
+// --- a whole member -----------------------------------------------------------------------------
+
+// A leader finds a key that the mirror lacks, and its removal waits for that mirror no more than
+// for one that is away.
+TEST(AuditedMemberTest, AMirrorThatLacksAKeyIsNoCopy) {
+  FakeExecutor exec;
+  MemoryStream stream, mirror;
+  MemoryLog::Options options = Mirrored();
+  // The second one has not been heard of, so nothing is removed.
+  options.mirrors = {Fits(6), {.name = "z", .domain = "far", .cap_records = 1'000}};
+  Member member(&exec, &stream, "m", options);
+  member.log.set_mirror_stream(&mirror);
+  exec.Advance(seconds(1));
+  ASSERT_TRUE(member.committer->leading());
+  // 1 is the term record.
+  for (const char* key : {"a", "b", "a", "c", "a"}) member.Put(key, "v");
+  exec.Advance(seconds(1));
+  for (const auto& [seq, record] : stream.records()) {
+    mirror.AppendForeign({.subject = record->subject,
+                          .header = record->header,
+                          .is_delete = record->is_delete,
+                          .payload = record->payload});
+  }
+  // A version of a that nobody needs once it is compacted.
+  mirror.Delete(StreamSeq(2));
+  bool done = false;
+  member.committer->Compact(Revision(6), Committer::Wait::kLogical,
+                            [&](const absl::StatusOr<Revision>&) { done = true; });
+  exec.Advance(seconds(1));
+  ASSERT_TRUE(done);
+  exec.Advance(minutes(11));
+  ASSERT_NE(stream.Find(StreamSeq(2)), nullptr);
+  auto audits = member.committer->mirror_audits();
+  ASSERT_EQ(audits.size(), 2U);
+  EXPECT_EQ(audits[0].differences, 0U) << audits[0].what;
+  EXPECT_EQ(audits[0].verified, StreamSeq(6));
+  EXPECT_EQ(member.committer->mirrors()[0].fit, Fit::kFits);
+  mirror.Delete(StreamSeq(3));
+  exec.Advance(hours(25));
+  audits = member.committer->mirror_audits();
+  EXPECT_EQ(audits[0].what, "the record at sequence 3, $KV.B.b, is not there");
+  member.committer->LookAtMirrors();
+  exec.Advance(seconds(1));
+  EXPECT_EQ(member.committer->mirrors()[0].fit, Fit::kOther);
+}
+
+}  // namespace
+}  // namespace jetd::revision
