@@ -19,6 +19,9 @@ PODS = 20
 MAPS = 450
 SECRETS = 50
 LOST = "lost"  # the namespace
+HELD = "held"  # another one, whose deletion waits
+HELD_MAPS = 50
+HELD_PODS = 5
 WRITTEN = "written"
 STAYS_S = 45
 
@@ -82,6 +85,7 @@ class Recovery:
                 ("it comes back in place, from the mirror", self.restore_namespace),
                 ("its objects stay, its pods run on", self.namespace_stays),
                 ("it can be changed and deleted again", self.namespace_works),
+                ("a deletion that waited for a finalizer is taken back", self.take_back_deletion),
                 ("the primary's disk is lost, the mirror promoted", self.lose_primary),
                 ("the control plane goes on", self.goes_on),
                 ("store, API and watch cache agree", self.agree),
@@ -115,11 +119,7 @@ class Recovery:
             return sum(len(subset.get("addresses") or []) for subset in subsets) == PODS
         wait_for("the Service has its addresses", settled)
 
-        def quiet():
-            before = self._objects(LOST)
-            time.sleep(2)
-            return before if before == self._objects(LOST) else None
-        self._before = wait_for("the namespace rests", quiet, 120)
+        self._before = self._rested(LOST)
         self._revision, _ = self.cluster.server.keys()
         behind_s = self.jetctl.wait_copied(self.hub)
         count = len(self._before)
@@ -133,10 +133,8 @@ class Recovery:
         return "no key of it is left"
 
     def restore_namespace(self):
-        point = [f"--to-revision={self._revision}", f"--namespace={LOST}", "--in-place",
-                 f"--endpoints={self.cluster.server.url}"]
-        source = ["--nats-url=" + self.mirror.url, f"--nats-domain={self.mirror.domain}",
-                  f"--bucket={BUCKET}"]
+        point = [f"--to-revision={self._revision}", *self._in_place(LOST)]
+        source = self._from_mirror()
         self.jetctl.wait_copied(self.hub)
         # One that ran on would take what comes back for left over: docs/OPERATIONS.md.
         self.cluster.manager.end(signal.SIGTERM)
@@ -176,6 +174,51 @@ class Recovery:
         left = [key for key in self.cluster.keys("/registry/") if f"/{LOST}/" in key]
         expect(not left, f"{len(left)} keys are left, {left[:3]}")
         return f"scaled to {PODS + 5}, deleted"
+
+    def take_back_deletion(self):
+        """Kubernetes marks the namespace and removes what is in it, but for one object with a
+        finalizer, until that is taken off; --before-deletion is the moment before the mark."""
+        guard = f"/api/v1/namespaces/{HELD}/configmaps/guard"
+        held = objects.config_map("guard", {})
+        held["metadata"]["finalizers"] = ["jetd.test/guard"]
+        things = [held, objects.deployment("web", HELD_PODS)]
+        things += [objects.config_map(f"cm-{number}", {}) for number in range(HELD_MAPS)]
+        self.cluster.kubectl("create", "-f", "-", stdin=objects.items([objects.namespace(HELD)]))
+        self.cluster.kubectl("create", "-n", HELD, "-f", "-", stdin=objects.items(things))
+        self.cluster.kubectl("rollout", "status", "-n", HELD, "deployment/web", "--timeout=300s")
+        before = self._rested(HELD)
+        revision, _ = self.cluster.server.keys()
+        self.cluster.kubectl("delete", "namespace", HELD, "--wait=false")
+
+        def keys_of_held():
+            return [key for key in self.cluster.keys("/registry/") if f"/{HELD}/" in key]
+        wait_for("all but the guard is gone", lambda: len(keys_of_held()) == 1, 300)
+        while_held = self._plan_before_deletion()
+        self._release(guard)
+        wait_for("the namespace is gone",
+                 lambda: not self.api.exists(f"/api/v1/namespaces/{HELD}"), 120)
+        # One that ran on would take what comes back for left over: docs/OPERATIONS.md.
+        self.cluster.manager.end(signal.SIGTERM)
+        plan = self._plan_before_deletion()
+        expect(plan["revision"] == while_held["revision"] >= revision,
+               f"before the deletion is {plan['revision']}, was {while_held['revision']} while it "
+               f"waited, and the namespace rested at {revision}")
+        expect(plan["add"] > HELD_MAPS, f"the dry run would add {plan['add']} keys only")
+        self.jetctl.run("restore", *self._from_mirror(), f"--to-revision={plan['revision']}",
+                        *self._in_place(HELD), "--yes")
+        expect_none(agreement.differences("before", before, "now", self._objects(HELD), "object"),
+                    "the namespace is not what it was")
+        self._start_manager()
+        deadline = time.monotonic() + STAYS_S / 3
+        while time.monotonic() < deadline:
+            self.cluster.check()
+            expect_none(agreement.differences(
+                "before", without_addresses(before), "now", without_addresses(self._objects(HELD)),
+                "object"), "the namespace did not stay")
+            time.sleep(1)
+        self._release(guard)
+        self.cluster.kubectl("delete", "namespace", HELD, "--timeout=300s")
+        return f"{len(before)} objects, to revision {plan['revision']}; none is being deleted"
 
     def lose_primary(self):
         self.cluster.kubectl("create", "-n", WRITTEN, "-f", "-",
@@ -265,6 +308,30 @@ class Recovery:
             found = self.api.find(lease)
             return found is not None and found["spec"].get("holderIdentity")
         wait_for("kube-controller-manager leads", leads, 120)
+
+    def _rested(self, space):
+        def quiet():
+            before = self._objects(space)
+            time.sleep(2)
+            return before if before == self._objects(space) else None
+        return wait_for("the namespace rests", quiet, 120)
+
+    def _release(self, guard):
+        self.api.write("PATCH", guard, {"metadata": {"finalizers": None}},
+                       content="application/merge-patch+json")
+
+    def _plan_before_deletion(self):
+        self.jetctl.wait_copied(self.hub)
+        return json.loads(self.jetctl.run(
+            "restore", *self._from_mirror(), f"--before-deletion=/registry/namespaces/{HELD}",
+            *self._in_place(HELD), "--dry-run", "--output=json"))
+
+    def _from_mirror(self):
+        return [f"--nats-url={self.mirror.url}", f"--nats-domain={self.mirror.domain}",
+                f"--bucket={BUCKET}"]
+
+    def _in_place(self, space):
+        return [f"--namespace={space}", "--in-place", f"--endpoints={self.cluster.server.url}"]
 
     @staticmethod
     def _at(domain):
