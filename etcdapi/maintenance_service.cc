@@ -217,7 +217,7 @@ void MoveLeader(const Engine* engine, SimpleCall<MoveLeaderRequest>* call) {
   } else if (target == engine->member_id) {
     call->Reply(EncodeMessage(MoveLeaderResponse()));
   } else {
-    engine->committer->HandOver(target, [engine, call](const absl::Status& status) {
+    engine->committer->HandOver(target, [call](const absl::Status& status) {
       if (!status.ok()) {
         call->Fail(ToGrpc(status));
         return;

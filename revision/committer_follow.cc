@@ -302,8 +302,7 @@ void Committer::Impl::Show() {
   Content();
   log::Info("following member {} in term {} from sequence {}, revision {}{}",
             log::As("leader", followed->member_name), log::As("term", followed->term.value()),
-            log::As("sequence", follower->position().value()),
-            log::As("revision", store->committed().value()), log::Event("following"));
+            follower->position().value(), store->committed().value(), log::Event("following"));
   for (Listener* listener : listeners) listener->OnFollowing(term);
 }
 
