@@ -121,7 +121,7 @@ inline constexpr int kLeaseMaxGraces = 5;
 // connection can make jetd hold as much as the second. Beyond: the client waits.
 inline constexpr int kStreamWindowBytes = 256 * 1024;
 inline constexpr int kConnectionWindowBytes = 8 * 1024 * 1024;
-// Messages that have begun to arrive, counted in full, of one connection and of all, with what
+// What has arrived of messages that are not whole yet, of one connection and of all, with what
 // waits unread. Beyond: ResourceExhausted, as where too many requests wait.
 inline constexpr size_t kMaxIncomingBytesEach = 128UL << 20;
 inline constexpr size_t kMaxIncomingBytes = 512UL << 20;
