@@ -26,6 +26,7 @@ namespace {
 
 using etcdclient::Client;
 using etcdclient::ServerKind;
+using etcdclient::ServerProcess;
 using replication::BucketState;
 using replication::KeySelection;
 
