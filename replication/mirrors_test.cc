@@ -280,8 +280,9 @@ TEST_F(MirrorsTest, LaterTermRecordsDoNotMakeItACopyAgain) {
     for (int i = 0; i < 5; ++i) writer_->Put("/new", Cat(i));
     writer_->Flush();
   }
-  const auto mirrors = Open(Hub());
+  // First this: the mirror may take longer than a connection lasts that nobody serves meanwhile.
   ASSERT_TRUE(WaitForMessages());
+  const auto mirrors = Open(Hub());
   MirrorState state = State(mirrors.get());
   EXPECT_EQ(state.fit, Fit::kOther);
   EXPECT_THAT(state.what, HasSubstr(Cat("at sequence ", twice, " is not there")));
