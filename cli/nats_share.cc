@@ -4,22 +4,13 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "cli/json_member.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::cli {
 namespace {
 
 using nlohmann::json;
-
-double NumberOf(const json& object, const char* member) {
-  const auto found = object.find(member);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-std::string StringOf(const json& object, const char* member) {
-  const auto found = object.find(member);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 absl::StatusOr<json> Page(const std::string& url, const char* path, const WebTls& tls) {
   const auto page = GetWebPage(url, path, tls);

@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "base/usage_record.h"
 #include "cli/flags.h"
+#include "cli/json_member.h"
 #include "cli/usage_sum.h"
 #include "nlohmann/json.hpp"
 #include "replication/point.h"
@@ -41,17 +42,10 @@ constexpr char kExamples[] =
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --json > monday.json\n"
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --since monday.json --csv";
 
-std::string StringOf(const json& object, const char* member) {
-  const auto found = object.find(member);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 // From when on it could tell, in milliseconds since 1970.
 int64_t FromOf(const json& member) {
   const json since = member.value("since", json::object());
-  const auto found = since.find("from_seconds");
-  if (found == since.end() || !found->is_number()) return 0;
-  return static_cast<int64_t>(found->get<double>() * 1'000);
+  return static_cast<int64_t>(NumberOf(since, "from_seconds") * 1'000);
 }
 
 }  // namespace

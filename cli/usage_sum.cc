@@ -5,22 +5,13 @@
 #include <cstdio>
 
 #include "base/strings.h"
+#include "cli/json_member.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::cli {
 namespace {
 
 using nlohmann::json;
-
-double NumberOf(const json& object, const char* member) {
-  const auto found = object.find(member);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-std::string StringOf(const json& object, const char* member) {
-  const auto found = object.find(member);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 uint64_t Whole(double number) { return number > 0 ? static_cast<uint64_t>(number) : 0; }
 

@@ -43,6 +43,16 @@ run_quietly() {
   fail "$what failed; the whole output is in $log"
 }
 
+# build_release TARGETS...: builds them without debugging in $JETD_BENCH_BUILD, or in build/release,
+# and leaves that folder in release_build.
+build_release() {
+  release_build=${JETD_BENCH_BUILD:-$source_dir/build/release}
+  [ -f "$release_build/build.ninja" ] ||
+    run_quietly "configuring" cmake -S "$source_dir" --preset release -B "$release_build"
+  say "building (release)"
+  run_quietly "the build" cmake --build "$release_build" --target "$@" --parallel "$(nproc)"
+}
+
 # The address that this machine's own apt uses for Debian's main archive.
 debian_mirror() {
   local codename mirror filter

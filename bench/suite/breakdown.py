@@ -78,13 +78,17 @@ def divided(events, names):
     return counts
 
 
+def one(unit):
+    return f"a{'n' if unit[0] in 'aeiou' else ''} {unit}"
+
+
 def table(counts, micros, unit):
     """Rows of `micros`, the CPU time of one `unit`, as the samples divide it."""
     total = sum(counts.values())
     threads = collections.Counter()
     for (thread, _), count in counts.items():
         threads[thread] += count
-    lines = head("who", f"µs a{'n' if unit[0] in 'aeiou' else ''} {unit}", "share", "of it, µs")
+    lines = head("who", f"µs {one(unit)}", "share", "of it, µs")
     for thread, count in threads.most_common():
         if count < total / 200:
             continue
@@ -128,7 +132,7 @@ def text(machine, parts):
     for name, row, counts, unit in parts:
         micros = row["server_cpu_us_per_unit"]
         lines += [f"## {name}", "",
-                  f"{micros:.2f} µs a{'n' if unit[0] in 'aeiou' else ''} {unit}, "
+                  f"{micros:.2f} µs {one(unit)}, "
                   f"{row['ops_per_second']:,.0f} operations a second, "
                   f"{sum(counts.values()):,} samples.", "", *table(counts, micros, unit), ""]
     return "\n".join(lines)
@@ -136,17 +140,10 @@ def text(machine, parts):
 
 def main():
     parser = describe.Parser(prog="bench/profile")
+    describe.add_common(parser)
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--check-options", action="store_true")  # and nothing else
-    parser.add_argument("--build")
-    parser.add_argument("--root")
-    parser.add_argument("--etcd")
-    parser.add_argument("--nats-server")
     parser.add_argument("--seconds", type=describe.above_zero(float), default=6)
     parser.add_argument("--shapes", nargs="*", default=[])
-    parser.add_argument("--out")
-    parser.add_argument("--data")
-    parser.add_argument("--note", default="")
     options = parser.parse_args()
     wanted = {name: shape for name, shape in SHAPES.items()
               if not options.shapes or any(word in name for word in options.shapes)}

@@ -16,6 +16,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def add_common(parser):
+    """What every program of the suite is told by the script that starts it, and by its user."""
+    for name in ("--build", "--root", "--etcd", "--nats-server", "--out", "--data"):
+        parser.add_argument(name)
+    parser.add_argument("--note", default="")
+    parser.add_argument("--check-options", action="store_true")  # and nothing else
+
+
 def above_zero(kind):
     """For a number of rounds or seconds."""
     def read(text):

@@ -58,19 +58,12 @@ def earlier(file):
 
 def main():
     parser = describe.Parser(prog="bench/run")
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--root", required=True)
-    parser.add_argument("--etcd", required=True)
-    parser.add_argument("--nats-server", required=True)
+    describe.add_common(parser)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=describe.above_zero(int))
     parser.add_argument("--seconds", type=describe.above_zero(float))
     parser.add_argument("--phases", nargs="*", default=[])
     parser.add_argument("--sections", nargs="*", choices=ALL)
-    parser.add_argument("--out")
-    parser.add_argument("--data")
-    parser.add_argument("--note", default="")
-    parser.add_argument("--check-options", action="store_true")  # and nothing else
     options = parser.parse_args()
     names = [phase.name for phase in plan.load_phases(1, 1, 1)]
     for word in options.phases:

@@ -166,19 +166,12 @@ def text(machine, rounds):
 
 def main():
     parser = describe.Parser(prog="bench/sweep")
+    describe.add_common(parser)
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--check-options", action="store_true")  # and nothing else
-    parser.add_argument("--build")
-    parser.add_argument("--root")
-    parser.add_argument("--etcd")
-    parser.add_argument("--nats-server")
     parser.add_argument("--rounds", type=describe.above_zero(int), default=7)
     parser.add_argument("--variants", nargs="*", default=[])
     parser.add_argument("--with", dest="more", nargs="*", type=given, default=[])
-    parser.add_argument("--out")
-    parser.add_argument("--data")
     parser.add_argument("--builds")
-    parser.add_argument("--note", default="")
     options = parser.parse_args()
     if options.list:
         print("\n".join(v.name for v in VARIANTS))
