@@ -12,11 +12,11 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
-#include <random>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "base/random_id.h"
 #include "base/stable_id.h"
 #include "base/strings.h"
 #include "nlohmann/json.hpp"
@@ -184,13 +184,6 @@ UsageCounters Difference(const UsageCounters& all, const UsageCounters& earlier)
   return passed;
 }
 
-std::string NewUsageRecordId() {
-  std::random_device random;
-  std::string bytes;
-  for (int i = 0; i < 16; ++i) bytes.push_back(static_cast<char>(random()));
-  return HexOf(bytes);
-}
-
 // ---- The record ---------------------------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<UsageRecord>> UsageRecord::Open(const std::string& root,
@@ -211,7 +204,7 @@ absl::StatusOr<std::unique_ptr<UsageRecord>> UsageRecord::Open(const std::string
   if (absl::Status read = record->ReadNewest(); !read.ok()) return read;
   if (record->newest_.number == 0) {
     record->newest_.owner = owner;
-    record->newest_.record = NewUsageRecordId();
+    record->newest_.record = RandomId();
     record->newest_.began_ms = record->newest_.time_ms = now_ms;
   }
   return record;

@@ -45,9 +45,6 @@ struct UsageSample {
   friend bool operator==(const UsageSample&, const UsageSample&) = default;
 };
 
-// For UsageSample::record.
-[[nodiscard]] std::string NewUsageRecordId();
-
 // UsageRecord keeps samples in a folder of one member, so that what it used is known when its
 // process is not there any more (docs/adr/0051-what-was-used-is-kept-in-the-data-folder.md):
 //

@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -23,6 +22,7 @@
 #include "base/log.h"
 #include "base/log_fields.h"
 #include "base/loop.h"
+#include "base/random_id.h"
 #include "base/strings.h"
 #include "etcdapi/auto_compactor.h"
 #include "etcdapi/commit_tally.h"
@@ -76,13 +76,6 @@ void CatchSignals(const Alarm* alarm) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
-}
-
-std::string NewIncarnation() {
-  std::random_device random;
-  std::string bytes;
-  for (int i = 0; i < 16; ++i) bytes.push_back(static_cast<char>(random()));
-  return HexOf(bytes);
 }
 
 class Program {
@@ -292,7 +285,7 @@ revision::Committer::Options Program::CommitterOptions() const {
   options.member_id = MemberId(config_);
   options.member_name = config_.name;
   options.client_urls = config_.advertise_client_urls;
-  options.incarnation = NewIncarnation();
+  options.incarnation = RandomId();
   options.checkpoint_path = CheckpointPath();
   options.quota = revision::Quota::Options{.backend_bytes = config_.quota_backend_bytes};
   options.peers = peers_.get();

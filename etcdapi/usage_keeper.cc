@@ -4,12 +4,13 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/random_id.h"
 #include "base/strings.h"
 
 namespace jetd::etcdapi {
 UsageKeeper::UsageKeeper(Executor* executor, Sources sources)
     : executor_(executor), sources_(std::move(sources)), saved_at_(executor->Now()) {
-  before_.record = NewUsageRecordId();
+  before_.record = RandomId();
   before_.began_ms = before_.time_ms = executor_->WallNowMs();
 }
 

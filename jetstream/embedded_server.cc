@@ -7,7 +7,6 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,6 +25,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/log_fields.h"
+#include "base/random_id.h"
 #include "base/strings.h"
 #include "jetstream/file_system.h"
 #include "jetstream/nats_api.h"
@@ -58,12 +58,6 @@ absl::Status Unusable(std::string_view what) {
 absl::Status MakeFolder(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return absl::OkStatus();
   return Unusable(Cat("cannot make the folder ", path));
-}
-
-std::string RandomHex() {
-  char bytes[16];
-  JETD_CHECK(getrandom(bytes, sizeof(bytes), 0) == sizeof(bytes)) << "no random bytes";
-  return HexOf(std::string_view(bytes, sizeof(bytes)));
 }
 
 // A string of nats-server's configuration language.
@@ -205,8 +199,8 @@ std::string EmbeddedServer::Private(const std::string& name) const {
 }
 
 absl::Status EmbeddedServer::WriteConfig() {
-  user_ = RandomHex();
-  password_ = RandomHex();
+  user_ = RandomId();
+  password_ = RandomId();
   const std::string path = Private("nats.conf");
   unlink(path.c_str());
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -5,9 +5,9 @@
 #include <chrono>
 #include <limits>
 #include <memory>
-#include <random>
 #include <utility>
 
+#include "base/random_id.h"
 #include "base/strings.h"
 #include "replication/bucket_check.h"
 #include "replication/bucket_target.h"
@@ -22,13 +22,6 @@ constexpr double kRecordsPerSecond = 25'000;
 constexpr double kBytesPerSecond = 40e6;
 // A nats-server to start, a connection, the check.
 constexpr double kSecondsAtLeast = 1;
-
-std::string NewId() {
-  std::random_device random;
-  std::string bytes;
-  for (int i = 0; i < 16; ++i) bytes.push_back(static_cast<char>(random()));
-  return HexOf(bytes);
-}
 
 std::string Counted(uint64_t n, std::string_view noun) {
   return Cat(n, " ", noun, n == 1 ? "" : "s");
@@ -55,7 +48,7 @@ absl::StatusOr<RestoreRecord> NewRestore(std::string what, Revision revision, Re
   }
   RestoreRecord restore;
   restore.what = std::move(what);
-  restore.id = NewId();
+  restore.id = RandomId();
   restore.revision = revision;
   restore.bumped = Revision(from + bump);
   restore.bump = bump;

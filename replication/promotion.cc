@@ -2,7 +2,6 @@
 #include "replication/promotion.h"
 
 #include <memory>
-#include <random>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "absl/time/time.h"
 #include "base/error.h"
 #include "base/loop.h"
+#include "base/random_id.h"
 #include "base/strings.h"
 #include "jetstream/api_session.h"
 #include "jetstream/mirror_config.h"
@@ -33,13 +33,6 @@ using jetstream::MirrorFacts;
 template <typename... Pieces>
 absl::Status Unusable(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, pieces...);
-}
-
-std::string NewIncarnation() {
-  std::random_device random;
-  std::string bytes;
-  for (int i = 0; i < 16; ++i) bytes.push_back(static_cast<char>(random()));
-  return HexOf(bytes);
 }
 
 // Appends the term record and the compaction behind all that is there, and waits for both.
@@ -88,7 +81,7 @@ class Appender : public jetstream::SilentObserver {
     result_->bumped = Revision(result_->newest.value() + bump_);
     jetstream::TermRecord taken;
     taken.term = read.term.Next();
-    taken.incarnation = NewIncarnation();
+    taken.incarnation = RandomId();
     taken.member_name = "jetctl promote";
     taken.voids = read.voids;
     jetstream::RecordHeader header;
