@@ -42,6 +42,37 @@ struct Notes : SilentObserver {
   std::vector<Meddling> meddlings;
 };
 
+// Somebody else, with a connection and a loop of their own: while they ask, the log's loop stands
+// still, and its guard looks at nothing.
+class Stranger : private LoopRunner {
+ public:
+  struct Question {
+    std::string subject, payload = {};
+    std::vector<NatsConnection::HeaderLine> headers = {};
+  };
+  // All at once; the last answer.
+  nlohmann::json AskAll(const std::string& url, const std::vector<Question>& questions) {
+    auto connection = NatsConnection::Connect(&loop_, {.url = url, .credentials = {}}, "other",
+                                              std::chrono::seconds(10))
+                          .value();
+    connection->Start([](const absl::Status&) {});
+    NatsApi api(&loop_, connection.get(), "$JS.API.", kFarTooLong);
+    std::vector<nlohmann::json> answers;
+    for (const Question& question : questions) {
+      api.Request(
+          question.subject, question.payload,
+          [&](absl::StatusOr<NatsMessage*> reply) {
+            answers.push_back(ParseAnswer(reply.value()->payload()));
+          },
+          question.headers);
+    }
+    connection->Flush();
+    EXPECT_TRUE(RunUntil([&] { return answers.size() == questions.size(); }));
+    connection->Stop();
+    return answers.back();
+  }
+};
+
 class StreamGuardTest : public testing::Test, protected LoopRunner {
  protected:
   void SetUp() override {
@@ -68,30 +99,8 @@ class StreamGuardTest : public testing::Test, protected LoopRunner {
     if (log_ != nullptr) log_->Close();
   }
 
-  struct Question {
-    std::string subject, payload = {};
-    std::vector<NatsConnection::HeaderLine> headers = {};
-  };
-  // Publishes or asks on a connection of somebody else, all at once; the last answer.
-  nlohmann::json AskAll(const std::vector<Question>& questions) {
-    auto other = NatsConnection::Connect(&loop_, {.url = server_->url(), .credentials = {}},
-                                         "other", std::chrono::seconds(10))
-                     .value();
-    other->Start([](const absl::Status&) {});
-    NatsApi api(&loop_, other.get(), "$JS.API.", kFarTooLong);
-    std::vector<nlohmann::json> answers;
-    for (const Question& question : questions) {
-      api.Request(
-          question.subject, question.payload,
-          [&](absl::StatusOr<NatsMessage*> reply) {
-            answers.push_back(ParseAnswer(reply.value()->payload()));
-          },
-          question.headers);
-    }
-    other->Flush();
-    EXPECT_TRUE(RunUntil([&] { return answers.size() == questions.size(); }));
-    other->Stop();
-    return answers.back();
+  nlohmann::json AskAll(const std::vector<Stranger::Question>& questions) {
+    return Stranger().AskAll(server_->url(), questions);
   }
   nlohmann::json Ask(const std::string& subject, const std::string& payload = "",
                      std::vector<NatsConnection::HeaderLine> headers = {}) {
@@ -182,7 +191,10 @@ TEST_F(StreamGuardTest, AStreamThatIsGoneEndsTheLog) {
 
 TEST_F(StreamGuardTest, AStreamMadeAnewEndsTheConnection) {
   const nlohmann::json config = Config();
-  // Together, so that nobody looks while there is none.
+  // Once this is answered, so is a look that was on its way; and no other begins before the stream
+  // is there again.
+  log_->Append(StreamSeq(6), {.subject = "$KV.b.k6", .header = "h", .payload = "v"});
+  ASSERT_TRUE(RunUntil([this] { return notes_.appended == StreamSeq(6); }));
   AskAll({{.subject = "$JS.API.STREAM.DELETE.KV_b"},
           {.subject = "$JS.API.STREAM.CREATE.KV_b", .payload = config.dump()}});
   ExpectSoon([this] { return notes_.connections == 2; });
