@@ -16,7 +16,7 @@ void Order(std::vector<StreamSeq>* seqs) {
 }  // namespace
 
 Collector::Collector(Executor* executor, jetstream::Log* log, Options options)
-    : executor_(executor), log_(log), options_(options) {}
+    : executor_(executor), log_(log), options_(options), pause_(options.pause) {}
 
 Collector::~Collector() { executor_->Cancel(timer_); }
 
@@ -33,7 +33,7 @@ void Collector::Add(Batch batch) {
   Order(&batch.markers);
   waiting_ += batch.hidden.size() + batch.markers.size();
   batches_.push_back(std::move(batch));
-  if (!running_) Schedule(options_.pause);
+  if (!running_) Schedule(pause_);
 }
 
 void Collector::Suspend() {
@@ -46,7 +46,7 @@ void Collector::Suspend() {
 void Collector::Resume() {
   if (!suspended_) return;
   suspended_ = false;
-  Schedule(options_.pause);
+  Schedule(pause_);
 }
 
 void Collector::Forget() {
@@ -75,7 +75,7 @@ void Collector::Work() {
     log_->SyncDeletes([this, epoch = epoch_](const absl::Status& status) {
       if (epoch != epoch_) return;
       if (status.ok()) step_ = Step::kMarkers;
-      Schedule(status.ok() ? std::chrono::nanoseconds(options_.pause)
+      Schedule(status.ok() ? std::chrono::nanoseconds(pause_)
                            : std::chrono::nanoseconds(options_.retry));
     });
     return;
@@ -91,18 +91,23 @@ void Collector::Work() {
 void Collector::StartWindow(const std::vector<StreamSeq>& seqs) {
   running_ = true;
   failed_ = false;
-  window_size_ = outstanding_ = std::min(NextWindow(), seqs.size() - position_);
+  const Pace pace = NextPace();
+  pause_ = pace.pause;
+  window_size_ = outstanding_ = std::min(pace.window, seqs.size() - position_);
   for (size_t i = 0; i < window_size_; ++i) {
     log_->Delete(seqs[position_ + i],
                  [this, epoch = epoch_](const absl::Status& status) { OnDeleted(epoch, status); });
   }
 }
 
-size_t Collector::NextWindow() {
+Collector::Pace Collector::NextPace() {
   calm_ = std::exchange(wrote_, false) ? 0 : std::min(calm_ + 1, options_.calm_windows);
-  if (calm_ == options_.calm_windows) return options_.max_window;
+  if (calm_ == options_.calm_windows) return {options_.max_window, options_.least_pause};
   const auto windows = static_cast<size_t>(options_.horizon / options_.pause);
-  return std::clamp(waiting() / windows, options_.window, options_.max_window);
+  const size_t wanted = std::max(waiting() / windows, options_.window);
+  if (wanted <= options_.max_window) return {wanted, options_.pause};
+  const auto closer = static_cast<int64_t>(wanted / options_.max_window);
+  return {options_.max_window, std::max(options_.least_pause, options_.pause / closer)};
 }
 
 void Collector::OnDeleted(uint64_t epoch, const absl::Status& status) {
@@ -113,8 +118,7 @@ void Collector::OnDeleted(uint64_t epoch, const absl::Status& status) {
     position_ += window_size_;
     deleted_ += window_size_;
   }
-  Schedule(failed_ ? std::chrono::nanoseconds(options_.retry)
-                   : std::chrono::nanoseconds(options_.pause));
+  Schedule(failed_ ? std::chrono::nanoseconds(options_.retry) : std::chrono::nanoseconds(pause_));
 }
 
 void Collector::FinishBatch() {
@@ -124,7 +128,7 @@ void Collector::FinishBatch() {
   step_ = Step::kHidden;
   position_ = 0;
   if (done) done();
-  if (!running_) Schedule(options_.pause);
+  if (!running_) Schedule(pause_);
 }
 
 }  // namespace jetd::revision

@@ -40,6 +40,12 @@ class NotingLog : public MemoryLog {
   std::vector<std::string> events;
 };
 
+// A window a millisecond, for those who count windows.
+Collector::Options Quick(Collector::Options options) {
+  options.pause = options.least_pause;
+  return options;
+}
+
 class CollectorTest : public ::testing::Test {
  protected:
   CollectorTest() { log_.executor = &exec_; }
@@ -52,7 +58,7 @@ class CollectorTest : public ::testing::Test {
   FakeExecutor exec_;
   MemoryStream stream_;
   NotingLog log_{&exec_, &stream_};
-  Collector collector_{&exec_, &log_, {.window = 2, .max_window = 2}};
+  Collector collector_{&exec_, &log_, Quick({.window = 2, .max_window = 2})};
 };
 
 using Events = std::vector<std::string>;
@@ -135,14 +141,14 @@ Collector::Batch Garbage(uint64_t records) {
 }
 
 TEST_F(CollectorTest, BesideWritesWindowsStaySmall) {
-  Collector collector(&exec_, &log_, {.window = 4, .max_window = 32, .calm_windows = 3});
+  Collector collector(&exec_, &log_, Quick({.window = 4, .max_window = 32, .calm_windows = 3}));
   collector.Resume();
   collector.Add(Garbage(1'000));
   EXPECT_EQ(Windows(&exec_, &log_, &collector, 6, true), (std::vector<size_t>{4, 4, 4, 4, 4, 4}));
 }
 
 TEST_F(CollectorTest, WithoutWritesItSpeedsUpAndSlowsDownAgain) {
-  Collector collector(&exec_, &log_, {.window = 4, .max_window = 32, .calm_windows = 3});
+  Collector collector(&exec_, &log_, Quick({.window = 4, .max_window = 32, .calm_windows = 3}));
   collector.Resume();
   collector.Add(Garbage(1'000));
   EXPECT_EQ(Windows(&exec_, &log_, &collector, 5, false), (std::vector<size_t>{4, 4, 32, 32, 32}));
@@ -151,12 +157,35 @@ TEST_F(CollectorTest, WithoutWritesItSpeedsUpAndSlowsDownAgain) {
 
 TEST_F(CollectorTest, TheMoreWaitsTheLargerAreItsWindows) {
   Collector collector(&exec_, &log_,
-                      {.window = 4, .max_window = 32, .horizon = std::chrono::seconds(1)});
+                      Quick({.window = 4, .max_window = 32, .horizon = std::chrono::seconds(1)}));
   collector.Resume();
   collector.Add(Garbage(20'500));
   EXPECT_EQ(Windows(&exec_, &log_, &collector, 2, true), (std::vector<size_t>{20, 20}));
   collector.Add(Garbage(60'000));
   EXPECT_EQ(Windows(&exec_, &log_, &collector, 2, true), (std::vector<size_t>{32, 32}));
+}
+
+// Beside writes windows come far apart; closer ones, once they are as large as may be.
+TEST_F(CollectorTest, PausesAreLongUnlessTooMuchWaits) {
+  struct Case {
+    uint64_t garbage;
+    uint64_t deleted;  // within 100 ms
+  };
+  for (const Case& one : {Case{1'000, 6 * 4},          // after 16, 32, … ms
+                          Case{200'000, 11 * 8},       // 16, 24, …
+                          Case{3'000'000, 85 * 8}}) {  // 16, 17, …
+    SCOPED_TRACE(one.garbage);
+    Collector collector(&exec_, &log_,
+                        {.window = 4,
+                         .max_window = 8,
+                         .pause = std::chrono::milliseconds(16),
+                         .least_pause = std::chrono::milliseconds(1),
+                         .horizon = std::chrono::seconds(200)});
+    collector.Resume();
+    collector.Add(Garbage(one.garbage));
+    Windows(&exec_, &log_, &collector, 100, true);
+    EXPECT_EQ(collector.deleted(), one.deleted);
+  }
 }
 
 TEST_F(CollectorTest, NoTimerWithoutWork) {
