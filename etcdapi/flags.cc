@@ -102,7 +102,7 @@ void AddMemberFlags(CLI::App* app, RawFlags* raw) {
       "none");
   Add(app, group, "value-cache-bytes", &raw->value_cache_bytes,
       "Memory for values, in bytes; those beyond it are read from files in --data-dir. \"all\": no "
-      "files [64 MiB; all with --nats-url]");
+      "files [48 MiB; all with --nats-url]");
 }
 
 void AddSecurityFlags(CLI::App* app, RawFlags* raw) {

@@ -81,7 +81,7 @@ TEST(FlagsTest, TakesFlagsInEverySpelling) {
 }
 
 TEST(FlagsTest, KeepsValuesInFilesUnlessNatsIsOutside) {
-  EXPECT_EQ(Good({}).value_cache_bytes, 64U << 20U);
+  EXPECT_EQ(Good({}).value_cache_bytes, 48U << 20U);
   EXPECT_EQ(Good({"--value-cache-bytes=0"}).value_cache_bytes, 0U);
   EXPECT_EQ(Good({"--value-cache-bytes=16777216"}).value_cache_bytes, 16U << 20U);
   EXPECT_EQ(Good({"--value-cache-bytes=all"}).value_cache_bytes, std::nullopt);

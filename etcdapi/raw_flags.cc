@@ -235,7 +235,7 @@ absl::Status ReadQuota(const RawFlags& raw, Config* c) {
 }
 
 absl::Status ReadValueCache(const RawFlags& raw, Config* c) {
-  constexpr size_t kDefaultBytes = 64UL << 20U;
+  constexpr size_t kDefaultBytes = 48UL << 20U;
   const std::string& text = raw.value_cache_bytes;
   if (text.empty()) {
     // With an outside NATS a data folder is nothing that must be there.
