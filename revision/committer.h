@@ -62,7 +62,8 @@ class Committer : public jetstream::Log::Observer {
     size_t max_live_per_record = jetstream::kMaxLivePerRecord;
     // So much of the tail a follower holds; what lies beyond is read again when it can be applied.
     // Before that, when an eighth of it waits for an announced sequence that is further away, it
-    // reads the term records ahead, and then holds next to nothing (follower.h).
+    // reads the term records ahead, and then holds next to nothing but a transaction that is not
+    // whole (follower.h). Who takes over holds all that it has not applied by then, however much.
     size_t max_held_bytes = 128UL << 20;
     // How mirrors are compared with the stream, while this member leads.
     MirrorAudit::Options mirror_audit = {};
@@ -205,6 +206,8 @@ class Committer : public jetstream::Log::Observer {
     size_t garbage_held = 0;         // of those, that a mirror has not copied
     uint64_t mirrors_overtaken = 0;  // records removed before every mirror had them
     bool survey_running = false;
+    // Of the tail: records that were held when a follower looked what it may apply, added up.
+    uint64_t held_looked_at = 0;
   };
   [[nodiscard]] Counters counters() const;
 

@@ -226,6 +226,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // What is announced and not read is far away: reads the term records up to there, and then
   // applies what comes as it comes.
   void HoldLess();
+  [[nodiscard]] bool WorthATry() const;
   void ReadTerms();
   void ApplyAnnounced();
   // Shows the store to readers, once all of it is known to be committed.
@@ -409,7 +410,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   std::shared_ptr<char> tail;                     // while the tail is followed
   std::shared_ptr<char> terms_ahead;              // while the term records are read ahead
   StreamSeq announced;                            // committed, as a leader said
-  StreamSeq goal;                                 // one of these: applied when all of it is read
+  StreamSeq goal;                                 // one of these: how far to apply (ApplyAnnounced)
   StreamSeq goal_of_tick, read_of_tick;           // when the tick was begun
   bool went_back = false;                         // the stream ends below what was applied
   Mark shown_newest, fresh_newest;                // the newest change of `store`, of `fresh`

@@ -73,17 +73,24 @@ void Committer::Impl::OnFollowed(const jetstream::Record& record) {
 // A replay would hold nothing either; but it is of the whole stream, and while it lasts as much may
 // be committed again.
 void Committer::Impl::HoldLess() {
-  const size_t held = follower->held_bytes();
   if (goal <= follower->terms_read()) {
-    if (held > options.max_held_bytes / kHeldPieces) ApplyAnnounced();
+    if (WorthATry()) ApplyAnnounced();
     return;
   }
+  const size_t held = follower->held_bytes();
   if (held <= options.max_held_bytes / kHeldAhead) return;
   ReadTerms();
   if (held <= options.max_held_bytes || tail == nullptr) return;
   // It takes long. What was held is read once more when they are known.
   tail.reset();
   follower->DropHeld();
+}
+
+// What is held of a transaction that is not whole yet is gone over with each try, and it may be
+// 100,000 keys of one lease: so the next try is made when a piece more has come.
+bool Committer::Impl::WorthATry() const {
+  return goal <= follower->read() ||
+         follower->untried_bytes() > options.max_held_bytes / kHeldPieces;
 }
 
 void Committer::Impl::ReadTerms() {
@@ -134,7 +141,8 @@ void Committer::Impl::ApplyAnnounced() {
   StreamSeq applied;
   absl::Status status;
   while (status.ok() && goal <= follower->terms_read() &&
-         applied < std::min(goal, follower->read())) {
+         applied < std::min(goal, follower->read()) && WorthATry()) {
+    counters.held_looked_at += follower->held_records();
     applied = std::min(goal, follower->read());
     status = follower->Apply(applied);
     if (applied < goal) continue;

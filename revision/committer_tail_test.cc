@@ -117,6 +117,34 @@ TEST_F(CommitterTailTest, NothingVoidIsShownOfWhatIsFarAway) {
   EXPECT_EQ(b->committer->counters().replayed_records, replayed) << "nothing was read anew";
 }
 
+// 1,000 records of some 170 bytes, one transaction: 120,000 bytes of it are read, then the term
+// records, and then it comes once more, and each 1,900 bytes are worth a try. That goes over all
+// that is held, so to try at each record would be 500 times as much as to read it.
+TEST_F(CommitterTailTest, OneHugeTransactionThatIsFarAwayIsNotGoneOverAtEachRecord) {
+  constexpr int kRecords = 1'000;
+  auto a = Start("a");
+  jetstream::MemoryLog::Options options = Slow();
+  options.read_batch = 10;
+  auto b = Start("b", options, {}, 120'000);
+  Settle(seconds(1));
+  const uint64_t replayed = b->committer->counters().replayed_records;
+  b->log.Hold(Leg::kApi);
+  const auto put = a->PutMany("many", kRecords, "x");
+  PutMany(a.get(), 10);  // its announcements find the transaction half read
+  ASSERT_TRUE(Ok(put));
+  b->log.Release(Leg::kApi);
+  for (int i = 0; i < 600; ++i) {
+    a->Put("k", std::to_string(i));
+    Settle(milliseconds(10));
+  }
+  Settle(seconds(10));
+  EXPECT_EQ(b->store.committed(), a->store.committed());
+  EXPECT_EQ(StaleGet(b.get(), "many/999"), "x");
+  EXPECT_EQ(b->committer->counters().replayed_records, replayed) << "nothing was read anew";
+  EXPECT_GT(b->committer->counters().held_looked_at, uint64_t{2 * kRecords}) << "it was far away";
+  EXPECT_LT(b->committer->counters().held_looked_at, uint64_t{100 * kRecords});
+}
+
 // The stream's end is 0.25 s away, and more than one tick passes on the way there.
 TEST_F(CommitterTailTest, ATailThatComesIsReadOnce) {
   auto a = Start("a");

@@ -36,7 +36,7 @@ void Follower::Start(StreamSeq position, Term term, StreamSeq term_seq) {
 
 void Follower::DropHeld() {
   held_.clear();
-  held_bytes_ = 0;
+  held_bytes_ = tried_bytes_ = 0;
   read_ = position_;
 }
 
@@ -129,6 +129,7 @@ absl::StatusOr<Follower::Group> Follower::GroupAt(size_t first, StreamSeq upto) 
 }
 
 absl::Status Follower::Apply(StreamSeq upto) {
+  tried_bytes_ = 0;
   if (auto status = NoteVoids(upto); !status.ok()) return status;
   while (!held_.empty() && held_.front().seq <= upto) {
     const Held& front = held_.front();
@@ -143,7 +144,10 @@ absl::Status Follower::Apply(StreamSeq upto) {
     }
     const auto group = GroupAt(0, upto);
     if (!group.ok()) return group.status();
-    if (group->empty()) return absl::OkStatus();
+    if (group->empty()) {
+      tried_bytes_ = held_bytes_;
+      return absl::OkStatus();
+    }
     term_ = front.header.term;
     if (auto status = ApplyGroup(*group); !status.ok()) return status;
     position_ = applied_ = group->back()->seq;

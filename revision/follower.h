@@ -130,6 +130,9 @@ class Follower {
   [[nodiscard]] Term term() const { return term_; }
   [[nodiscard]] StreamSeq term_seq() const { return term_seq_; }
   [[nodiscard]] size_t held_bytes() const { return held_bytes_; }
+  [[nodiscard]] size_t held_records() const { return held_.size(); }
+  // What has come since Apply last stood before a transaction that was not whole.
+  [[nodiscard]] size_t untried_bytes() const { return held_bytes_ - tried_bytes_; }
   // The first sequence that was passed with nothing there, 0 if there is none; and the newest.
   [[nodiscard]] StreamSeq gap() const { return gap_; }
   [[nodiscard]] StreamSeq newest_gap() const { return newest_gap_; }
@@ -185,6 +188,7 @@ class Follower {
   bool witness_taken_ = false;
   std::deque<Held> held_;
   size_t held_bytes_ = 0;
+  size_t tried_bytes_ = 0;  // of these; 0: the last Apply got as far as it was to
 };
 
 }  // namespace jetd::revision
