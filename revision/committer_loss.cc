@@ -137,6 +137,9 @@ void Committer::Impl::OnLossTold(const std::string& member_name, const Peers::Lo
 void Committer::Impl::LookFor(const Peers::Lost& lost, std::function<void()> then) {
   enum class Place { kEmpty, kTaken, kItsOwn };
   auto place = std::make_shared<Place>(Place::kEmpty);
+  // A newest revision that a compaction has given, and no change, has no place: 0, where nothing
+  // lies. 1 is asked for in its stead and not looked at; then the revisions tell: a member that is
+  // compacted below it lacks that compaction, which is the loss.
   log->Get(
       {std::max(lost.mark.seq, StreamSeq(1))},
       [lost, place](const jetstream::Record& record) {
