@@ -28,6 +28,8 @@
 
 namespace jetd::conformance::sim {
 
+class LossWatch;
+
 // Which checkpoint a member finds: as chance has it; or none, or the one of that number.
 struct Found {
   bool chosen = false;
@@ -138,12 +140,15 @@ class Simulation {
   void StartOver();
   // What `jetctl check` finds in the stream, and reads there.
   void CheckStream();
+  // The server of others loses the stream's tail (simulation_loss.cc).
   void LoseTail();
   // The same, but whoever led ends with it, and another one that knows nothing leads before a
   // follower is back which has shown what is lost.
   void LoseTailUnseen();
-  // `told`: the newest revision that somebody was told of.
-  void JudgeSuccessor(Revision told);
+  // `told`: the newest revision that somebody was told of, by `watch` for one, if that is not null.
+  void JudgeSuccessor(Revision told, LossWatch* watch);
+  // `alarmed`: an alarm was raised before.
+  void JudgeNothingLost(Revision told, bool alarmed, LossWatch* watch);
   // Checkpoints that the stream has no use for (simulation_past.cc).
   void PutBack();
   void OutdateCheckpoint();

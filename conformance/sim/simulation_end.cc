@@ -2,16 +2,12 @@
 //
 // The calm at the end of a run: everything that can settle does, and is judged.
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "base/error.h"
 #include "base/strings.h"
-#include "conformance/sim/expectation.h"
 #include "conformance/sim/simulation.h"
-#include "jetstream/record.h"
 #include "jetstream/silent_observer.h"
 #include "jetstream/subject.h"
 #include "replication/stream_check.h"
@@ -226,113 +222,6 @@ void Simulation::CheckStream() {
               report.compacted.value(), ", ", report.leases, " leases, HashKV ", report.hash,
               "; entered: ", ledger_.newest().value(), ", ", compacted.value(), ", ",
               book_.living(), ", ", ledger_.Hash());
-  }
-}
-
-// The server of others comes up with older data. Whoever leads has to notice at the next request,
-// and nobody may be told anything that rests on what is gone. There may be a follower, which has
-// seen it too, and whose connection may last.
-void Simulation::LoseTail() {
-  SimMember* leader = Leader();
-  const bool followed = together_ && run_.random.Chance(50);
-  if (followed) {
-    Start(Judged::kNo);
-    run_.exec.Advance(seconds(1));
-    leader->StopJudging();
-  }
-  const uint64_t last = stream_.last().value();
-  const uint64_t most = run_.random.Chance(70) ? 6 : 100;
-  const uint64_t lost = 1 + run_.random.Pick(std::min<uint64_t>(last, most));
-  run_.Fault(followed ? "tail lost, with a follower" : "tail lost");
-  stream_.LoseTail(StreamSeq(last - lost));
-  for (const auto& member : live_) {
-    member->ExpectFatal();
-    if (run_.random.Chance(50)) continue;
-    member->Disconnect();
-    run_.exec.RunDeferred();
-    member->Reconnect();
-  }
-  struct Asked {
-    const std::string key = "k0";
-    revision::Op put{revision::PutOp{.key = key, .value = "lost"}};
-    revision::RangeOp range{.keys = {key, {}}};
-    std::optional<Revision> told;
-  };
-  const auto asked = std::make_shared<Asked>();
-  if (run_.random.Chance(50)) {
-    leader->committer().Apply(&asked->put, 10,
-                              [asked](const absl::StatusOr<revision::OpResult>& r) {
-                                if (r.ok()) asked->told = RevisionOf(*r);
-                              });
-  } else {
-    leader->committer().Range(&asked->range,
-                              [asked](const absl::StatusOr<revision::RangeResult>& r) {
-                                if (r.ok()) asked->told = r->revision;
-                              });
-  }
-  // As long as somebody may take to write down what was lost.
-  run_.exec.Advance(seconds(40));
-  // One that follows by then may be told of what came after.
-  if (asked->told.has_value() && (!followed || *asked->told <= ledger_.newest())) {
-    run_.Fail("the stream lost ", lost, " records, and a request was answered at ",
-              asked->told->value());
-  }
-  const bool noticed = std::any_of(live_.begin(), live_.end(), [](const auto& member) {
-    return member->fatal().has_value() && GetErrc(*member->fatal()) == Errc::kCorrupt;
-  });
-  if (!noticed) run_.Fail("the stream lost ", lost, " records, and nobody noticed");
-  if (!run_.failed()) JudgeSuccessor(ledger_.newest());
-}
-
-// Whoever led knows, and is gone; a follower knows, and is not there yet.
-void Simulation::LoseTailUnseen() {
-  SimMember* leader = Leader();
-  leader->StopJudging();
-  Start(Judged::kNo);
-  SimMember* witness = live_.back().get();
-  WriteUnjudged(0);
-  const uint64_t before = stream_.last().value();
-  WriteUnjudged(1 + run_.random.Pick(10));
-  if (run_.failed()) return;
-  const Revision shown = witness->store().committed();
-  if (!witness->following() || shown < leader->store().committed()) {
-    return run_.Fail(witness->name(), " does not follow: ", witness->committer().waiting_for());
-  }
-  run_.Fault("tail lost, and its leader");
-  witness->Disconnect();
-  EndNamed(leader->name(), End::kKilled);
-  run_.exec.RunDeferred();
-  stream_.LoseTail(StreamSeq(before + run_.random.Pick(stream_.last().value() - before)));
-  Start(Judged::kNo);
-  WriteUnjudged(0);
-  if (run_.failed() || Leader()->store().committed() >= shown) return;
-  WriteUnjudged(run_.random.Pick(15));
-  if (run_.failed()) return;
-  const Revision told = std::max(shown, Leader()->store().committed());
-  for (const auto& member : live_) member->ExpectFatal();
-  witness->Reconnect();
-  run_.exec.Advance(seconds(40));
-  JudgeSuccessor(told);
-}
-
-// Who leads next knows of the loss by what the one before has left: no revision that anybody was
-// told of means something else, and no watch goes on behind it.
-void Simulation::JudgeSuccessor(Revision told) {
-  for (size_t i = live_.size(); i-- > 0;) {
-    if (live_[i]->fatal().has_value()) EndMember(i, End::kStopped);
-  }
-  if (live_.empty()) Start(Judged::kNo);
-  SimMember* leader = AwaitLeader(seconds(10));
-  if (leader == nullptr) {
-    return run_.Fail("nobody leads after the loss: ", live_.back()->committer().waiting_for());
-  }
-  const revision::Store& store = leader->store();
-  if (store.committed() <= told || store.compacted() <= told) {
-    run_.Fail("after the loss revision ", told.value(), " may come again: ", leader->name(),
-              " is at ", store.committed().value(), ", compacted at ", store.compacted().value());
-  }
-  if (!leader->committer().alarms().Has(jetstream::AlarmType::kCorrupt)) {
-    run_.Fail("after the loss no alarm is raised");
   }
 }
 
