@@ -73,7 +73,7 @@ class MirrorAuditNatsTest : public ::testing::Test {
     EXPECT_TRUE(ran.ok()) << ran;
     return result;
   }
-  // A jetd's heart leads until it is so; false after a minute.
+  // A jetd's heart leads until it is so; false after some minutes.
   bool LeadUntil(const std::function<bool(Committer*)>& so) {
     Loop loop;
     jetstream::NatsLog log(&loop, Options());
@@ -96,7 +96,7 @@ class MirrorAuditNatsTest : public ::testing::Test {
         ADD_FAILURE() << why;
         loop.Stop();
       });
-      loop.RunAfter(std::chrono::minutes(1), [&] { loop.Stop(); });
+      loop.RunAfter(std::chrono::minutes(4), [&] { loop.Stop(); });
       look();
     });
     loop.Run();
