@@ -131,11 +131,14 @@ DriverResult Driver::Run(const std::vector<std::unique_ptr<Worker>>& workers) {
       measured = true;
       Measure();
     }
+    const bool over = NowNs() >= end_ns;
+    // All that was due has been handed out, however late its thread is.
+    if (over && pacer.joinable()) pacer.join();
     {
       MutexLock lock(mutex_);
       const bool all_done = under_way_ == 0 && (spec_.rate == 0 || retired_ == worker_count_ ||
                                                 (spec_.ops > 0 && started_ >= spec_.ops));
-      if (NowNs() >= end_ns || all_done || result_.errors >= kMaxErrors) {
+      if (over || all_done || result_.errors >= kMaxErrors) {
         // Nobody was free for these: so long they have waited at the least.
         for (const int64_t due_ns : due_) result_.latency.Add(NowNs() - due_ns);
         state_ = State::kEnding;
