@@ -141,7 +141,7 @@ TEST_F(InPlaceTest, KilledOnTheWayTheCommandThatItNamedGoesOn) {
       put->set_key(Cat("/registry/pods/web/p", i));
       put->set_value(value);
     }
-    ASSERT_TRUE(client_->Call(txn).ok());
+    ASSERT_TRUE(client_->Call(txn, kPatient).ok());
   }
   const auto before = ValuesOf(client_.get());
   const int64_t after = DeletePrefix(client_.get(), "/registry/pods/web/");

@@ -166,7 +166,7 @@ TEST_F(RestoreTest, KilledOnTheWay) {
       put->set_key(Cat("/registry/pods/default/pod-", i));
       put->set_value(value);
     }
-    ASSERT_TRUE(client_->Call(txn).ok());
+    ASSERT_TRUE(client_->Call(txn, kPatient).ok());
   }
   const int64_t newest = RevisionOf(client_.get());
   const std::string target = folder_ / "r";
@@ -226,7 +226,7 @@ std::vector<std::string> EventsSince(Client* client, int64_t revision, int64_t l
   watch->Send(request);
   int64_t seen = 0;
   while (seen < last) {
-    const auto response = watch->Next(std::chrono::seconds(10));
+    const auto response = watch->Next(kPatient.timeout);
     JETD_CHECK(response.ok()) << response.status();
     for (const auto& event : response->events()) {
       // Each key has a revision of its own.
@@ -323,13 +323,13 @@ TEST_F(RestoreTest, InPlaceWhileOthersWrite) {
     pb::LeaseGrantRequest grant;
     grant.set_id(id);
     grant.set_ttl(3'600);
-    ASSERT_TRUE(client->Call(grant).ok());
+    ASSERT_TRUE(client->Call(grant, kPatient).ok());
   }
   for (int i = 0; i < kKeys; ++i) Put(client, Cat("/k/", i), Cat("good ", i), i % 3);
   const int64_t good = RevisionOf(client);
   pb::LeaseRevokeRequest revoke;
   revoke.set_id(1);
-  ASSERT_TRUE(client->Call(revoke).ok());
+  ASSERT_TRUE(client->Call(revoke, kPatient).ok());
   for (int i = 0; i < kKeys; ++i) Put(client, Cat("/k/", i), "bad");
   std::atomic<bool> stop{false};
   std::thread other([&] {

@@ -32,6 +32,9 @@ namespace jetd::cli {
 
 namespace pb = etcdclient::pb;
 
+// So long that only what hangs runs out of it: a disk that stands still for ten seconds does not.
+inline constexpr etcdclient::CallOptions kPatient{.timeout = std::chrono::seconds(90)};
+
 // Value, create and mod revision, version, lease.
 using SeenKey = std::tuple<std::string, int64_t, int64_t, int64_t, int64_t>;
 using SeenKeys = std::map<std::string, SeenKey>;
@@ -41,7 +44,7 @@ inline SeenKeys KeysOf(etcdclient::Client* client, int64_t revision = 0) {
   all.set_key(std::string("\0", 1));
   all.set_range_end(std::string("\0", 1));
   all.set_revision(revision);
-  const auto answer = client->Call(all);
+  const auto answer = client->Call(all, kPatient);
   JETD_CHECK(answer.ok()) << answer.status();
   SeenKeys keys;
   for (const auto& kv : answer->kvs()) {
@@ -54,7 +57,7 @@ inline SeenKeys KeysOf(etcdclient::Client* client, int64_t revision = 0) {
 inline int64_t RevisionOf(etcdclient::Client* client) {
   pb::RangeRequest one;
   one.set_key("/");
-  const auto answer = client->Call(one);
+  const auto answer = client->Call(one, kPatient);
   JETD_CHECK(answer.ok()) << answer.status();
   return answer->header().revision();
 }
@@ -65,7 +68,7 @@ inline int64_t Put(etcdclient::Client* client, const std::string& key, const std
   put.set_key(key);
   put.set_value(value);
   put.set_lease(lease);
-  const auto answer = client->Call(put);
+  const auto answer = client->Call(put, kPatient);
   JETD_CHECK(answer.ok()) << answer.status();
   return answer->header().revision();
 }
@@ -76,7 +79,7 @@ inline int64_t DeletePrefix(etcdclient::Client* client, const std::string& prefi
   std::string end = prefix;
   ++end.back();
   request.set_range_end(end);
-  const auto answer = client->Call(request);
+  const auto answer = client->Call(request, kPatient);
   JETD_CHECK(answer.ok()) << answer.status();
   return answer->header().revision();
 }
@@ -88,7 +91,7 @@ class RecordedLife {
     pb::LeaseGrantRequest grant;
     grant.set_id(kLease);
     grant.set_ttl(3'600);
-    JETD_CHECK(client_->Call(grant).ok());
+    JETD_CHECK(client_->Call(grant, kPatient).ok());
     states_[1] = {};
   }
   static constexpr int64_t kLease = 4'711;
@@ -111,7 +114,7 @@ class RecordedLife {
       put->set_lease(random_() % 5 == 0 ? kLease : 0);
       puts_.push_back(*put);
     }
-    const auto answer = client_->Call(txn);
+    const auto answer = client_->Call(txn, kPatient);
     JETD_CHECK(answer.ok()) << answer.status();
     const int64_t revision = answer->header().revision();
     for (const pb::PutRequest& put : std::exchange(puts_, {})) {
