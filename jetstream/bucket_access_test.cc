@@ -88,6 +88,7 @@ TEST_F(BucketAccessTest, IsEnoughForALogAndAMessenger) {
   NatsLogOptions options;
   options.endpoint = RotateEndpoints({server_->url()}, As("jetd").credentials);
   options.stream.bucket = "b";
+  options.answer_timeout = kFarTooLong;
   options.messenger = &messenger;
   NatsLog log(&loop_, std::move(options));
   Notes notes;
@@ -139,6 +140,7 @@ TEST_F(BucketAccessTest, IsEnoughForALogAndAMessenger) {
   NatsLogOptions follower;
   follower.endpoint = RotateEndpoints({server_->url()}, As("jetd").credentials);
   follower.stream.bucket = "b";
+  follower.answer_timeout = kFarTooLong;
   follower.messenger = &other;
   NatsLog second(&loop_, std::move(follower));
   Notes second_notes;

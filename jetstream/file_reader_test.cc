@@ -91,6 +91,8 @@ class FileReaderTest : public testing::Test, protected LoopRunner {
     options.min_records_from_files = 1;
     options.max_named_deletes = max_named_deletes_;
     options.max_backoff = std::chrono::milliseconds(50);
+    // A server that stands still for a while with its disk keeps its connections.
+    options.answer_timeout = kFarTooLong;
     auto log = std::make_unique<NatsLog>(&loop_, std::move(options));
     log->Open(notes, [](const absl::Status& why) { FAIL() << why; });
     return log;

@@ -42,6 +42,8 @@ class Store : public Log::Observer {
     options.exclusive = true;
     options.durability = &sync_;
     options.min_minor_version = 15;
+    // A server that stands still for a while with its disk keeps its connections.
+    options.answer_timeout = std::chrono::seconds(60);
     log_ = std::make_unique<NatsLog>(loop, std::move(options));
     log_->Open(this, [this](const absl::Status& why) { fatal = why; });
   }

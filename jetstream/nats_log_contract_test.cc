@@ -45,6 +45,8 @@ class NatsLogWorld : public LogWorld, private LoopRunner {
     NatsLogOptions options;
     options.endpoint = RotateEndpoints({server_->url()}, {});
     options.stream.bucket = bucket_;
+    // A server that stands still for a while with its disk keeps its connections.
+    options.answer_timeout = kFarTooLong;
     return std::make_unique<NatsLog>(&loop_, std::move(options));
   }
 

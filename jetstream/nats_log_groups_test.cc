@@ -43,6 +43,8 @@ class NatsLogGroupsTest : public testing::TestWithParam<const char*>, protected 
     options.stream.bucket = "b";
     options.exclusive = true;
     options.min_backoff = std::chrono::milliseconds(1);
+    // A server that stands still for a while with its disk keeps its connections.
+    options.answer_timeout = std::chrono::seconds(60);
     log_ = std::make_unique<NatsLog>(&loop_, std::move(options));
     log_->Open(&notes_, [](const absl::Status& why) { FAIL() << why; });
     ASSERT_TRUE(RunUntil([this] { return notes_.connected; }));

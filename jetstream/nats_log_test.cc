@@ -62,6 +62,8 @@ class NatsLogTest : public testing::TestWithParam<const char*>, protected LoopRu
     NatsLogOptions options;
     options.endpoint = RotateEndpoints({server_->url()}, {});
     options.stream.bucket = bucket;
+    // A server that stands still for a while with its disk keeps its connections.
+    options.answer_timeout = kFarTooLong;
     return options;
   }
 
