@@ -127,11 +127,12 @@ TEST_F(RunnerTest, SeesAStrangersEvents) {
   etcdclient::pb::PutRequest put;
   put.set_key("/registry/pods/of-somebody-else");
   put.set_value("something else, long enough");
+  // A second or so by the rate; on a slow disk it ends when both have written.
   std::atomic<bool> over = false;
   std::thread stranger([&] {
     while (!over) EXPECT_TRUE((*client)->Call(put).ok());
   });
-  const auto report = runner_->Run("watch,clients=1,watchers=1,rate=10,seconds=1,warmup=0");
+  const auto report = runner_->Run("watch,clients=1,watchers=1,rate=10,ops=10");
   over = true;
   stranger.join();
   ASSERT_TRUE(report.ok());
