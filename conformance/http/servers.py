@@ -3,7 +3,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,9 @@ import urllib.error
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from ports import free_port  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PATIENCE_S = 60
 
@@ -32,12 +34,6 @@ def jetd_program(given):
     if "JETD_NATS_SERVER" not in os.environ:
         os.environ["JETD_NATS_SERVER"] = program("JETD_NATS_SERVER", "nats-server")
     return given or program("JETD_BIN", "jetd", f"{ROOT}/build/dev/etcdapi/jetd")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Process:

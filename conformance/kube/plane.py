@@ -9,23 +9,17 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ports import free_port  # noqa: E402
 from processes import alive, name_of  # noqa: E402,F401
 
 
 class Dead(Exception):
     """A process ended that should not have."""
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def wait_for(what, condition, patience_s=300, pause_s=0.25):
