@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/completion_command.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -21,7 +23,7 @@ std::string Script(const std::string& shell) {
 }
 
 std::string WriteScript(const std::string& shell) {
-  const std::string path = Cat(testing::TempDir(), "/jetctl-completion.", shell);
+  const std::string path = Cat(testing::TempDir(), "/jetctl-completion.", getpid(), ".", shell);
   std::ofstream(path) << Script(shell);
   return path;
 }
@@ -51,6 +53,7 @@ TEST(CompletionCommandTest, BashOffersWhatFits) {
   for (const char* command : {"check", "transactions", "completion"}) {
     EXPECT_NE(all.find(command), std::string::npos) << command;
   }
+  std::remove(path.c_str());
 }
 
 TEST(CompletionCommandTest, ZshReadsItsScript) {
@@ -60,6 +63,7 @@ TEST(CompletionCommandTest, ZshReadsItsScript) {
       OutputOf(Cat("zsh -f -c 'compdef() { : }; source ", path, " && whence -w _jetctl' 2>&1")),
       "_jetctl: function\n");
   EXPECT_NE(Script("zsh").find("'--data-dir:"), std::string::npos);
+  std::remove(path.c_str());
 }
 
 TEST(CompletionCommandTest, OtherShells) {

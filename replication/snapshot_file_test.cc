@@ -4,6 +4,7 @@
 #include "replication/snapshot_file.h"
 
 #include <openssl/evp.h>
+#include <unistd.h>
 
 #include <array>
 #include <filesystem>
@@ -19,6 +20,7 @@
 #include "base/check.h"
 #include "base/etcdpb/kv.pb.h"
 #include "base/etcdpb/lease.pb.h"
+#include "base/strings.h"
 #include "gtest/gtest.h"
 
 namespace jetd::replication {
@@ -163,7 +165,7 @@ TEST(SnapshotFileTest, DamagedFilesDoNoHarm) {
 TEST(SnapshotFileTest, Paths) {
   EXPECT_TRUE(absl::IsNotFound(ReadSnapshot("/nowhere/at/all", SnapshotSum::kRequired).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(ReadSnapshot("/", SnapshotSum::kRequired).status()));
-  const std::filesystem::path path = testing::TempDir() + "jetd_snapshot_file_test.db";
+  const std::filesystem::path path = Cat(testing::TempDir(), "jetd_snapshot_file_test.", getpid());
   std::ofstream(path, std::ios::binary) << Summed(File(Life()));
   EXPECT_TRUE(ReadSnapshot(path, SnapshotSum::kRequired).ok());
   std::filesystem::resize_file(path, 0);

@@ -2,10 +2,13 @@
 #include "etcdclient/testing/server_process.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -18,12 +21,16 @@ using std::chrono::seconds;
 // A program that ignores etcd's flags: a shell script in the test's own folder.
 class ServerProcessTest : public testing::Test {
  protected:
+  // Not a file that another run of this test writes to: that could not be executed.
   std::string Script(const std::string& body) {
-    std::string path = testing::TempDir() + "/server_process_test_" +
-                       testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::string path = testing::TempDir() + "/server_process_test_" + std::to_string(getpid());
     std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     return path;
+  }
+  void TearDown() override {
+    std::filesystem::remove(testing::TempDir() + "/server_process_test_" +
+                            std::to_string(getpid()));
   }
 };
 
