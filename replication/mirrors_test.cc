@@ -69,19 +69,30 @@ class MirrorsTest : public ::testing::Test {
     nothing.what = std::string(MessageOf(reports.status()));
     return nothing;
   }
-  // The same, once both answer: on a busy machine an answer may be late.
-  static MirrorState Heard(Mirrors* mirrors, const std::string& domain = {}) {
+  // The same, once both answer: on a busy machine an answer may be late, and a connection lost.
+  static MirrorState Heard(const StreamSource& source, const std::string& domain = {}) {
     MirrorState state;
     EXPECT_TRUE(WaitUntil([&] {
-      state = State(mirrors, domain);
+      const auto mirrors = Mirrors::Open(source);
+      if (!mirrors.ok()) return false;
+      state = State(mirrors->get(), domain);
       return state.fit != Fit::kUnheard;
     })) << state.what;
     return state;
   }
   // The mirror has all that was written.
   bool WaitForAll() {
-    const auto mirrors = Open(Hub());
-    return WaitUntil([&] { return State(mirrors.get()).reached.value() == writer_->last(); });
+    std::unique_ptr<Mirrors> mirrors;
+    return WaitUntil([&] {
+      if (mirrors == nullptr) {
+        auto opened = Mirrors::Open(Hub());
+        if (!opened.ok()) return false;
+        mirrors = *std::move(opened);
+      }
+      const MirrorState state = State(mirrors.get());
+      if (state.fit == Fit::kUnheard) mirrors = nullptr;  // it may be the connection
+      return state.reached.value() == writer_->last();
+    });
   }
   // The mirror's stream is as long as what was written, whatever is in it.
   bool WaitForMessages() {
@@ -249,7 +260,7 @@ TEST_F(MirrorsTest, AnOriginThatWasMadeAnewIsAnAlarm) {
   // It has lost its declarations too.
   const auto mirrors = Open(Hub());
   EXPECT_TRUE(mirrors->List().value().empty());
-  const MirrorState state = Heard(mirrors.get(), "dr");
+  const MirrorState state = Heard(Hub(), "dr");
   EXPECT_EQ(state.fit, Fit::kOther);
   EXPECT_THAT(state.what, HasSubstr("made anew"));
 }
@@ -257,15 +268,14 @@ TEST_F(MirrorsTest, AnOriginThatWasMadeAnewIsAnAlarm) {
 TEST_F(MirrorsTest, SequencesThatAreGivenOutTwiceAreAnAlarm) {
   AddMirror();
   LoseTail(10);
-  const auto mirrors = Open(Hub());
-  MirrorState state = Heard(mirrors.get());
+  MirrorState state = Heard(Hub());
   EXPECT_EQ(state.fit, Fit::kOther);
   EXPECT_THAT(state.what, HasSubstr("went back"));
   // And when it is longer than the mirror again, which looks like lag 0 to the server.
   writer_->Lead(kOther);
   for (int i = 0; i < 30; ++i) writer_->Put("/new", Cat(i));
   writer_->Flush();
-  state = Heard(mirrors.get());
+  state = Heard(Hub());
   EXPECT_EQ(state.fit, Fit::kOther);
   EXPECT_THAT(state.what, HasSubstr("gave out again"));
   // It does not take the place of an origin that answers, which is not sealed for it.
@@ -288,8 +298,7 @@ TEST_F(MirrorsTest, LaterTermRecordsDoNotMakeItACopyAgain) {
   }
   // First this: the mirror may take longer than a connection lasts that nobody serves meanwhile.
   ASSERT_TRUE(WaitForMessages());
-  const auto mirrors = Open(Hub());
-  const MirrorState state = Heard(mirrors.get());
+  const MirrorState state = Heard(Hub());
   EXPECT_EQ(state.fit, Fit::kOther);
   EXPECT_THAT(state.what, HasSubstr(Cat("at sequence ", twice, " is not there")));
   EXPECT_EQ(state.reached, StreamSeq(0));
@@ -301,7 +310,7 @@ TEST_F(MirrorsTest, LaterTermRecordsDoNotMakeItACopyAgain) {
   EXPECT_EQ(quick->front().state.compared, StreamSeq(0));
   // A sequence that was removed before the mirror had it: then what is behind it tells.
   ASSERT_TRUE(Api().Ask("dr", "STREAM.MSG.DELETE.KV_b", {{"seq", twice}}).ok());
-  EXPECT_EQ(Heard(mirrors.get()).fit, Fit::kFits) << "all else is the same";
+  EXPECT_EQ(Heard(Hub()).fit, Fit::kFits) << "all else is the same";
 }
 
 TEST_F(MirrorsTest, AHoleInPlaceOfATermRecordIsJudgedByWhatIsBehindIt) {
@@ -315,8 +324,7 @@ TEST_F(MirrorsTest, AHoleInPlaceOfATermRecordIsJudgedByWhatIsBehindIt) {
     writer_->Flush();
   }
   ASSERT_TRUE(WaitForMessages());
-  const auto mirrors = Open(Hub());
-  EXPECT_EQ(Heard(mirrors.get()).fit, Fit::kOther);
+  EXPECT_EQ(Heard(Hub()).fit, Fit::kOther);
 }
 
 TEST_F(MirrorsTest, WhatWasComparedIsNotComparedAgain) {
@@ -452,8 +460,7 @@ TEST_F(MirrorsTest, AnOriginThatComesBackIsRefused) {
   EXPECT_EQ(promoted->bumped.value(), writer_->revision() + 5'000);
   EXPECT_EQ(WhyNotServed(Leaf()), "");
   domains_->hub().Restart();
-  const auto mirrors = Open(Hub());
-  EXPECT_EQ(Heard(mirrors.get()).fit, Fit::kPromoted);
+  EXPECT_EQ(Heard(Hub()).fit, Fit::kPromoted);
   EXPECT_THAT(Lead(Hub()), HasSubstr("dr is the primary now"));
   EXPECT_EQ(Lead(Leaf()), "");
 }
