@@ -10,10 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -30,6 +32,13 @@ bool CanConnect(int port) {
   const bool can = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
   close(fd);
   return can;
+}
+
+std::string TailOf(const std::string& path) {
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  constexpr size_t kBytes = 2'000;
+  return text.substr(text.size() - std::min(text.size(), kBytes));
 }
 
 }  // namespace
@@ -94,10 +103,12 @@ void NatsTestServer::Start() {
   }
   pid_ = pid;
   // nats-server opens the port only when its streams are there.
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  constexpr std::chrono::minutes kFarTooLong{2};
+  const auto deadline = std::chrono::steady_clock::now() + kFarTooLong;
   while (!CanConnect(port_)) {
-    JETD_CHECK(running()) << program_ << " ends at once: " << log_path();
-    JETD_CHECK(std::chrono::steady_clock::now() < deadline) << program_ << " does not start";
+    JETD_CHECK(running()) << program_ << " ends at once: " << TailOf(log);
+    JETD_CHECK(std::chrono::steady_clock::now() < deadline)
+        << program_ << " does not start: " << TailOf(log);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
