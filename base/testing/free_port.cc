@@ -4,14 +4,17 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <fstream>
 #include <random>
-#include <set>
+#include <string>
 
 #include "base/check.h"
 #include "base/mutex.h"
+#include "base/strings.h"
 
 namespace jetd {
 namespace {
@@ -39,10 +42,24 @@ bool IsFree(int port) {
   return free;
 }
 
+// Takes the port's name among the local sockets that have a name and no file: they belong to a
+// network namespace, as ports do, and are free again when the process is gone, however it ends.
+bool Reserve(int port) {
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  JETD_CHECK(fd >= 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string name = Cat("jetd-test-port-", port);
+  name.copy(address.sun_path + 1, name.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0) return true;  // and stays open
+  close(fd);
+  return false;
+}
+
 struct Ports {
   Mutex mutex;
   std::mt19937 random ABSL_GUARDED_BY(mutex){std::random_device()()};
-  std::set<int> given ABSL_GUARDED_BY(mutex);
 };
 
 }  // namespace
@@ -57,8 +74,7 @@ int FreePort() {
   do {
     JETD_CHECK(++tries < kTries) << "no free port";
     port = any(ports->random);
-  } while (ports->given.count(port) > 0 || !IsFree(port));
-  ports->given.insert(port);
+  } while (!Reserve(port) || !IsFree(port));
   return port;
 }
 
