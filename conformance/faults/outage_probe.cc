@@ -30,6 +30,8 @@ namespace pb = etcdclient::pb;
 constexpr milliseconds kLong{60'000};
 constexpr milliseconds kShort{1'000};
 constexpr milliseconds kPoll{20};
+// A pause of a poll that takes so long is one of the machine, and nobody could answer in it.
+constexpr milliseconds kStoodStill{500};
 constexpr int64_t kTtlSeconds = 3'600;
 // After a loss jetd hopes for so long that nobody need open streams again, and says then that there
 // is no leader.
@@ -101,7 +103,12 @@ class OutageProbe::Calls {
                        [](const Call& call) { return call.status.has_value(); });
   }
   void WaitUntil(steady_clock::time_point when) const {
-    while (!AllEnded() && steady_clock::now() < when) std::this_thread::sleep_for(kPoll);
+    for (auto looked = steady_clock::now(); !AllEnded() && looked < when;) {
+      std::this_thread::sleep_for(kPoll);
+      const auto now = steady_clock::now();
+      if (now - looked > kStoodStill) when += now - looked;
+      looked = now;
+    }
   }
 
  private:
@@ -175,11 +182,14 @@ void OutageProbe::CheckLater(Calls& calls) {
 
 void OutageProbe::CheckHealth(steady_clock::time_point deadline) {
   const Calls calls(options_.endpoint);
-  while (true) {
+  for (auto looked = steady_clock::now();;) {
+    const auto now = steady_clock::now();
+    if (now - looked > options_.slack + kStoodStill) deadline += now - looked;
+    looked = now;
     const auto health =
         calls.client()->CallBytes("/grpc.health.v1.Health/Check", "", {.timeout = options_.slack});
     if (health.ok() && *health == kNotServing) return;
-    if (steady_clock::now() > deadline) {
+    if (now > deadline) {
       violations_.Add("health", health.ok() ? "it says SERVING while NATS is out of reach"
                                             : std::string(MessageOf(health.status())));
       return;
