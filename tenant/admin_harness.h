@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -92,15 +93,47 @@ class TenantAdminTest : public testing::TestWithParam<ServerKind> {
         .status();
   }
 
+  // Until it is so; the server has its own pace.
+  static bool Eventually(const std::function<bool()>& so) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!so()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // poll of another process
+    }
+    return true;
+  }
   // Soon: a server that has read its configuration goes over its connections a moment later.
   void ExpectToConnect(const std::string& credentials, const std::string& bucket) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    absl::Status status = Connect(credentials, bucket);
-    while (!status.ok() && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // poll of another process
+    absl::Status status;
+    EXPECT_TRUE(Eventually([&] {
       status = Connect(credentials, bucket);
-    }
-    EXPECT_TRUE(status.ok()) << status;
+      return status.ok();
+    })) << status;
+  }
+  // At once, but that it does not answer in time says nothing.
+  void ExpectRefused(const std::string& credentials, const std::string& bucket) {
+    absl::Status status;
+    (void)Eventually([&] {
+      status = Connect(credentials, bucket);
+      return status.ok() || absl::IsUnauthenticated(status);
+    });
+    EXPECT_TRUE(absl::IsUnauthenticated(status)) << status;
+  }
+  // The same of a command that asks the server and is impatient.
+  static void ExpectToSay(const std::function<absl::Status()>& command, const std::string& wanted) {
+    absl::Status status;
+    EXPECT_TRUE(Eventually([&] {
+      status = command();
+      return status.ToString().find(wanted) != std::string::npos;
+    })) << status;
+  }
+  AccountUse UseOf(const Tenant& tenant) {
+    absl::StatusOr<AccountUse> use;
+    EXPECT_TRUE(Eventually([&] {
+      use = admin_->Ask(tenant);
+      return use.ok();
+    })) << use.status();
+    return use.value_or(AccountUse{});
   }
 
   [[nodiscard]] std::string Text(const std::string& path) const {
