@@ -182,10 +182,15 @@ absl::StatusOr<size_t> NatsNetwork::FindStreamLeader(const std::string& stream,
   }
 }
 
-absl::Status NatsNetwork::StepDown(const std::string& stream) {
-  const auto leader = FindStreamLeader(stream, kAskTimeout * 10);
-  if (!leader.ok()) return leader.status();
-  return Ask(*leader, "STREAM.LEADER.STEPDOWN." + stream).status();
+absl::Status NatsNetwork::StepDown(const std::string& stream, milliseconds patience) {
+  const auto deadline = steady_clock::now() + patience;
+  while (true) {
+    const auto leader = FindStreamLeader(stream, patience);
+    if (!leader.ok()) return leader.status();
+    absl::Status asked = Ask(*leader, "STREAM.LEADER.STEPDOWN." + stream).status();
+    if (asked.ok() || steady_clock::now() > deadline) return asked;
+    std::this_thread::sleep_for(kPoll);
+  }
 }
 
 }  // namespace jetd::conformance

@@ -58,7 +58,9 @@ class NatsNetwork {
   // The same, asking all that run, until `patience` is over.
   [[nodiscard]] absl::StatusOr<size_t> FindStreamLeader(const std::string& stream,
                                                         std::chrono::milliseconds patience);
-  [[nodiscard]] absl::Status StepDown(const std::string& stream);
+  // Asked again until then: it may have moved by itself meanwhile.
+  [[nodiscard]] absl::Status StepDown(const std::string& stream,
+                                      std::chrono::milliseconds patience);
 
  private:
   explicit NatsNetwork(Options options) : options_(std::move(options)) {}

@@ -25,7 +25,9 @@ constexpr milliseconds kPoll{10};
 constexpr milliseconds kUntilCut{1'000};
 // How long a full disk may keep a nats-server that has room again from going on by itself.
 constexpr milliseconds kRoomAgain{5'000};
-constexpr milliseconds kLeaderPatience{20'000};
+constexpr milliseconds kLeaderPatience{60'000};
+// How long a nats-server may take to read its configuration and to do as it says.
+constexpr milliseconds kReloadPatience{30'000};
 constexpr etcdclient::CallOptions kCall{.timeout = milliseconds(5'000)};
 
 // For a fault that needs another program to come to a point first: nothing else hangs on it.
@@ -281,19 +283,31 @@ absl::Status OutsideWorld::FillDisk(const Draw& draw) {
   return StopNats(draw);
 }
 
+// From some moment on: nats-server reads its configuration in its own time.
 absl::Status OutsideWorld::WriteIsRefused(const Member& member) {
   auto client = member.server->Connect();
   if (!client.ok()) return client.status();
+  const auto deadline = steady_clock::now() + kReloadPatience;
+  const auto until = [deadline](absl::StatusCode wanted, const auto& call) {
+    absl::Status status = call();
+    while (status.code() != wanted && steady_clock::now() < deadline) {
+      Pause(kPoll);
+      status = call();
+    }
+    return status;
+  };
   pb::LeaseGrantRequest write;
   write.set_ttl(600);
-  const absl::Status refused = (*client)->Call(write, kCall).status();
+  const absl::Status refused = until(absl::StatusCode::kResourceExhausted,
+                                     [&] { return (*client)->Call(write, kCall).status(); });
   if (refused.code() != absl::StatusCode::kResourceExhausted) {
     violations_.Add("full account",
                     Cat("a write is answered: ", refused.ok() ? "OK" : "", MessageOf(refused)));
   }
   pb::RangeRequest read;
   read.set_key("/faults/probe");
-  const absl::Status answered = (*client)->Call(read, kCall).status();
+  const absl::Status answered =
+      until(absl::StatusCode::kOk, [&] { return (*client)->Call(read, kCall).status(); });
   if (!answered.ok()) {
     violations_.Add("full account", Cat("a read is answered: ", MessageOf(answered)));
   }
@@ -311,7 +325,9 @@ absl::Status OutsideWorld::FillAccount(const Draw& draw) {
 
 // --- a cluster ----------------------------------------------------------------------------------
 
-absl::Status OutsideWorld::StepDown(const Draw& /*draw*/) { return network_->StepDown(kStream); }
+absl::Status OutsideWorld::StepDown(const Draw& /*draw*/) {
+  return network_->StepDown(kStream, kLeaderPatience);
+}
 
 absl::Status OutsideWorld::KillStreamLeader(const Draw& draw) {
   const auto leader = network_->FindStreamLeader(kStream, kLeaderPatience);

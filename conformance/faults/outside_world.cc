@@ -19,7 +19,7 @@ using std::chrono::steady_clock;
 // A cluster elects leaders first.
 constexpr milliseconds kRecovery{60'000};
 constexpr milliseconds kLeasePatience{30'000};
-constexpr milliseconds kTruthPatience{20'000};
+constexpr milliseconds kTruthPatience{60'000};
 constexpr milliseconds kTruthPause{200};
 
 }  // namespace
