@@ -71,10 +71,14 @@ TEST_F(NatsRotationTest, Creds) {
   const NkeyPair op = NkeyPair::Generate(NkeyKind::kOperator);
   const NkeyPair system = NkeyPair::Generate(NkeyKind::kAccount);
   const NkeyPair account = NkeyPair::Generate(NkeyKind::kAccount);
+  // Made once, since they hold the second in which they are made: a server does not take another
+  // operator while it runs.
+  const std::string operator_jwt = OperatorJwt(op);
+  const std::string system_jwt = AccountJwt(op, system, AccountKind::kSystem);
   const auto config = [&](const std::string& revoked) {
-    return Cat("operator: ", OperatorJwt(op), "\nsystem_account: ", system.public_key(),
-               "\nresolver: MEMORY\nresolver_preload: {\n", system.public_key(), ": ",
-               AccountJwt(op, system, AccountKind::kSystem), "\n", account.public_key(), ": ",
+    return Cat("operator: ", operator_jwt, "\nsystem_account: ", system.public_key(),
+               "\nresolver: MEMORY\nresolver_preload: {\n", system.public_key(), ": ", system_jwt,
+               "\n", account.public_key(), ": ",
                AccountJwt(op, account, AccountKind::kOrdinary, revoked), "\n}\n");
   };
   const NkeyPair one = NkeyPair::Generate(NkeyKind::kUser);
