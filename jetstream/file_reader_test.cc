@@ -382,6 +382,8 @@ TEST_F(FileReaderTest, ACompressedStreamIsReadThroughTheServer) {
 
 TEST_F(FileReaderTest, AnotherStreamsFilesAreNotTaken) {
   Fill(50);
+  log_.reset();
+  notes_ = Notes();
   log_ = OpenAndWait(&notes_, server_->folder() + "/other");
   std::filesystem::copy(Folder(), server_->folder() + "/other",
                         std::filesystem::copy_options::recursive);
