@@ -287,7 +287,7 @@ TEST_F(MembersTest, AFrozenLeaderTellsNoLies) {
   auto a = Start("a");
   auto b = Start("b");
   ASSERT_TRUE(a->Put("k", "1").ok());
-  a->process().Signal(SIGSTOP);
+  a->process().Freeze();
   std::cout << "taken over after " << Outage(b.get(), "frozen").count() << " ms\n";
   ASSERT_TRUE(b->Put("k", "2").ok());
   a->process().Signal(SIGCONT);

@@ -98,6 +98,14 @@ void JetdProcess::Signal(int number) const {
   if (pid_ >= 0) kill(pid_, number);
 }
 
+void JetdProcess::Freeze() const {
+  Signal(SIGSTOP);
+  int status = 0;
+  while (waitpid(pid_, &status, WUNTRACED) < 0 && errno == EINTR) {
+  }
+  JETD_CHECK(WIFSTOPPED(status)) << "it has ended";
+}
+
 int JetdProcess::WaitForEnd() {
   const auto deadline = std::chrono::steady_clock::now() + kFarTooLong;
   while (std::chrono::steady_clock::now() < deadline && ReadMore()) {

@@ -27,6 +27,8 @@ class JetdProcess {
   // Until it has printed `text`. False if it ended without, or after a minute.
   [[nodiscard]] bool WaitFor(const std::string& text);
   void Signal(int number) const;
+  // SIGSTOP, and waits until it has stopped: before that it may still answer somebody.
+  void Freeze() const;
   // Waits for its end and returns its exit code, or what signal ended it as a negative number.
   int WaitForEnd();
   // What it printed, as far as it was waited for.

@@ -75,6 +75,16 @@ std::map<pid_t, pid_t> Parents() {
   return parents;
 }
 
+// False once it has stopped or ended.
+bool Runs(pid_t pid) {
+  std::ifstream in(Cat("/proc/", pid, "/stat"));
+  std::string stat;
+  std::getline(in, stat, '\0');
+  const size_t end = stat.rfind(") ");
+  return end != std::string::npos &&
+         std::string_view("TtZX").find(stat[end + 2]) == std::string::npos;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ServerProcess::Find(ServerKind kind) {
@@ -257,9 +267,11 @@ absl::Status ServerProcess::Stop(milliseconds timeout) {
 
 void ServerProcess::Suspend(Scope scope) {
   if (pid_ < 0) return;
-  kill(pid_, SIGSTOP);
-  if (scope == Scope::kTree) {
-    for (const pid_t child : Descendants()) kill(child, SIGSTOP);
+  std::vector<pid_t> pids = scope == Scope::kTree ? Descendants() : std::vector<pid_t>();
+  pids.insert(pids.begin(), pid_);
+  for (const pid_t pid : pids) kill(pid, SIGSTOP);
+  for (const pid_t pid : pids) {
+    while (Runs(pid)) std::this_thread::sleep_for(kPollInterval);
   }
 }
 

@@ -71,7 +71,7 @@ class ServerProcess {
   // Internal, with the end of the log, if jetd ended with anything but exit code 0, as it also does
   // by what a sanitizer finds at the end. (etcd ends itself by the signal it got.)
   [[nodiscard]] absl::Status Stop(std::chrono::milliseconds timeout);
-  void Suspend(Scope scope);  // SIGSTOP
+  void Suspend(Scope scope);  // SIGSTOP, and waits until they have stopped
   void Resume(Scope scope);   // SIGCONT
   // Kill if it still runs, then start on the same data and address. `more_flags` for this run only.
   [[nodiscard]] absl::Status Restart(const std::vector<std::string>& more_flags = {});
