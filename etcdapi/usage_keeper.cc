@@ -9,7 +9,7 @@
 
 namespace jetd::etcdapi {
 UsageKeeper::UsageKeeper(Executor* executor, Sources sources)
-    : executor_(executor), sources_(std::move(sources)), saved_at_(executor->Now()) {
+    : executor_(executor), sources_(std::move(sources)), tried_at_(executor->Now()) {
   before_.record = RandomId();
   before_.began_ms = before_.time_ms = executor_->WallNowMs();
 }
@@ -18,32 +18,43 @@ UsageKeeper::~UsageKeeper() {
   if (timer_ != 0) executor_->Cancel(timer_);
 }
 
-void UsageKeeper::Open() {
+bool UsageKeeper::Begin() {
+  if (begun_) return !sources_.root.empty();
   const std::optional<UsageOwner> owner = sources_.owner();
-  if (!owner.has_value()) return;
-  opened_ = true;
+  if (!owner.has_value()) return false;
+  begun_ = true;
   before_.owner = *owner;
   if (sources_.root.empty()) {
     log::Info("usage is counted from this start on: there is no data folder to keep it in");
-    return;
+    return false;
   }
-  auto record = UsageRecord::Open(sources_.root, *owner, before_.began_ms);
-  if (!record.ok()) {
-    log::Warn("usage is counted from this start on: {}", MessageOf(record.status()));
-    return;
-  }
+  Open();
+  return true;
+}
+
+void UsageKeeper::Open() {
+  auto record = UsageRecord::Open(sources_.root, before_.owner, before_.began_ms);
+  TellOnce(record.status());
+  if (!record.ok()) return;
   record_ = *std::move(record);
+  // What this process has counted so far comes on top, and so is kept with the next sample.
   before_ = record_->newest();
   if (record_->lost()) {
     log::Warn("usage is counted anew: nothing in {} can be read", record_->folder());
   }
 }
 
+void UsageKeeper::TellOnce(const absl::Status& status) {
+  if (!status.ok() && !failing_) {
+    log::Warn("what was used is not kept, and will be tried again: {}", MessageOf(status));
+  }
+  failing_ = !status.ok();
+}
+
 void UsageKeeper::LookCloser() {
-  if (!opened_) Open();
-  if (record_ == nullptr) return;
+  if (!Begin()) return;
   const bool asked = sources_.messages() != messages_;
-  if (!asked && executor_->Now() - saved_at_ < kIdlePause) return;
+  if (!asked && executor_->Now() - tried_at_ < kIdlePause) return;
   timer_ = executor_->RunAfter(kPause, [this] {
     timer_ = 0;
     Save();
@@ -51,17 +62,16 @@ void UsageKeeper::LookCloser() {
 }
 
 void UsageKeeper::Save() {
-  if (!opened_) Open();
+  if (!Begin()) return;
+  tried_at_ = executor_->Now();
+  if (record_ == nullptr) Open();
   if (record_ == nullptr) return;
-  messages_ = sources_.messages();
-  saved_at_ = executor_->Now();
+  const uint64_t messages = sources_.messages();
   UsageCounters all = before_.all;
   AddTo(sources_.counters(), &all);
   const absl::Status saved = record_->Append(executor_->WallNowMs(), all);
-  if (!saved.ok() && !failing_) {
-    log::Warn("what was used is not kept: {}", MessageOf(saved));
-  }
-  failing_ = !saved.ok();
+  if (saved.ok()) messages_ = messages;
+  TellOnce(saved);
 }
 
 }  // namespace jetd::etcdapi

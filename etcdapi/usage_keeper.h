@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "base/executor.h"
 #include "base/usage_record.h"
 
@@ -51,24 +52,26 @@ class UsageKeeper {
 
   // What earlier processes used, and from when on. With what this one used `all` is complete.
   [[nodiscard]] const UsageSample& before() const { return before_; }
-  // Of the record; empty: it is in memory only.
+  // Of the record; empty: it is in memory only, so far.
   [[nodiscard]] std::string folder() const {
     return record_ == nullptr ? std::string() : record_->folder();
   }
 
  private:
   void LookCloser();
-  // Once the owner is known.
+  // The first of it: whose is it, and is there a place to keep it?
+  [[nodiscard]] bool Begin();
   void Open();
+  void TellOnce(const absl::Status& status);
 
   Executor* const executor_;
   const Sources sources_;
   std::unique_ptr<UsageRecord> record_;
   UsageSample before_;
-  bool opened_ = false, failing_ = false;
+  bool begun_ = false, failing_ = false;
   TimerId timer_ = 0;
-  uint64_t messages_ = 0;  // at the last sample
-  MonoTime saved_at_;
+  uint64_t messages_ = 0;  // at the last sample that is kept
+  MonoTime tried_at_;
 };
 
 }  // namespace jetd::etcdapi

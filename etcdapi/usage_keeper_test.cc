@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -133,13 +134,51 @@ TEST_F(UsageKeeperTest, WithoutAFolderThisProcessCounts) {
     Start();
     Ask(4);
     keeper_->Save();
-    EXPECT_EQ(exec_.timers(), 0U);
     EXPECT_EQ(keeper_->folder(), "");
     EXPECT_EQ(keeper_->before().all, UsageCounters{});
     EXPECT_EQ(keeper_->before().record.size(), 32U);
     EXPECT_EQ(keeper_->before().owner, *owner_);
+    // There is nothing to try again where no folder is named.
+    EXPECT_EQ(exec_.timers(), root_.empty() ? 0U : 1U);
   }
   root_ = root;
+}
+
+TEST_F(UsageKeeperTest, AFolderThatCanBeMadeLaterHasAllOfIt) {
+  std::filesystem::remove(root_);
+  std::ofstream(root_) << "in its place";
+  Start();
+  Ask(4);
+  exec_.Advance(1min);
+  EXPECT_EQ(keeper_->folder(), "");
+  std::filesystem::remove(root_);
+  // Nothing more was asked.
+  keeper_->Look();
+  exec_.Advance(1min);
+  EXPECT_EQ(keeper_->folder(), root_ + "/c-m");
+  EXPECT_EQ(Kept(), 4U);
+  EXPECT_EQ(keeper_->before().all, UsageCounters{}) << "nothing is counted twice";
+  Ask(1);
+  exec_.Advance(1min);
+  EXPECT_EQ(Kept(), 5U);
+  keeper_->Look();
+  EXPECT_EQ(exec_.timers(), 0U);
+}
+
+TEST_F(UsageKeeperTest, WaitsForTheProcessBeforeIt) {
+  auto before = UsageRecord::Open(root_, *owner_, 0);
+  ASSERT_TRUE(before.ok()) << before.status();
+  Start();
+  Ask(3);
+  exec_.Advance(1min);
+  EXPECT_EQ(keeper_->folder(), "") << "somebody else keeps it";
+  // What that one writes at its end counts too.
+  ASSERT_TRUE((*before)->Append(1, {.requests = {{"Put", 10}}}).ok());
+  before->reset();
+  Ask(2);
+  exec_.Advance(1min);
+  EXPECT_EQ(keeper_->before().all.requests.at("Put"), 10U);
+  EXPECT_EQ(Kept(), 15U);
 }
 
 TEST_F(UsageKeeperTest, ADiskThatIsBackHasAllOfIt) {
