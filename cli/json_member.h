@@ -2,6 +2,8 @@
 #ifndef JETD_CLI_JSON_MEMBER_H_
 #define JETD_CLI_JSON_MEMBER_H_
 
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "nlohmann/json.hpp"
@@ -18,6 +20,13 @@ inline double NumberOf(const nlohmann::json& object, const char* member) {
 inline std::string StringOf(const nlohmann::json& object, const char* member) {
   const auto found = object.find(member);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// What another process says is a whole number: 0 if it is less or none, and no more than fits.
+inline uint64_t WholeOf(double number) {
+  constexpr double kBeyond = 18'446'744'073'709'551'616.0;  // 2^64
+  if (number >= kBeyond) return std::numeric_limits<uint64_t>::max();
+  return number >= 1 ? static_cast<uint64_t>(number) : 0;
 }
 
 }  // namespace jetd::cli

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/strings.h"
 #include "cli/flags.h"
+#include "cli/json_member.h"
 #include "cli/web_page.h"
 #include "nlohmann/json.hpp"
 #include "replication/mirror_tools.h"
@@ -190,9 +191,9 @@ std::optional<MirrorAuditFigures> ReadMirrorAudit(std::string_view page, const s
   const std::string_view verified = figure("jetd_mirror_verified_sequence");
   if (verified.empty()) return std::nullopt;
   return MirrorAuditFigures{
-      .verified = static_cast<uint64_t>(NumberOf<double>(verified)),
+      .verified = WholeOf(NumberOf<double>(verified)),
       .verified_at = NumberOf<double>(figure("jetd_mirror_verified_timestamp_seconds")),
-      .differences = static_cast<uint64_t>(NumberOf<double>(figure("jetd_mirror_differences")))};
+      .differences = WholeOf(NumberOf<double>(figure("jetd_mirror_differences")))};
 }
 
 void MirrorCommand::AddFlags(CLI::App* app) {

@@ -3,6 +3,8 @@
 // `jetctl mirror` and `jetctl promote` as they are typed, on two real JetStream domains.
 #include "cli/mirror_command.h"
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -51,6 +53,12 @@ TEST(MirrorAuditPageTest, FindsWhatIsSaidOfAMirror) {
   EXPECT_EQ(b->verified, 1'250'000U);
   EXPECT_EQ(b->verified_at, 0);
   EXPECT_EQ(b->differences, 3U);
+  const auto odd = ReadMirrorAudit(
+      "\njetd_mirror_verified_sequence{domain=\"dr\",mirror=\"a\"} 1e300\n"
+      "jetd_mirror_differences{domain=\"dr\",mirror=\"a\"} NaN\n",
+      "dr", "a");
+  EXPECT_EQ(odd->verified, std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(odd->differences, 0U);
   EXPECT_FALSE(ReadMirrorAudit(page, "far", "a").has_value());
   EXPECT_FALSE(ReadMirrorAudit("", "dr", "a").has_value());
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/usage_command.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <set>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
 #include "base/usage_record.h"
@@ -42,17 +44,22 @@ constexpr char kExamples[] =
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --json > monday.json\n"
     "  jetctl usage --metrics-url http://10.0.0.1:2381 --since monday.json --csv";
 
-// From when on it could tell, in milliseconds since 1970.
-int64_t FromOf(const json& member) {
-  const json since = member.value("since", json::object());
-  return static_cast<int64_t>(NumberOf(since, "from_seconds") * 1'000);
+// A member that is seconds since 1970, in milliseconds; up to the last year that nanoseconds reach.
+int64_t MsOf(const json& object, const char* seconds) {
+  constexpr double kMost = 9'200'000'000;
+  return static_cast<int64_t>(std::clamp(NumberOf(object, seconds), 0.0, kMost) * 1'000);
 }
+
+std::string TimeOf(int64_t ms) { return replication::TimeText(ms * 1'000'000); }
 
 }  // namespace
 
 void UsageCommand::AddFlags(CLI::App* app) {
   app->footer(kExamples);
-  app->add_option("--metrics-url", urls_, "A --listen-metrics-urls of each jetd; may be repeated")
+  app->add_option(
+         "--metrics-url", urls_,
+         "Where each jetd serves /metrics: a --listen-metrics-urls, or its client port; may be "
+         "repeated")
       ->delimiter(',');
   app->add_option("--data-dir", folders_,
                   "Data folder of each jetd that does not run any more; may be repeated")
@@ -76,7 +83,7 @@ void UsageCommand::AddFlags(CLI::App* app) {
 
 absl::Status UsageCommand::CheckFlags() const {
   if (urls_.empty() && folders_.empty()) {
-    return Invalid("whose? Give --metrics-url, a --listen-metrics-urls of each jetd");
+    return Invalid("whose? Give --metrics-url, where each jetd serves /metrics");
   }
   if (json_ && csv_) return Invalid("--json and --csv: give one of them");
   if (tls_.cert_file.empty() != tls_.key_file.empty()) {
@@ -116,8 +123,14 @@ absl::StatusOr<UsageCommand::Start> UsageCommand::ReadSince() const {
   }
   for (const auto& [where, said] : whole["members"].items()) {
     const std::string record = said.is_object() ? StringOf(said, "record") : std::string();
-    if (!record.empty()) start.earlier[record] = said;
+    if (record.empty()) {
+      return MakeStatus(absl::StatusCode::kFailedPrecondition, "--since: ", since_, ": ", where,
+                        " names no record there: it is of an older jetctl or jetd");
+    }
+    start.earlier[record] = said;
   }
+  start.is_file = true;
+  start.asked_ms = MsOf(whole, "asked_seconds");
   if (whole.contains("nats")) start.nats = NatsWorkOf(whole["nats"]);
   return start;
 }
@@ -160,35 +173,81 @@ absl::Status UsageCommand::ReadFolders(const Start& start, Members* members) con
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> UsageCommand::Run(Output* output) {
-  if (absl::Status flags = CheckFlags(); !flags.ok()) return flags;
-  const auto start = ReadSince();
-  if (!start.ok()) return start.status();
-  // What runs first: its record in a folder that is named too is the same, and older.
-  Members asked, members;
-  absl::Status learned = AskJetds(output, *start, &asked);
-  if (learned.ok()) learned = ReadFolders(*start, &members);
+void UsageCommand::DropTwins(Output* output, Members* members) const {
+  std::map<std::string, std::string> places;  // by record
+  for (auto twin = members->begin(); twin != members->end();) {
+    const std::string record = StringOf(twin->second, "record");
+    const auto [first, is_new] = places.emplace(record, twin->first);
+    if (record.empty() || is_new) {
+      ++twin;
+      continue;
+    }
+    output->Say(name(), Cat(first->second, " and ", twin->first, " are one member: counted once"));
+    // Of two copies the one that went on.
+    json& kept = members->at(first->second);
+    if (NumberOf(twin->second, "cpu_seconds") > NumberOf(kept, "cpu_seconds")) kept = twin->second;
+    twin = members->erase(twin);
+  }
+}
+
+absl::StatusOr<UsageCommand::Members> UsageCommand::Learn(Output* output,
+                                                          const Start& start) const {
+  Members asked;
+  Members members;
+  absl::Status learned = AskJetds(output, start, &asked);
+  if (learned.ok()) learned = ReadFolders(start, &members);
   if (!learned.ok()) return learned;
+  DropTwins(output, &asked);
+  DropTwins(output, &members);
+  // One that runs has all of its record, with what came since.
   std::set<std::string> running;
   for (const auto& [url, said] : asked) running.insert(StringOf(said, "record"));
   std::erase_if(members, [&](const auto& member) {
     return running.contains(StringOf(member.second, "record"));
   });
   members.merge(asked);
+  return members;
+}
 
+void UsageCommand::TellOf(Output* output, const Start& start, const std::string& where,
+                          const json& said) const {
+  const std::string who = Cat("tenant ", StringOf(said, "bucket"), ", ", where, ": ");
+  if (start.time_ms.has_value()) {
+    const int64_t from_ms = MsOf(said.value("since", json::object()), "from_seconds");
+    if (from_ms > *start.time_ms) {
+      output->Say(name(),
+                  Cat(who, "counted from ", TimeOf(from_ms), " on, nothing older is known"));
+    }
+  } else if (start.is_file && !start.earlier.contains(StringOf(said, "record"))) {
+    const int64_t began_ms = MsOf(said, "began_seconds");
+    if (began_ms < start.asked_ms || start.asked_ms == 0) {
+      output->Say(name(), Cat(who, "not in ", since_, ", so counted from its beginning, ",
+                              TimeOf(began_ms)));
+    }
+  }
+  const auto kept = said.find("kept");
+  if (kept != said.end() && kept->is_boolean() && !kept->get<bool>()) {
+    output->Say(name(), Cat(who, "keeps no record, what it used is lost when it ends"));
+  }
+}
+
+absl::StatusOr<int> UsageCommand::Run(Output* output) {
+  if (absl::Status flags = CheckFlags(); !flags.ok()) return flags;
+  const auto start = ReadSince();
+  if (!start.ok()) return start.status();
+  const absl::Time asked = absl::Now();
+  const auto members = Learn(output, *start);
+  if (!members.ok()) return members.status();
   UsageSum sum;
-  for (const auto& [where, said] : members) {
+  for (const auto& [where, said] : *members) {
     const auto before = start->earlier.find(StringOf(said, "record"));
     if (!start->time_ms.has_value()) {
       sum.Add(said, before == start->earlier.end() ? nullptr : &before->second);
     } else if (!sum.AddSince(said)) {
       return MakeStatus(absl::StatusCode::kFailedPrecondition, where,
                         " cannot tell what was used since a time: it is an older jetd");
-    } else if (FromOf(said) > *start->time_ms) {
-      output->Say(name(), Cat("tenant ", StringOf(said, "bucket"), ", ", where, ": counted from ",
-                              replication::TimeText(FromOf(said) * 1'000'000),
-                              " on, nothing older is known"));
     }
+    TellOf(output, *start, where, said);
   }
   NatsWork work;
   if (!monitor_url_.empty()) {
@@ -203,7 +262,9 @@ absl::StatusOr<int> UsageCommand::Run(Output* output) {
     output->Print(csv_ ? sum.ToCsv() : sum.ToText());
     return kExitOk;
   }
-  json whole = {{"tenants", sum.ToJson()}, {"members", members}};
+  json whole = {{"tenants", sum.ToJson()},
+                {"members", *members},
+                {"asked_seconds", absl::ToDoubleSeconds(asked - absl::UnixEpoch())}};
   if (!monitor_url_.empty()) {
     whole["nats"] = ToJson(work);
     whole["others_nats_cpu_seconds"] = sum.others_nats_cpu_seconds();

@@ -30,9 +30,11 @@ class UsageCommand final : public Command {
  private:
   // What --since says.
   struct Start {
-    std::map<std::string, nlohmann::json> earlier;  // what was said before, by record
+    bool is_file = false;
+    std::map<std::string, nlohmann::json> earlier;  // what the file says, by record
+    int64_t asked_ms = 0;                           // when that was; 0: it does not say
     NatsWork nats;
-    std::optional<int64_t> time_ms;  // instead
+    std::optional<int64_t> time_ms;  // a time, in the place of a file
   };
   using Members = std::map<std::string, nlohmann::json>;  // what was said, by where
 
@@ -40,6 +42,13 @@ class UsageCommand final : public Command {
   [[nodiscard]] absl::StatusOr<Start> ReadSince() const;
   [[nodiscard]] absl::Status AskJetds(Output* output, const Start& start, Members* members) const;
   [[nodiscard]] absl::Status ReadFolders(const Start& start, Members* members) const;
+  // All that is named, each record once.
+  [[nodiscard]] absl::StatusOr<Members> Learn(Output* output, const Start& start) const;
+  void DropTwins(Output* output, Members* members) const;
+  // What somebody who pays should know of a member that is counted from later than was asked for,
+  // or from earlier, or may be lost.
+  void TellOf(Output* output, const Start& start, const std::string& where,
+              const nlohmann::json& said) const;
 
   std::vector<std::string> urls_, folders_;
   std::string since_, monitor_url_;

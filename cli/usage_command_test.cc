@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -19,6 +21,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/testing/free_port.h"
+#include "base/usage_record.h"
 #include "cli/command_harness.h"
 #include "etcdclient/client.h"
 #include "etcdclient/testing/server_process.h"
@@ -43,7 +46,7 @@ Ran Usage(std::vector<std::string> arguments) {
 
 TEST(UsageCommandTest, Mistakes) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{}, "whose? Give --metrics-url, a --listen-metrics-urls of each jetd\n"},
+      {{}, "whose? Give --metrics-url, where each jetd serves /metrics\n"},
       {{"--metrics-url=127.0.0.1:1"},
        "--metrics-url: \"127.0.0.1:1\" is neither http://host:port nor https://host:port\n"},
       {{"--metrics-url=http://a:1", "--json", "--csv"}, "--json and --csv: give one of them\n"},
@@ -77,6 +80,84 @@ json TenantOf(const Ran& ran) {
   const json whole = json::parse(ran.results, nullptr, false);
   JETD_CHECK(whole.is_object() && whole["tenants"].size() == 1) << ran.results;
   return whole["tenants"][0];
+}
+
+// Data folders of jetds that do not run, with nothing in them but their records.
+class UsageFoldersTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = std::filesystem::temp_directory_path() / "jetctl_usage_XXXXXX";
+    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
+    root_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  // A member's sample: `puts` since its record began.
+  void Append(const std::string& folder, const std::string& member, uint64_t puts,
+              int64_t began_ms = 1'000) const {
+    const auto record =
+        UsageRecord::Open(Cat(root_, "/", folder, "/usage"), {"acme", "c", member}, began_ms);
+    ASSERT_TRUE(record.ok()) << record.status();
+    const UsageCounters all{.requests = {{"Put", puts}}, .cpu_seconds = static_cast<double>(puts)};
+    ASSERT_TRUE((*record)->Append(2'000, all).ok());
+  }
+  [[nodiscard]] std::string Of(const std::vector<std::string>& folders) const {
+    std::string flag = "--data-dir=";
+    for (const std::string& folder : folders) {
+      CatTo(flag, flag.back() == '=' ? "" : ",", root_, "/", folder);
+    }
+    return flag;
+  }
+  [[nodiscard]] std::string Write(const std::string& name, const std::string& text) const {
+    std::string path = Cat(root_, "/", name);
+    std::ofstream(path) << text;
+    return path;
+  }
+
+  std::string root_;
+};
+
+TEST_F(UsageFoldersTest, ARecordIsCountedOnce) {
+  Append("a", "m", 10);
+  std::filesystem::copy(root_ + "/a", root_ + "/copy", std::filesystem::copy_options::recursive);
+  Append("a", "m", 15);
+  Append("b", "n", 100);
+  const Ran once = Usage({Of({"a", "b"}), "--json"});
+  EXPECT_EQ(TenantOf(once)["requests"]["Put"], 115);
+  EXPECT_EQ(once.messages, "");
+  const Ran twice = Usage({Of({"a", "a/", "b"}), "--json"});
+  EXPECT_EQ(TenantOf(twice)["requests"]["Put"], 115);
+  EXPECT_THAT(twice.messages, HasSubstr("are one member: counted once\n"));
+  // Of a copy the one that went on, whatever comes first.
+  EXPECT_EQ(TenantOf(Usage({Of({"copy", "a"}), "--json"}))["requests"]["Put"], 15);
+  EXPECT_EQ(TenantOf(Usage({Of({"a", "copy"}), "--json"}))["requests"]["Put"], 15);
+}
+
+TEST_F(UsageFoldersTest, SaysWhatAnEarlierFileDoesNotKnow) {
+  Append("a", "m", 10);
+  const Ran monday = Usage({Of({"a"}), "--json"});
+  const std::string file = Write("monday.json", monday.results);
+  Append("a", "m", 15);
+  Append("forgotten", "n", 100);
+  // One that began later is new, and nothing is missing of it.
+  Append("new", "o", 1'000, 4'000'000'000'000);
+  const Ran known = Usage({Of({"a", "new"}), "--json", "--since", file});
+  EXPECT_EQ(TenantOf(known)["requests"]["Put"], 1'005);
+  EXPECT_EQ(known.messages, "");
+  const Ran ran = Usage({Of({"a", "forgotten", "new"}), "--json", "--since", file});
+  EXPECT_EQ(TenantOf(ran)["requests"]["Put"], 1'105);
+  EXPECT_EQ(ran.messages, Cat("jetctl usage: tenant acme, ", root_, "/forgotten/usage/c-n: not in ",
+                              file, ", so counted from its beginning, 1970-01-01T00:00:01Z\n"));
+  // Of an older jetctl, which kept no time.
+  json older = json::parse(monday.results);
+  older.erase("asked_seconds");
+  const Ran unknown = Usage({Of({"new"}), "--since", Write("older.json", older.dump())});
+  EXPECT_THAT(unknown.messages, HasSubstr("so counted from its beginning"));
+  // Of one older still, which knew no records: what would be counted twice.
+  older["members"].begin().value().erase("record");
+  const Ran refused = Usage({Of({"a"}), "--since", Write("oldest.json", older.dump())});
+  EXPECT_EQ(refused.exit_code, kExitFailed);
+  EXPECT_THAT(refused.messages, HasSubstr("names no record there: it is of an older jetctl"));
 }
 
 void PutKeys(ServerProcess* server, int count) {
@@ -208,6 +289,36 @@ TEST(UsageCommandTest, CountsWhatProcessesUsedThatAreGone) {
   const json gone = TenantOf(Usage({"--data-dir", server->data_dir(), "--json", "--since=1h"}));
   EXPECT_EQ(gone["tenant"], "acme");
   EXPECT_EQ(gone["requests"]["Put"], kept);
+}
+
+// What was in the way at the start is gone by the end: nothing is lost.
+TEST(UsageCommandTest, SaysWhatIsNotKept) {
+  log::Init({.level = log::Level::kError});
+  const auto program = ServerProcess::Find(ServerKind::kJetd);
+  if (!program.ok()) GTEST_SKIP() << "JETD_BIN names no jetd";
+  std::string folder = std::filesystem::temp_directory_path() / "jetctl_usage_XXXXXX";
+  JETD_CHECK(mkdtemp(folder.data()) != nullptr) << folder;
+  const std::string in_the_way = folder + "/usage";
+  std::ofstream(in_the_way) << "a file";
+  const std::string url = Cat("http://127.0.0.1:", FreePort());
+  {
+    const auto server =
+        ServerProcess::Start({.program = *program,
+                              .flags = {"--bucket=acme", "--listen-metrics-urls=" + url},
+                              .data_dir = folder});
+    ASSERT_TRUE(server.ok()) << server.status();
+    ASSERT_TRUE((*server)->WaitReady(std::chrono::seconds(60)).ok()) << (*server)->LogTail();
+    PutKeys(server->get(), 7);
+    const Ran ran = Usage({"--metrics-url", url, "--json"});
+    EXPECT_EQ(TenantOf(ran)["requests"]["Put"], 7);
+    EXPECT_EQ(ran.messages, Cat("jetctl usage: tenant acme, ", url,
+                                ": keeps no record, what it used is lost when it ends\n"));
+    std::filesystem::remove(in_the_way);
+    ASSERT_TRUE((*server)->Stop(std::chrono::seconds(60)).ok()) << (*server)->LogTail();
+  }
+  const Ran gone = Usage({"--data-dir", folder, "--json"});
+  EXPECT_EQ(TenantOf(gone)["requests"]["Put"], 7);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -13,18 +13,16 @@ namespace {
 
 using nlohmann::json;
 
-uint64_t Whole(double number) { return number > 0 ? static_cast<uint64_t>(number) : 0; }
-
 UsageCounters CountersOf(const json& object) {
   UsageCounters counters{.requests = {},
-                         .bytes_in = Whole(NumberOf(object, "bytes_in")),
-                         .bytes_out = Whole(NumberOf(object, "bytes_out")),
+                         .bytes_in = WholeOf(NumberOf(object, "bytes_in")),
+                         .bytes_out = WholeOf(NumberOf(object, "bytes_out")),
                          .cpu_seconds = NumberOf(object, "cpu_seconds"),
                          .watch_seconds = NumberOf(object, "watch_seconds")};
   const auto requests = object.find("requests");
   if (requests == object.end() || !requests->is_object()) return counters;
   for (const auto& [name, count] : requests->items()) {
-    if (count.is_number()) counters.requests[name] = Whole(count.get<double>());
+    if (count.is_number()) counters.requests[name] = WholeOf(count.get<double>());
   }
   return counters;
 }
@@ -112,7 +110,7 @@ std::string UsageSum::ToCsv() const {
   CatTo(text, nats_ ? ",nats_cpu_seconds\n" : "\n");
   for (const auto& [key, tenant] : tenants_) {
     CatTo(text, key.first, ",", key.second, ",", AllRequests(tenant.used), ",",
-          tenant.used.bytes_in, ",", tenant.used.bytes_out, ",", Whole(tenant.stored_bytes), ",",
+          tenant.used.bytes_in, ",", tenant.used.bytes_out, ",", WholeOf(tenant.stored_bytes), ",",
           Fixed(tenant.used.cpu_seconds), ",", Fixed(Hours(tenant.used.watch_seconds)));
     if (nats_) CatTo(text, ",", Fixed(tenant.nats_cpu_seconds));
     CatTo(text, "\n");
@@ -133,7 +131,7 @@ std::string UsageSum::ToText() const {
       between = ", ";
     }
     CatTo(text, "), ", tenant.used.bytes_in, " bytes in, ", tenant.used.bytes_out, " bytes out, ",
-          Whole(tenant.stored_bytes), " bytes stored, ", Fixed(tenant.used.cpu_seconds),
+          WholeOf(tenant.stored_bytes), " bytes stored, ", Fixed(tenant.used.cpu_seconds),
           " s of CPU, ");
     if (nats_) CatTo(text, Fixed(tenant.nats_cpu_seconds), " s of nats-server's, ");
     CatTo(text, Fixed(Hours(tenant.used.watch_seconds)), " watch hours\n");
@@ -150,7 +148,7 @@ json UsageSum::ToJson() const {
                 {"requests", tenant.used.requests},
                 {"bytes_in", tenant.used.bytes_in},
                 {"bytes_out", tenant.used.bytes_out},
-                {"stored_bytes", Whole(tenant.stored_bytes)},
+                {"stored_bytes", WholeOf(tenant.stored_bytes)},
                 {"cpu_seconds", tenant.used.cpu_seconds},
                 {"watch_hours", Hours(tenant.used.watch_seconds)}};
     if (nats_) one["nats_cpu_seconds"] = tenant.nats_cpu_seconds;

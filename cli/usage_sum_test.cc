@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/usage_sum.h"
 
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -79,6 +81,23 @@ TEST(UsageSumTest, WhatIsNoNumberCountsAsNothing) {
   sum.Add(none, &odd);
   EXPECT_EQ(sum.ToJson()[0]["bytes_in"], 0);
   EXPECT_EQ(sum.ToJson()[0]["requests"], json::object());
+}
+
+TEST(UsageSumTest, WhatIsTooMuchIsTheMostThatFits) {
+  UsageSum sum;
+  const json odd = {{"bucket", "a"},
+                    {"cluster_id", "1"},
+                    {"bytes_in", 1e300},
+                    {"bytes_out", -1e300},
+                    {"stream_bytes", 18'446'744'073'709'551'616.0},
+                    {"requests", {{"Put", 1e20}, {"Txn", 0.5}}}};
+  sum.Add(odd, nullptr);
+  const json used = sum.ToJson()[0];
+  constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+  EXPECT_EQ(used["bytes_in"], kMost);
+  EXPECT_EQ(used["bytes_out"], 0);
+  EXPECT_EQ(used["stored_bytes"], kMost);
+  EXPECT_EQ(used["requests"]["Put"], kMost);
 }
 
 TEST(UsageSumTest, ARecordSpeaksAsAJetdDoes) {
