@@ -133,6 +133,14 @@ TEST(JetctlTest, OneSecretForNats) {
                           "--nats-token-file=/no/token"});
   EXPECT_EQ(two.exit_code, kExitUsage);
   EXPECT_EQ(two.messages, "jetctl check: --nats-token-file and --nats-creds exclude each other\n");
+  // A variable that was set for a jetd gives way to what is typed.
+  setenv("JETD_NATS_NKEY", "/no/nkey", 1);
+  const Ran typed = Jetctl({"check", "--nats-url=nats://127.0.0.1:1", "--nats-creds=/no/creds"});
+  const Ran variable = Jetctl({"check", "--nats-url=nats://127.0.0.1:1"});
+  unsetenv("JETD_NATS_NKEY");
+  EXPECT_EQ(typed.exit_code, kExitFailed);
+  EXPECT_NE(typed.messages.find("--nats-creds: "), std::string::npos) << typed.messages;
+  EXPECT_NE(variable.messages.find("--nats-nkey: "), std::string::npos) << variable.messages;
   const Ran target =
       Jetctl({"import", "--from-snapshot=a", "--to-bucket=b", "--to-nats-url=nats://127.0.0.1:1",
               "--to-nats-nkey=/no/nkey", "--to-nats-token-file=/no/token"});

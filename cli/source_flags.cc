@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -83,26 +84,32 @@ void NatsFlags::AddTo(CLI::App* app, const std::string& group) {
 
 absl::Status NatsFlags::Read(Variables variables, NatsCredentials* credentials,
                              std::string* domain) const {
-  const auto given = [variables](const std::string& typed, const char* variable) {
-    return variables == Variables::kYes ? OrVariable(typed, variable) : typed;
+  const auto typed_secret = [this](const FileFlag& flag) {
+    return flag.secret && !(credentials_.*flag.file).empty();
+  };
+  const bool secret_typed = std::any_of(std::begin(kFileFlags), std::end(kFileFlags), typed_secret);
+  const auto given = [&](const FileFlag& flag) {
+    const bool look = variables == Variables::kYes && !(flag.secret && secret_typed);
+    const std::string& typed = credentials_.*flag.file;
+    return look ? OrVariable(typed, flag.variable) : typed;
   };
   const char* secret = nullptr;
   for (const FileFlag& flag : kFileFlags) {
-    const std::string file = given(credentials_.*flag.file, flag.variable);
-    if (!flag.secret || file.empty()) continue;
+    if (!flag.secret || given(flag).empty()) continue;
     if (secret != nullptr) {
       return Invalid(begin_, flag.name, " and ", begin_, secret, " exclude each other");
     }
     secret = flag.name;
   }
   for (const FileFlag& flag : kFileFlags) {
-    const std::string file = given(credentials_.*flag.file, flag.variable);
+    const std::string file = given(flag);
     if (!file.empty() || (flag.secret && secret != nullptr)) credentials->*flag.file = file;
   }
   if (credentials->tls_cert_file.empty() != credentials->tls_key_file.empty()) {
     return Invalid(begin_, "cert-file and ", begin_, "key-file go together");
   }
-  const std::string in = given(domain_, "JETD_NATS_DOMAIN");
+  const std::string in =
+      variables == Variables::kYes ? OrVariable(domain_, "JETD_NATS_DOMAIN") : domain_;
   if (!in.empty()) *domain = in;
   return jetstream::CheckNatsFiles(*credentials);
 }

@@ -29,8 +29,9 @@ class NatsFlags {
   explicit NatsFlags(std::string begin) : begin_(std::move(begin)) {}
   void AddTo(CLI::App* app, const std::string& group);
   // What was typed in the place of what is there: a way to prove who one is in the place of all
-  // others. With kYes a JETD_… variable counts where nothing was typed. InvalidArgument: two ways,
-  // or half a pair. FailedPrecondition: a file is not as it should be.
+  // others. With kYes a JETD_… variable counts where nothing was typed, and of ways to prove that
+  // only where none was. InvalidArgument: two ways, or half a pair. FailedPrecondition: a file is
+  // not as it should be.
   enum class Variables { kNo, kYes };
   [[nodiscard]] absl::Status Read(Variables variables, jetstream::NatsCredentials* credentials,
                                   std::string* domain) const;
