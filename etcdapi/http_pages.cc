@@ -51,6 +51,12 @@ std::optional<int64_t> MillisecondsOf(const std::string& seconds) {
   return number * 1'000;
 }
 
+HttpReply TooManyReaders() {
+  return {.status = 503,
+          .headers = {{"Retry-After", "1"}, {"X-Content-Type-Options", "nosniff"}},
+          .body = "others read the record of usage now, ask again\n"};
+}
+
 HttpReply Version() {
   nlohmann::ordered_json json;
   json["etcdserver"] = kEtcdVersion;
@@ -92,6 +98,25 @@ std::string HexId(uint64_t id) {
 }
 
 }  // namespace
+
+// One of those who may read the record's files, until it leaves.
+class HttpPages::Reader {
+ public:
+  explicit Reader(std::shared_ptr<std::atomic<int>> readers) : readers_(std::move(readers)) {
+    ++*readers_;
+  }
+  ~Reader() { Leave(); }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  void Leave() {
+    if (reads_.exchange(false)) --*readers_;
+  }
+
+ private:
+  const std::shared_ptr<std::atomic<int>> readers_;
+  std::atomic<bool> reads_{true};
+};
 
 std::string DurabilityText(const jetstream::LogInfo& info) {
   if (info.bucket.empty()) return "not known before the first connection to NATS";
@@ -173,12 +198,18 @@ void HttpPages::Route(const HttpRequest& request, ReplyFn reply) {
   if (usage && request.Has("since")) {
     since_ms = MillisecondsOf(request.First("since"));
     if (!since_ms.has_value()) return reply(BadRequest("since: no number of seconds since 1970\n"));
+    if (*readers_ >= kMostReaders) return reply(TooManyReaders());
   }
-  engine_->loop->Post([this, metrics, usage, since_ms, request, reply = std::move(reply)] {
+  const auto reader = since_ms.has_value() ? std::make_shared<Reader>(readers_) : nullptr;
+  engine_->loop->Post([this, metrics, usage, since_ms, reader, request, reply = std::move(reply)] {
     if (metrics) {
       WithFigures(kMetricsContentType, &MetricsPage, reply);
     } else if (usage) {
-      const auto page = [since_ms](const Figures& figures) { return UsagePage(figures, since_ms); };
+      const auto page = [since_ms, reader](const Figures& figures) {
+        std::string text = UsagePage(figures, since_ms);
+        if (reader != nullptr) reader->Leave();
+        return text;
+      };
       WithFigures("application/json", page, reply);
     } else {
       health_.Serve(request, reply);

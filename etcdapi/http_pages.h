@@ -2,8 +2,10 @@
 #ifndef JETD_ETCDAPI_HTTP_PAGES_H_
 #define JETD_ETCDAPI_HTTP_PAGES_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +23,9 @@ namespace jetd::etcdapi {
 
 // HttpPages is what jetd serves over HTTP, under etcd's paths: /metrics, /health, /livez, /readyz,
 // /version; and /usage. It asks the engine, and writes what it learned on the HTTP server's thread.
+//
+// /usage?since reads files for longer than any other page takes, so few may ask for it at a time;
+// beyond: 503. Probes of health wait for no more than those.
 //
 // Thread rules: made before the engine's thread runs, gone after; the handler's own calls are the
 // HTTP server's.
@@ -68,8 +73,13 @@ class HttpPages {
   void WithFigures(const char* content_type, PageFn page, ReplyFn reply) const;
   [[nodiscard]] Figures Collect(std::optional<jetstream::StreamState> stream) const;
 
+  // Requests under way that read the files of the record.
+  static constexpr int kMostReaders = 2;
+  class Reader;
+
   const Engine* const engine_;
   const Sources sources_;
+  const std::shared_ptr<std::atomic<int>> readers_ = std::make_shared<std::atomic<int>>(0);
   HealthChecks health_;
   UsageKeeper usage_;
 };

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/http_pages.h"
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -101,6 +103,40 @@ TEST_F(HttpPagesTest, ServesEtcdsPaths) {
   const HttpAnswer posted = Ask("/health", "POST");
   EXPECT_EQ(posted.status, 405);
   EXPECT_EQ(posted.headers.at("Allow"), "GET");
+}
+
+// Many who ask for what takes long do not hold up probes: all but two are told to come again.
+TEST_F(HttpPagesTest, FewReadTheRecordAtATime) {
+  Start();
+  std::promise<void> blocked;
+  std::promise<void> release;
+  std::thread block([&] {
+    server_->OnEngine([&] {
+      blocked.set_value();
+      release.get_future().wait();
+    });
+  });
+  blocked.get_future().wait();
+  std::promise<HttpAnswer> first;
+  std::atomic<int> done = 0;
+  std::vector<std::future<HttpAnswer>> answers;
+  for (int i = 0; i < 3; ++i) {
+    answers.push_back(std::async(std::launch::async, [&] {
+      HttpAnswer answer = Ask("/usage?since=0");
+      if (done++ == 0) first.set_value(answer);
+      return answer;
+    }));
+  }
+  // The engine answers nobody now.
+  const HttpAnswer refused = first.get_future().get();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_THAT(refused.body, HasSubstr("ask again"));
+  release.set_value();
+  block.join();
+  int served = 0;
+  for (auto& answer : answers) served += answer.get().status == 200 ? 1 : 0;
+  EXPECT_EQ(served, 2);
+  EXPECT_EQ(Ask("/usage?since=0").status, 200);
 }
 
 TEST_F(HttpPagesTest, CountsWhatClientsDo) {

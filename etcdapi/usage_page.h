@@ -16,7 +16,7 @@ namespace jetd::etcdapi {
 
 // What this member did for its tenant since its record began (usage_keeper.h), whatever processes
 // it had, as one JSON object: what `jetctl usage` adds up. Any thread; with `since_ms` it reads the
-// record's files, which takes some ten milliseconds.
+// record's files: 80 ms where they are full (2.6 MB).
 //   bucket, cluster_id       whose it is: another bucket has another id, whatever its name
 //   member_id
 //   record                   another one: it counts from 0 again
@@ -29,8 +29,7 @@ namespace jetd::etcdapi {
 //   watch_seconds            how long each watch was there, added up
 //   stream_bytes             in NATS now; absent if NATS does not say
 //   since                    with `since_ms`: the five above, of what came after from_seconds,
-//   which
-//                            is that moment, or a later one if nothing older is known
+//                            which is that moment, or a later one if nothing older is known
 [[nodiscard]] std::string UsagePage(const Figures& figures,
                                     std::optional<int64_t> since_ms = std::nullopt);
 
