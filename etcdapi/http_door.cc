@@ -21,12 +21,10 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "etcdapi/event_base.h"
 
 namespace jetd::etcdapi {
 namespace {
-
-// How long the way through our own machine may take.
-constexpr timeval kPatience{.tv_sec = 5, .tv_usec = 0};
 
 // One that leaves nothing behind when it is closed.
 int ConnectToSelf(int port) {
@@ -66,18 +64,20 @@ struct HttpDoor::Entering {
   event* soon = nullptr;
 };
 
-HttpDoor::HttpDoor(event_base* base, evhttp* http)
+HttpDoor::HttpDoor(event_base* base, evhttp* http, std::chrono::milliseconds patience)
     : base_(base),
       http_(http),
-      patience_(evtimer_new(
+      patience_(patience),
+      over_(evtimer_new(
           base, [](evutil_socket_t, short, void* door) { static_cast<HttpDoor*>(door)->GiveUp(); },
           this)) {
-  JETD_CHECK(patience_ != nullptr) << "event_new";
+  JETD_CHECK(over_ != nullptr) << "event_new";
 }
 
 HttpDoor::~HttpDoor() {
+  entering_.clear();
   Close();
-  event_free(patience_);
+  event_free(over_);
 }
 
 void HttpDoor::Bring(HttpClient client) {
@@ -87,15 +87,42 @@ void HttpDoor::Bring(HttpClient client) {
     waiting_.push_back({.client = std::move(client), .knock = knock});
     return;
   }
-  log::Warn("a client's HTTP request is not taken: {}", std::strerror(errno));
+  Complain(std::strerror(errno));
   if (waiting_.empty() && entering_.empty()) Close();
+}
+
+// Strangers bring it about, and there is a reason that stays.
+void HttpDoor::Complain(std::string_view why) {
+  if (!complaints_.Due(std::chrono::steady_clock::now().time_since_epoch())) return;
+  log::Warn("a client's HTTP request is not taken: {}", why);
+}
+
+bool HttpDoor::DropFirst() {
+  if (waiting_.empty()) return false;
+  close(waiting_.front().knock);
+  waiting_.pop_front();
+  return true;
+}
+
+bool HttpDoor::Forsake(const bufferevent* buffer) {
+  for (const auto& entering : entering_) {
+    if (entering->buffer != buffer) continue;
+    entering->waiting.client = nullptr;
+    return true;
+  }
+  return false;
+}
+
+void HttpDoor::BePatient() {
+  const timeval patience = TimevalOf(patience_);
+  evtimer_add(over_, &patience);
 }
 
 bool HttpDoor::Open() {
   if (socket_ != nullptr) return true;
   auto socket = rpc::ListeningSocket::OpenTcp("127.0.0.1", 0);
   if (!socket.ok()) {
-    log::Warn("a client's HTTP request is not taken: {}", MessageOf(socket.status()));
+    Complain(MessageOf(socket.status()));
     return false;
   }
   socket_ = *std::move(socket);
@@ -107,11 +134,12 @@ bool HttpDoor::Open() {
       listener, [](evconnlistener* failed, void*) { evconnlistener_disable(failed); });
   bound_ = evhttp_bind_listener(http_, listener);
   JETD_CHECK(bound_ != nullptr) << "evhttp_bind_listener";
-  evtimer_add(patience_, &kPatience);
+  BePatient();
   return true;
 }
 
 bufferevent* HttpDoor::MakeBuffer() {
+  BePatient();
   Waiting next{.client = nullptr, .knock = -1};
   if (!waiting_.empty()) {
     next = std::move(waiting_.front());
@@ -164,17 +192,17 @@ void HttpDoor::Enter(Entering* entering) {
   if (waiting_.empty() && entering_.empty()) Close();
 }
 
+// Those who are about to enter do, and who is nobody's is closed then: evhttp has him already.
 void HttpDoor::GiveUp() {
-  if (!waiting_.empty()) log::Warn("{} HTTP requests of clients are not taken", waiting_.size());
+  if (!waiting_.empty()) Complain("the way to it through 127.0.0.1 takes too long");
   Close();
 }
 
 void HttpDoor::Close() {
-  for (const Waiting& waiting : waiting_) close(waiting.knock);
-  waiting_.clear();
-  entering_.clear();
+  while (DropFirst()) {
+  }
   if (socket_ == nullptr) return;
-  evtimer_del(patience_);
+  evtimer_del(over_);
   evhttp_del_accept_socket(http_, bound_);
   socket_.reset();
 }

@@ -12,74 +12,25 @@
 
 #include <algorithm>
 #include <map>
+#include <system_error>
 #include <thread>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/strings.h"
+#include "etcdapi/event_base.h"
 #include "etcdapi/http_door.h"
 #include "etcdapi/http_mailbox.h"
-#include "etcdapi/url_query.h"
+#include "rpc/complaints.h"
 #include "rpc/tls_wire.h"
 
 namespace jetd::etcdapi {
 namespace {
 
-timeval TimevalOf(std::chrono::milliseconds time) {
-  return {.tv_sec = time.count() / 1000, .tv_usec = time.count() % 1000 * 1000};
-}
-
-const char* NameOf(evhttp_cmd_type method) {
-  switch (method) {
-    case EVHTTP_REQ_GET:
-      return "GET";
-    case EVHTTP_REQ_HEAD:
-      return "HEAD";
-    case EVHTTP_REQ_POST:
-      return "POST";
-    case EVHTTP_REQ_PUT:
-      return "PUT";
-    case EVHTTP_REQ_DELETE:
-      return "DELETE";
-    default:
-      return "OTHER";
-  }
-}
-
-HttpRequest RequestOf(evhttp_request* request) {
-  HttpRequest out;
-  out.method = NameOf(evhttp_request_get_command(request));
-  const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
-  const char* path = evhttp_uri_get_path(uri);
-  out.path = Decoded(path == nullptr ? "" : path, Plus::kItself);
-  out.query = QueryOf(evhttp_uri_get_query(uri));
-  return out;
-}
+MonoTime Now() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 }  // namespace
-
-bool HttpRequest::Has(std::string_view name) const {
-  for (const auto& [key, value] : query) {
-    if (key == name) return true;
-  }
-  return false;
-}
-
-std::string HttpRequest::First(std::string_view name) const {
-  for (const auto& [key, value] : query) {
-    if (key == name) return value;
-  }
-  return "";
-}
-
-std::vector<std::string> HttpRequest::All(std::string_view name) const {
-  std::vector<std::string> values;
-  for (const auto& [key, value] : query) {
-    if (key == name && !value.empty()) values.push_back(value);
-  }
-  return values;
-}
 
 // Everything but the mailbox and what has a lock belongs to the server's thread while that runs; to
 // whoever makes, starts or destroys it before and after.
@@ -104,7 +55,9 @@ class HttpServer::Impl {
     Impl* impl;
     bufferevent* buffer;  // a reference of ours
     event* deadline;
-    bool taken;  // from the client port
+    bool taken;          // from the client port
+    uint64_t number;     // the one who came first has the least
+    bool waits = false;  // for a reply of the handler's
   };
   // A request that waits for its reply.
   struct Pending {
@@ -115,15 +68,24 @@ class HttpServer::Impl {
   };
 
   [[nodiscard]] absl::Status BindOne(const ListenUrl& url);
-  void MakeBase();
+  // False: no descriptors are left.
+  [[nodiscard]] bool MakeBase();
   evhttp* MakeHttp(bufferevent* (*make_buffer)(event_base*, void*));
-  void Run() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: there is no thread to be had.
+  [[nodiscard]] bool Run() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes and runs what is not there yet. False: nothing is left to do it with.
+  [[nodiscard]] bool BeThere() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FreeAll();
   bufferevent* Adopt(bufferevent* buffer, bool taken);
   [[nodiscard]] int Count(bool taken) const;
   void ForgetEnded();
   void Forget(const bufferevent* buffer);
+  void SetWaits(evhttp_request* request, bool waits);
   void OnDeadline(bufferevent* buffer);
   void Accept(bool wanted);
+  void SetListeners();
+  void OnAcceptError();
+  [[nodiscard]] bool MakeRoom();
   void OnRequest(evhttp_request* request);
   void Reply(uint64_t number, const HttpReply& reply);
   void BringIn(HttpClient client);
@@ -141,6 +103,8 @@ class HttpServer::Impl {
   std::vector<std::unique_ptr<rpc::ListeningSocket>> sockets_;
   std::vector<evconnlistener*> listeners_;  // the evhttp's, on those
   bool accepting_ = true;
+  event* pause_ = nullptr;  // pending while there is no descriptor for those who connect
+  rpc::Complaints complaints_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::map<uint64_t, std::unique_ptr<Pending>> pending_;
   uint64_t next_number_ = 1;
@@ -149,16 +113,17 @@ class HttpServer::Impl {
   Mutex mutex_;
   bool open_ ABSL_GUARDED_BY(mutex_) = false;  // between Start and Stop
   std::thread thread_ ABSL_GUARDED_BY(mutex_);
+  rpc::Complaints taking_ ABSL_GUARDED_BY(mutex_);
+
+  // Whose thread this is: a listener's error does not say whose listener it is.
+  static thread_local Impl* serving_;
 };
 
-void HttpServer::Impl::MakeBase() {
-  event_set_log_callback([](int /*severity*/, const char* text) { log::Debug("http: {}", text); });
-  event_config* config = event_config_new();
-  JETD_CHECK(config != nullptr) << "event_config_new";
-  event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);  // one thread
-  base_ = event_base_new_with_config(config);
-  event_config_free(config);
-  JETD_CHECK(base_ != nullptr) << "event_base_new";
+thread_local HttpServer::Impl* HttpServer::Impl::serving_ = nullptr;
+
+bool HttpServer::Impl::MakeBase() {
+  base_ = NewEventBase();
+  if (base_ == nullptr) return false;
   plain_ = MakeHttp([](event_base* base, void* impl) {
     return static_cast<Impl*>(impl)->Adopt(bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE),
                                            /*taken=*/false);
@@ -183,6 +148,11 @@ void HttpServer::Impl::MakeBase() {
       base_, mailbox_->fd(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* impl) { static_cast<Impl*>(impl)->OnMail(); }, this);
   JETD_CHECK(mail_ != nullptr && event_add(mail_, nullptr) == 0) << "event_new";
+  pause_ = evtimer_new(
+      base_, [](evutil_socket_t, short, void* impl) { static_cast<Impl*>(impl)->SetListeners(); },
+      this);
+  JETD_CHECK(pause_ != nullptr) << "event_new";
+  return true;
 }
 
 evhttp* HttpServer::Impl::MakeHttp(bufferevent* (*make_buffer)(event_base*, void*)) {
@@ -205,6 +175,10 @@ evhttp* HttpServer::Impl::MakeHttp(bufferevent* (*make_buffer)(event_base*, void
 
 HttpServer::Impl::~Impl() {
   Stop();
+  FreeAll();  // of one that was not started
+}
+
+void HttpServer::Impl::FreeAll() {
   listeners_.clear();
   // One whose connection is gone belongs to nobody else.
   for (const auto& [number, pending] : pending_) {
@@ -219,8 +193,10 @@ HttpServer::Impl::~Impl() {
   for (evhttp* http : {plain_, secure_, taken_}) evhttp_free(http);
   while (!connections_.empty()) Forget(connections_.back()->buffer);
   event_free(mail_);
+  event_free(pause_);
   event_base_loop(base_, EVLOOP_NONBLOCK);  // what libevent does later
-  event_base_free(base_);
+  event_base_free(std::exchange(base_, nullptr));
+  sockets_.clear();
 }
 
 absl::Status HttpServer::Impl::Bind() {
@@ -232,7 +208,7 @@ absl::Status HttpServer::Impl::Bind() {
     tls_ = std::make_unique<rpc::TlsContexts>(*std::move(source), rpc::Protocols::kHttp1);
     if (auto status = tls_->Renew(); !status.ok()) return status;
   }
-  MakeBase();
+  if (!MakeBase()) return absl::UnavailableError("no descriptors are left to serve HTTP with");
   for (const ListenUrl& url : options_.urls) {
     if (auto status = BindOne(url); !status.ok()) return status;
   }
@@ -251,6 +227,8 @@ absl::Status HttpServer::Impl::BindOne(const ListenUrl& url) {
   JETD_CHECK(listener != nullptr) << "evconnlistener_new";
   evhttp* const http = url.tls ? secure_ : plain_;
   JETD_CHECK(evhttp_bind_listener(http, listener) != nullptr) << "evhttp_bind_listener";
+  // Who waits stays readable, so that without this the thread would not sleep.
+  evconnlistener_set_error_cb(listener, [](evconnlistener*, void*) { serving_->OnAcceptError(); });
   listeners_.push_back(listener);
   sockets_.push_back(*std::move(socket));
   return absl::OkStatus();
@@ -260,30 +238,41 @@ void HttpServer::Impl::Start(Handler handler) {
   handler_ = std::move(handler);
   MutexLock lock(mutex_);
   open_ = true;
-  if (base_ != nullptr) Run();
+  if (base_ == nullptr) return;
+  JETD_CHECK(Run()) << "no thread is left to serve HTTP with";
 }
 
-void HttpServer::Impl::Run() {
+bool HttpServer::Impl::Run() {
   // Signals are the main thread's, and a client that is gone is an error of a write.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "http");
-    event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY);
-  });
+  bool runs = true;
+  try {
+    thread_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), "http");
+      serving_ = this;
+      event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY);
+    });
+  } catch (const std::system_error&) {
+    runs = false;
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return runs;
+}
+
+bool HttpServer::Impl::BeThere() {
+  if (thread_.joinable()) return true;
+  return (base_ != nullptr || MakeBase()) && Run();
 }
 
 void HttpServer::Impl::Take(HttpClient client) {
   MutexLock lock(mutex_);
   if (!open_) return;
-  if (!thread_.joinable()) {
-    MakeBase();
-    Run();
-  }
-  mailbox_->Put(std::move(client));
+  if (BeThere()) return mailbox_->Put(std::move(client));
+  if (!taking_.Due(Now())) return;
+  log::Warn("a client's HTTP request is not taken: no descriptor or no thread is left for it");
 }
 
 void HttpServer::Impl::Stop() {
@@ -294,14 +283,20 @@ void HttpServer::Impl::Stop() {
     running = std::move(thread_);
   }
   mailbox_->Close();
-  if (running.joinable()) running.join();
+  if (!running.joinable()) return;
+  running.join();
+  FreeAll();
 }
 
 bufferevent* HttpServer::Impl::Adopt(bufferevent* buffer, bool taken) {
   JETD_CHECK(buffer != nullptr) << "bufferevent_new";
   ForgetEnded();
   bufferevent_incref(buffer);
-  auto connection = std::make_unique<Connection>(Connection{this, buffer, nullptr, taken});
+  auto connection = std::make_unique<Connection>(Connection{.impl = this,
+                                                            .buffer = buffer,
+                                                            .deadline = nullptr,
+                                                            .taken = taken,
+                                                            .number = next_number_++});
   connection->deadline = evtimer_new(
       base_,
       [](evutil_socket_t, short, void* arg) {
@@ -353,8 +348,22 @@ void HttpServer::Impl::OnDeadline(bufferevent* buffer) {
   bufferevent_decref(buffer);
 }
 
+void HttpServer::Impl::SetWaits(evhttp_request* request, bool waits) {
+  evhttp_connection* const owner = evhttp_request_get_connection(request);
+  if (owner == nullptr) return;  // the client is gone
+  const bufferevent* const buffer = evhttp_connection_get_bufferevent(owner);
+  for (const auto& connection : connections_) {
+    if (connection->buffer == buffer) connection->waits = waits;
+  }
+}
+
 void HttpServer::Impl::Accept(bool wanted) {
   accepting_ = wanted;
+  SetListeners();
+}
+
+void HttpServer::Impl::SetListeners() {
+  const bool wanted = accepting_ && evtimer_pending(pause_, nullptr) == 0;
   for (evconnlistener* listener : listeners_) {
     if (wanted) {
       evconnlistener_enable(listener);
@@ -362,6 +371,15 @@ void HttpServer::Impl::Accept(bool wanted) {
       evconnlistener_disable(listener);
     }
   }
+}
+
+void HttpServer::Impl::OnAcceptError() {
+  if (complaints_.Due(Now())) {
+    log::Warn("no descriptor is left for a client's HTTP request: others wait (see ulimit -n)");
+  }
+  const timeval pause = TimevalOf(limits::kAcceptPause);
+  evtimer_add(pause_, &pause);
+  SetListeners();
 }
 
 void HttpServer::Impl::OnRequest(evhttp_request* request) {
@@ -383,6 +401,7 @@ void HttpServer::Impl::OnRequest(evhttp_request* request) {
   const timeval patience = TimevalOf(options_.patience);
   evtimer_add(pending->patience, &patience);
   pending_.emplace(number, std::move(pending));
+  SetWaits(request, true);
   handler_(RequestOf(request), [mailbox = mailbox_, number](HttpReply reply) {
     mailbox->Put(number, std::move(reply));
   });
@@ -394,6 +413,7 @@ void HttpServer::Impl::Reply(uint64_t number, const HttpReply& reply) {
   const std::unique_ptr<Pending> pending = std::move(found->second);
   pending_.erase(found);
   event_free(pending->patience);
+  SetWaits(pending->request, false);
   evkeyvalq* headers = evhttp_request_get_output_headers(pending->request);
   for (const auto& [name, value] : reply.headers) {
     evhttp_add_header(headers, name.c_str(), value.c_str());
@@ -411,7 +431,26 @@ void HttpServer::Impl::Reply(uint64_t number, const HttpReply& reply) {
 void HttpServer::Impl::BringIn(HttpClient client) {
   ForgetEnded();
   const auto waiting = static_cast<int>(door_->waiting());
-  if (Count(/*taken=*/true) + waiting < options_.max_connections) door_->Bring(std::move(client));
+  if (Count(/*taken=*/true) + waiting < options_.max_connections || MakeRoom()) {
+    door_->Bring(std::move(client));
+  }
+}
+
+// Whoever asks as soon as he is there is not kept out by many who do not.
+bool HttpServer::Impl::MakeRoom() {
+  const Connection* oldest = nullptr;
+  for (const auto& connection : connections_) {
+    if (!connection->taken || connection->waits) continue;
+    if (oldest == nullptr || connection->number < oldest->number) oldest = connection.get();
+  }
+  if (oldest == nullptr) return door_->DropFirst();
+  bufferevent* const buffer = oldest->buffer;
+  if (door_->Forsake(buffer)) {
+    Forget(buffer);
+  } else {
+    OnDeadline(buffer);
+  }
+  return true;
 }
 
 void HttpServer::Impl::OnMail() {

@@ -12,22 +12,11 @@
 
 #include "absl/status/statusor.h"
 #include "base/limits.h"
+#include "etcdapi/http_request.h"
 #include "etcdapi/listen_url.h"
 #include "rpc/http1.h"
 
 namespace jetd::etcdapi {
-
-struct HttpRequest {
-  std::string method = {};  // "GET"
-  std::string path = {};    // decoded, "/readyz"
-  // Decoded, in order. A name without "=" has the value "".
-  std::vector<std::pair<std::string, std::string>> query = {};
-
-  [[nodiscard]] bool Has(std::string_view name) const;
-  [[nodiscard]] std::string First(std::string_view name) const;
-  // All values of `name` that are not empty.
-  [[nodiscard]] std::vector<std::string> All(std::string_view name) const;
-};
 
 struct HttpReply {
   int status = 200;
@@ -46,7 +35,8 @@ struct HttpReply {
 // Bounds (base/limits.h): connections at a time, the size of a request, the time from a
 // connection's start to its end. A client that is slow costs a descriptor for that time and
 // nobody's patience: those of the client port are counted apart, so that they keep nobody from the
-// URLs.
+// URLs, and give way to newcomers while they ask nothing. Without descriptors clients of the URLs
+// wait, and those of the client port are closed.
 //
 // Thread rules: Listen, Start, Stop and the destructor on one thread.
 class HttpServer {
@@ -73,14 +63,15 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // The port of URL number `i`.
+  // The port of URL number `i`; before Stop.
   [[nodiscard]] int port(size_t i) const;
   void Start(Handler handler);
-  // Serves a client whose TLS handshake, if any, is done. One that does not begin with a method,
-  // beyond max_connections of them, before Start and after Stop: it is closed. Any thread; does not
-  // block.
+  // Serves a client whose TLS handshake, if any, is done. Beyond max_connections of them the oldest
+  // that has not asked yet, or has its answer and does not take it, is closed for this one. It is
+  // closed itself if there is none, if it does not begin with a method, before Start and after
+  // Stop, and where nothing is left to serve it with. Any thread; does not block.
   void Take(rpc::Http1Client client);
-  // Ends all connections. No handler runs after it.
+  // Ends all connections, and listens no more. No handler runs after it.
   void Stop();
 
  private:

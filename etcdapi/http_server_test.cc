@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/http_server.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -19,6 +15,7 @@
 #include "base/strings.h"
 #include "base/testing/test_certificate.h"
 #include "etcdapi/testing/http_get.h"
+#include "etcdapi/testing/raw_http_client.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -58,52 +55,6 @@ std::string Write(const std::string& name, const std::string& text) {
   std::ofstream(path) << text;
   return path;
 }
-
-// A connection by hand, for what a proper client does not do.
-class RawClient {
- public:
-  explicit RawClient(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    JETD_CHECK(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
-  }
-  // Whose other end the server takes, as one of which `received` was read already.
-  RawClient(HttpServer* server, const std::string& received)
-      : RawClient(server, received, Pair()) {}
-  ~RawClient() { close(fd_); }
-  RawClient(const RawClient&) = delete;
-  RawClient& operator=(const RawClient&) = delete;
-
-  void Send(const std::string& text) const {
-    JETD_CHECK(send(fd_, text.data(), text.size(), MSG_NOSIGNAL) ==
-               static_cast<ssize_t>(text.size()));
-  }
-  // All that comes until the server ends the connection.
-  [[nodiscard]] std::string ReadAll() const {
-    std::string all;
-    char buffer[4096];
-    for (ssize_t got = 0; (got = recv(fd_, buffer, sizeof(buffer), 0)) > 0;) {
-      all.append(buffer, static_cast<size_t>(got));
-    }
-    return all;
-  }
-
- private:
-  RawClient(HttpServer* server, const std::string& received, std::pair<int, int> ends)
-      : fd_(ends.first) {
-    server->Take({.fd = ends.second, .received = received});
-  }
-  static std::pair<int, int> Pair() {
-    int ends[2];
-    JETD_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-    JETD_CHECK(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
-    return {ends[0], ends[1]};
-  }
-
-  const int fd_;
-};
 
 TEST(HttpServerTest, HandsOverWhatWasAsked) {
   const auto server = MustListen({});
@@ -170,7 +121,7 @@ TEST(HttpServerTest, RefusesWhatIsTooLarge) {
   server->Start(Echo);
   const std::string large(limits::kMaxHttpRequestBytes + 1, 'x');
   EXPECT_EQ(Get({.port = server->port(0), .path = "/", .headers = {{"X", large}}}).status, 400);
-  RawClient client(server->port(0));
+  RawHttpClient client(server->port(0));
   client.Send(Cat("POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n"));
   EXPECT_THAT(client.ReadAll(), HasSubstr("413"));
   EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 200);
@@ -179,7 +130,7 @@ TEST(HttpServerTest, RefusesWhatIsTooLarge) {
 TEST(HttpServerTest, WhatIsNoHttpEndsTheConnection) {
   const auto server = MustListen({});
   server->Start(Echo);
-  RawClient client(server->port(0));
+  RawHttpClient client(server->port(0));
   client.Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   EXPECT_THAT(client.ReadAll(), Not(HasSubstr("200 OK")));
 }
@@ -187,9 +138,9 @@ TEST(HttpServerTest, WhatIsNoHttpEndsTheConnection) {
 TEST(HttpServerTest, ASilentClientIsLeft) {
   const auto server = MustListen({.max_life = milliseconds(50)});
   server->Start(Echo);
-  RawClient silent(server->port(0));
+  RawHttpClient silent(server->port(0));
   EXPECT_EQ(silent.ReadAll(), "");
-  RawClient halting(server->port(0));
+  RawHttpClient halting(server->port(0));
   halting.Send("GET / HTTP/1.1\r\nHost:");
   EXPECT_EQ(halting.ReadAll(), "");
 }
@@ -198,8 +149,8 @@ TEST(HttpServerTest, ASilentClientIsLeft) {
 TEST(HttpServerTest, SilentClientsDoNotKeepOthersOut) {
   const auto server = MustListen({.max_connections = 2, .max_life = milliseconds(50)});
   server->Start(Echo);
-  std::vector<std::unique_ptr<RawClient>> silent;
-  for (int i = 0; i < 5; ++i) silent.push_back(std::make_unique<RawClient>(server->port(0)));
+  std::vector<std::unique_ptr<RawHttpClient>> silent;
+  for (int i = 0; i < 5; ++i) silent.push_back(std::make_unique<RawHttpClient>(server->port(0)));
   for (int i = 0; i < 5; ++i) {
     // On a busy machine one of these may be too slow for its 50 ms too.
     while (Get({.port = server->port(0), .path = "/"}).status != 200) {
@@ -213,7 +164,7 @@ TEST(HttpServerTest, ConnectionsThatAskNothingAreForgotten) {
   const auto server = MustListen({.max_connections = 3});
   server->Start(Echo);
   for (int i = 0; i < 20; ++i) {
-    { const RawClient gone(server->port(0)); }
+    { const RawHttpClient gone(server->port(0)); }
     EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 200);
   }
 }
@@ -242,7 +193,7 @@ TEST(HttpServerTest, TakesClientsOfWhichSomethingWasRead) {
   server->Start(Echo);
   const std::string request = "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n";
   for (const size_t read : {size_t{0}, size_t{1}, size_t{20}, request.size()}) {
-    const RawClient client(server.get(), request.substr(0, read));
+    const RawHttpClient client(server.get(), request.substr(0, read));
     client.Send(request.substr(read));
     const std::string answer = client.ReadAll();
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n")) << read;
@@ -253,9 +204,10 @@ TEST(HttpServerTest, TakesClientsOfWhichSomethingWasRead) {
 TEST(HttpServerTest, TakesManyAtOnceBesideItsOwn) {
   const auto server = MustListen({});
   server->Start(Echo);
-  std::vector<std::unique_ptr<RawClient>> clients;
+  std::vector<std::unique_ptr<RawHttpClient>> clients;
   for (int i = 0; i < 40; ++i) {
-    clients.push_back(std::make_unique<RawClient>(server.get(), Cat("GET /", i, " HTTP/1.1\r\n")));
+    clients.push_back(
+        std::make_unique<RawHttpClient>(server.get(), Cat("GET /", i, " HTTP/1.1\r\n")));
     EXPECT_EQ(Get({.port = server->port(0), .path = "/own"}).body, "GET /own");
   }
   for (const auto& client : clients) client->Send("\r\n");
@@ -266,42 +218,84 @@ TEST(HttpServerTest, RefusesWhatIsTooLargeOrNoHttpOfThoseItTakes) {
   const auto server = WithoutUrls();
   server->Start(Echo);
   const std::string large(64 * 1024, 'x');
-  EXPECT_THAT(RawClient(server.get(), Cat("GET / HTTP/1.1\r\nX: ", large)).ReadAll(),
+  EXPECT_THAT(RawHttpClient(server.get(), Cat("GET / HTTP/1.1\r\nX: ", large)).ReadAll(),
               Not(HasSubstr("200 OK")));
-  EXPECT_THAT(RawClient(server.get(), "\x16\x03\x01 what is this?\r\n\r\n").ReadAll(),
+  EXPECT_THAT(RawHttpClient(server.get(), "\x16\x03\x01 what is this?\r\n\r\n").ReadAll(),
               Not(HasSubstr("200 OK")));
-  EXPECT_THAT(RawClient(server.get(), "GET / HTTP/1.1\r\n\r\n").ReadAll(), HasSubstr("200 OK"));
+  EXPECT_THAT(RawHttpClient(server.get(), "GET / HTTP/1.1\r\n\r\n").ReadAll(), HasSubstr("200 OK"));
 }
 
-// Those of its own URLs do not wait for them.
-TEST(HttpServerTest, ClientsBeyondTheBoundAreClosed) {
+// Many who ask nothing keep nobody out, of the client port or of its own URLs.
+TEST(HttpServerTest, SilentClientsGiveWayToThoseWhoAsk) {
   const auto server = MustListen({.max_connections = 2, .max_life = std::chrono::minutes(10)});
   server->Start(Echo);
-  auto one = std::make_unique<RawClient>(server.get(), "G");
-  const RawClient two(server.get(), "G");
-  const RawClient three(server.get(), "GET / HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(three.ReadAll(), "");
-  EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 200);
-  one.reset();
-  // Once the server has noticed.
-  while (RawClient(server.get(), "GET / HTTP/1.1\r\n\r\n").ReadAll().empty()) {
+  const RawHttpClient one(server.get(), "G");
+  const RawHttpClient two(server.get(), "G");
+  const RawHttpClient three(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(three.ReadAll(), HasSubstr("200 OK"));
+  EXPECT_EQ(one.ReadAll(), "");
+  std::vector<std::unique_ptr<RawHttpClient>> silent;
+  for (int i = 0; i < 20; ++i) {
+    silent.push_back(std::make_unique<RawHttpClient>(server.get(), "GET / HT"));
+    EXPECT_THAT(RawHttpClient(server.get(), "GET / HTTP/1.1\r\n\r\n").ReadAll(),
+                HasSubstr("200 OK"));
   }
+  EXPECT_EQ(two.ReadAll(), "");
+  EXPECT_EQ(silent.front()->ReadAll(), "");
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/"}).status, 200);
+}
+
+TEST(HttpServerTest, BeyondTheBoundWhoWaitsForAnAnswerStays) {
+  constexpr std::chrono::minutes kLong{10};
+  const auto server = MustListen({.max_connections = 2, .patience = kLong, .max_life = kLong});
+  std::vector<HttpServer::ReplyFn> kept;  // the server's thread's, and after that ours
+  std::promise<void> both;
+  server->Start([&](const HttpRequest& request, HttpServer::ReplyFn reply) {
+    if (request.path == "/now") return reply({.body = "now"});
+    kept.push_back(std::move(reply));
+    if (kept.size() == 2) both.set_value();
+  });
+  const RawHttpClient one(server.get(), "GET /1 HTTP/1.1\r\n\r\n");
+  const RawHttpClient two(server.get(), "GET /2 HTTP/1.1\r\n\r\n");
+  both.get_future().wait();
+  EXPECT_EQ(RawHttpClient(server.get(), "GET /now HTTP/1.1\r\n\r\n").ReadAll(), "");
+  EXPECT_EQ(Get({.port = server->port(0), .path = "/now"}).body, "now");
+  for (const auto& reply : kept) reply({.body = "late"});
+  EXPECT_THAT(one.ReadAll(), EndsWith("late"));
+  EXPECT_THAT(two.ReadAll(), EndsWith("late"));
+  EXPECT_THAT(RawHttpClient(server.get(), "GET /now HTTP/1.1\r\n\r\n").ReadAll(), EndsWith("now"));
+}
+
+TEST(HttpServerTest, AfterStopNobodyIsLeftToWait) {
+  const auto server = MustListen({});
+  const int port = server->port(0);
+  std::promise<void> asked;
+  server->Start([&](const HttpRequest&, const HttpServer::ReplyFn&) { asked.set_value(); });
+  const RawHttpClient silent(port);
+  const RawHttpClient waits(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  asked.get_future().wait();
+  server->Stop();
+  EXPECT_EQ(silent.ReadAll(), "");
+  EXPECT_EQ(waits.ReadAll(), "");
+  // Refused, and not left in the backlog.
+  EXPECT_EQ(Get({.port = port, .path = "/"}).status, 0);
+  server->Stop();
 }
 
 TEST(HttpServerTest, SilentOnesOfThoseItTakesAreLeft) {
   const auto server = WithoutUrls({.max_life = milliseconds(50)});
   server->Start(Echo);
-  EXPECT_EQ(RawClient(server.get(), "G").ReadAll(), "");
+  EXPECT_EQ(RawHttpClient(server.get(), "G").ReadAll(), "");
 }
 
 TEST(HttpServerTest, ClosesThoseWhomItDoesNotServe) {
   const auto server = WithoutUrls();
-  const RawClient early(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  const RawHttpClient early(server.get(), "GET / HTTP/1.1\r\n\r\n");
   EXPECT_EQ(early.ReadAll(), "");
   server->Start(Echo);
-  const RawClient under_way(server.get(), "GET /");
+  const RawHttpClient under_way(server.get(), "GET /");
   server->Stop();
-  const RawClient late(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  const RawHttpClient late(server.get(), "GET / HTTP/1.1\r\n\r\n");
   EXPECT_EQ(late.ReadAll(), "");
 }
 
@@ -309,9 +303,9 @@ TEST(HttpServerTest, EndsWithClientsThatItHasTaken) {
   std::unique_ptr<HttpServer> server = WithoutUrls();
   std::promise<void> asked;
   server->Start([&](const HttpRequest&, const HttpServer::ReplyFn&) { asked.set_value(); });
-  const RawClient waits(server.get(), "GET / HTTP/1.1\r\n\r\n");
+  const RawHttpClient waits(server.get(), "GET / HTTP/1.1\r\n\r\n");
   asked.get_future().wait();
-  const RawClient comes(server.get(), "GET / HTTP/1.1\r\n");
+  const RawHttpClient comes(server.get(), "GET / HTTP/1.1\r\n");
   server.reset();
   EXPECT_EQ(waits.ReadAll(), "");
   EXPECT_EQ(comes.ReadAll(), "");

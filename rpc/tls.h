@@ -20,7 +20,8 @@ struct TlsCertificates {
 
 enum class TlsVersion { k12, k13 };
 
-// TlsSource is what a listening socket's TLS is made of. Engine thread.
+// TlsSource is what a listening socket's TLS is made of. One thread at a time: the engine's, or of
+// HTTP's own URLs the HTTP server's.
 class TlsSource {
  public:
   virtual ~TlsSource() = default;

@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <cstdint>
 #include <deque>
-#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -22,6 +21,7 @@
 #include "base/strings.h"
 #include "rpc/bounds.h"
 #include "rpc/client.h"
+#include "rpc/complaints.h"
 #include "rpc/core.h"
 #include "rpc/tls_wire.h"
 
@@ -231,9 +231,7 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
   }
 
   void Complain(std::string_view why) {
-    const MonoTime now = loop_->Now();
-    if (complained_.has_value() && now - *complained_ < kAcceptComplaints) return;
-    complained_ = now;
+    if (!complaints_.Due(loop_->Now())) return;
     log::Warn("{}: others wait until one goes (see ulimit -n)", why);
   }
 
@@ -250,7 +248,7 @@ class Transport::Impl final : public Client::Owner, public std::enable_shared_fr
   std::vector<std::unique_ptr<Client>> closed_;
   std::function<void()> gone_;  // EndNow's
   TimerId pause_ = 0;
-  std::optional<MonoTime> complained_;
+  Complaints complaints_;
   bool full_ = false;
   int greetings_ = 0;
   bool posted_ = false;
