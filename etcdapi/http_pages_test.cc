@@ -2,6 +2,7 @@
 #include "etcdapi/http_pages.h"
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <memory>
 #include <string>
@@ -33,7 +34,11 @@ class HttpPagesTest : public ::testing::Test {
     sources.has_leader = [this] { return server_->has_leader(); };
     sources.alarms = [this] { return alarms_; };
     pages_ = std::make_unique<HttpPages>(server_->engine(), std::move(sources));
-    auto http = HttpServer::Listen({.urls = {ParseListenUrl("http://127.0.0.1:0").value()}});
+    // However busy the machine is.
+    constexpr std::chrono::minutes kLong{10};
+    auto http = HttpServer::Listen({.urls = {ParseListenUrl("http://127.0.0.1:0").value()},
+                                    .patience = kLong,
+                                    .max_life = kLong});
     JETD_CHECK(http.ok()) << http.status();
     http_ = *std::move(http);
     http_->Start(pages_->handler());
