@@ -45,9 +45,10 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
             Break(MakeError(Errc::kUnavailable, Cat("the stream went back to ", last.value())));
           }),
       collector(executor_in, log_in, {}),
-      mirror_audit(
-          executor_in, log_in, options.mirror_audit,
-          [this](StreamSeq seq, std::string_view subject) { return Counts(seq, subject); }),
+      mirror_audit(executor_in, log_in, options.mirror_audit,
+                   [this](const jetstream::CompareAnswer::Found& record) {
+                     return Counts(record.seq, record.subject);
+                   }),
       gate(
           executor_in, log_in, &collector, {},
           [this](const jetstream::MirrorState& mirror) { OnPromoted(mirror); },

@@ -22,6 +22,7 @@ void MirrorAudit::Begin() {
   for (Mirror& mirror : mirrors_) {
     mirror.at = mirror.state.verified = StreamSeq{};
     mirror.state.verified_ms = 0;
+    mirror.lacked.clear();
     mirror.began = executor_->Now();
   }
   Suspend();
@@ -83,9 +84,16 @@ void MirrorAudit::OnMirrors(const std::vector<MirrorState>& mirrors) {
     }
     const bool compares = found.fit == Fit::kFits && mirror.state.differences == 0;
     mirror.goal = compares ? found.reached : StreamSeq{};
-    if (!compares || mirror.at < mirror.goal) continue;
-    // One that went back, or a pass that has ended long ago.
-    if (executor_->Now() - mirror.began < options_.again) continue;
+    if (!compares) continue;
+    // It may have gone back, and gets a second time what it has lost.
+    mirror.at = std::min(mirror.at, mirror.goal);
+    mirror.state.verified = std::min(mirror.state.verified, mirror.goal);
+    mirror.lacked.erase(mirror.lacked.upper_bound(mirror.goal), mirror.lacked.end());
+    if (mirror.at < mirror.goal || mirror.goal == StreamSeq{}) continue;
+    if (executor_->Now() - mirror.began < options_.again) {
+      mirror.state.verified_ms = executor_->WallNowMs();
+      continue;
+    }
     mirror.at = StreamSeq{};
     mirror.began = executor_->Now();
   }
@@ -95,13 +103,10 @@ void MirrorAudit::OnMirrors(const std::vector<MirrorState>& mirrors) {
 }
 
 void MirrorAudit::Next() {
-  for (; turn_ < mirrors_.size(); ++turn_) {
-    Mirror& mirror = mirrors_[turn_];
-    if (mirror.goal == StreamSeq{}) continue;
-    if (mirror.at >= mirror.goal) {
-      mirror.state.verified_ms = executor_->WallNowMs();
-      continue;
-    }
+  for (size_t tried = 0; tried < mirrors_.size(); ++tried) {
+    turn_ = (turn_ + 1) % mirrors_.size();
+    const Mirror& mirror = mirrors_[turn_];
+    if (mirror.at >= mirror.goal) continue;
     log_->CompareWithMirror({.domain = mirror.state.domain,
                              .from = mirror.at.Next(),
                              .upto = mirror.goal,
@@ -119,29 +124,60 @@ void MirrorAudit::OnCompared(absl::StatusOr<CompareAnswer> answer) {
   Mirror& mirror = mirrors_[turn_];
   if (!answer.ok()) {
     log::Debug("the mirror {} is not compared: {}", mirror.state.name, MessageOf(answer.status()));
-    ++turn_;
+    mirror.goal = StreamSeq{};
     return Next();
   }
-  mirror.state.records += answer->records;
-  for (const auto& found : answer->different) Note(&mirror, found, "is another one there");
-  for (const auto& found : answer->missing) {
-    if (counts_(found.seq, found.subject)) Note(&mirror, found, "is not there");
-  }
-  if (mirror.state.differences > 0) {
+  Take(&mirror, *answer);
+  After(PauseAfter(answer->bytes), &MirrorAudit::Next);
+}
+
+void MirrorAudit::Take(Mirror* mirror, const CompareAnswer& answer) {
+  mirror->state.records += answer.records;
+  for (const auto& found : answer.different) Note(mirror, found, "is another one there");
+  NoteMissing(mirror, answer);
+  if (mirror->state.differences > 0) {
     log::Error("the mirror {} in the JetStream domain {} is no copy of this stream: {}",
-               mirror.state.name, mirror.state.domain, mirror.state.what);
-    ++turn_;
-    return Next();
+               mirror->state.name, mirror->state.domain, mirror->state.what);
+    mirror->goal = StreamSeq{};
+    return;
   }
-  mirror.at = answer->upto;
-  mirror.state.verified = std::max(mirror.state.verified, mirror.at);
-  After(options_.pause, &MirrorAudit::Next);
+  if (!mirror->lacked.empty()) {
+    // The next round asks for the same again.
+    log::Debug("the mirror {} lacks the record at sequence {}, for now", mirror->state.name,
+               mirror->lacked.begin()->first.value());
+    mirror->goal = StreamSeq{};
+    return;
+  }
+  mirror->at = answer.upto;
+  mirror->state.verified = std::max(mirror->state.verified, mirror->at);
+  if (mirror->at >= mirror->goal) mirror->state.verified_ms = executor_->WallNowMs();
+}
+
+void MirrorAudit::NoteMissing(Mirror* mirror, const CompareAnswer& answer) {
+  const auto before = std::exchange(mirror->lacked, {});
+  for (const auto& found : answer.missing) {
+    if (!counts_(found)) continue;
+    const auto known = before.find(found.seq);
+    const MonoTime since = known == before.end() ? executor_->Now() : known->second;
+    mirror->lacked.emplace(found.seq, since);
+    if (executor_->Now() - since >= options_.doubt) Note(mirror, found, "is not there");
+  }
+}
+
+std::chrono::nanoseconds MirrorAudit::PauseAfter(uint64_t bytes) const {
+  constexpr uint64_t kSecond = 1'000'000'000;
+  const std::chrono::nanoseconds paced(
+      static_cast<int64_t>(bytes * kSecond / options_.bytes_per_second));
+  return std::max(options_.pause, paced);
 }
 
 void MirrorAudit::Note(Mirror* mirror, const CompareAnswer::Found& found, std::string_view how) {
   if (mirror->state.differences++ > 0) return;
+  constexpr size_t kShownBytes = 200;
+  const std::string_view subject = found.subject;
   mirror->state.what =
-      Cat("the record at sequence ", found.seq.value(), ", ", found.subject, ", ", how);
+      Cat("the record at sequence ", found.seq.value(), ", ", subject.substr(0, kShownBytes),
+          subject.size() > kShownBytes ? "..." : "", ", ", how);
 }
 
 std::vector<MirrorAudit::State> MirrorAudit::states() const {
