@@ -125,7 +125,12 @@ struct CompareAnswer {
   uint64_t records = 0, bytes = 0;
   struct Found {
     StreamSeq seq{};
-    std::string subject{};  // whole, as the stream has it
+    std::string subject{};  // whole, "$KV.B.…"
+    // Of a record that is missing:
+    std::string payload{};  // of a term record
+    // It is a delete marker, and what the mirror has last of its subject is older: there the key,
+    // or the lease, lives on.
+    bool lives_on = false;
     friend bool operator==(const Found&, const Found&) = default;
   };
   std::vector<Found> different{};  // the mirror has another record there

@@ -5,10 +5,14 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "jetstream/long_subject.h"
 #include "jetstream/mirror_config.h"
+#include "jetstream/nats_reader.h"
 #include "jetstream/stream_setup.h"
+#include "jetstream/subject.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -26,6 +30,7 @@ class Comparison : public std::enable_shared_from_this<Comparison> {
         question_(std::move(question)),
         get_(Cat("STREAM.MSG.GET.", StreamName(bucket))),
         info_(Cat("STREAM.INFO.", StreamName(bucket))),
+        codec_(bucket),
         done_(std::move(done)),
         next_(question_.from) {}
 
@@ -68,16 +73,50 @@ class Comparison : public std::enable_shared_from_this<Comparison> {
   }
 
   void Compare(const StoredMessage& record, const Json& answer) {
-    if (absl::IsNotFound(answer.status())) {
-      answer_.missing.push_back({record.seq, record.subject});
-      return;
-    }
+    if (absl::IsNotFound(answer.status())) return NoteMissing(record);
     const auto there = answer.ok() ? StoredMessageOf(*answer) : answer.status();
     if (!there.ok()) {
       failure_ = there.status();
     } else if (*there != record) {
-      answer_.different.push_back({record.seq, record.subject});
+      answer_.different.push_back({.seq = record.seq, .subject = SubjectOf(record)});
     }
+  }
+
+  [[nodiscard]] std::string SubjectOf(const StoredMessage& record) const {
+    return std::string(
+        TrueSubjectOf(codec_.prefix(), record.subject, record.Header(kSubjectHeader)));
+  }
+
+  void NoteMissing(const StoredMessage& record) {
+    CompareAnswer::Found found{.seq = record.seq, .subject = SubjectOf(record)};
+    if (found.subject == codec_.TermSubject() &&
+        !absl::Base64Unescape(record.payload, &found.payload)) {
+      failure_ = MakeError(Errc::kUnavailable, "the origin's answer has no payload");
+    }
+    if (!IsDeleteOperation(record.Header("KV-Operation"))) {
+      answer_.missing.push_back(std::move(found));
+      return;
+    }
+    ++under_way_;
+    const nlohmann::json newest = {{"last_by_subj", record.subject}};
+    mirror_->Ask(question_.domain, get_, newest.dump(),
+                 [self = shared_from_this(), found = std::move(found)](const Json& answer) mutable {
+                   --self->under_way_;
+                   self->NoteMarker(std::move(found), answer);
+                   self->EndIfDone();
+                 });
+  }
+
+  void NoteMarker(CompareAnswer::Found found, const Json& answer) {
+    if (!absl::IsNotFound(answer.status())) {
+      const auto there = answer.ok() ? StoredMessageOf(*answer) : answer.status();
+      if (!there.ok()) {
+        failure_ = there.status();
+        return;
+      }
+      found.lives_on = there->seq < found.seq && !IsDeleteOperation(there->Header("KV-Operation"));
+    }
+    answer_.missing.push_back(std::move(found));
   }
 
   void EndOfOrigin(StreamSeq upto) {
@@ -89,6 +128,8 @@ class Comparison : public std::enable_shared_from_this<Comparison> {
   void EndIfDone() {
     if (!read_ || under_way_ > 0) return;
     if (!failure_.ok()) return End(failure_);
+    std::sort(answer_.missing.begin(), answer_.missing.end(),
+              [](const auto& a, const auto& b) { return a.seq < b.seq; });
     if (answer_.missing.empty()) return End(std::move(answer_));
     // One that went back gets them again.
     mirror_->Ask(question_.domain, info_, "", [self = shared_from_this()](const Json& answer) {
@@ -112,6 +153,7 @@ class Comparison : public std::enable_shared_from_this<Comparison> {
   const std::string origin_domain_;
   const CompareQuestion question_;
   const std::string get_, info_;
+  const SubjectCodec codec_;
   Log::CompareFn done_;  // null: told
   StreamSeq next_;       // from here on the origin is still to be asked
   CompareAnswer answer_;

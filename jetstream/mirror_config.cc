@@ -167,6 +167,20 @@ absl::StatusOr<StoredMessage> StoredMessageOf(const nlohmann::json& answer) {
                        .payload = TextOf(*message, "data")};
 }
 
+std::string_view StoredMessage::Header(std::string_view name) const {
+  std::string_view lines = headers;
+  while (!lines.empty()) {
+    const size_t end = lines.find("\r\n");
+    std::string_view line = lines.substr(0, end);
+    lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 2);
+    if (!line.starts_with(name) || line.substr(name.size(), 1) != ":") continue;
+    line.remove_prefix(name.size() + 1);
+    if (line.starts_with(" ")) line.remove_prefix(1);
+    return line;
+  }
+  return {};
+}
+
 MirrorVerdict JudgeMirror(const MirrorEvidence& evidence) {
   const MirrorFacts& mirror = evidence.mirror;
   const StreamSeq last = evidence.origin.state.last;

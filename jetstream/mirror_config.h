@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -71,6 +72,8 @@ struct StoredMessage {
   std::string subject{}, headers{}, payload{};
   friend bool operator==(const StoredMessage&, const StoredMessage&) = default;
   [[nodiscard]] size_t bytes() const { return subject.size() + headers.size() + payload.size(); }
+  // The value of a header, alive as long as this is; empty: it has none.
+  [[nodiscard]] std::string_view Header(std::string_view name) const;
 };
 // Unavailable if the answer has none.
 [[nodiscard]] absl::StatusOr<StoredMessage> StoredMessageOf(const nlohmann::json& answer);

@@ -131,6 +131,8 @@ TEST(MirrorConfigTest, ReadsAMessage) {
       "NATS/1.0\r\nNats-Expected-Last-Sequence: 6\r\nJetd: 1\r\nKV-Operation: DEL\r\n\r\n");
   EXPECT_EQ(origin, with_headers("NATS/1.0\r\nJetd: 1\r\nKV-Operation: DEL\r\n\r\n"));
   EXPECT_NE(origin, with_headers("NATS/1.0\r\nJetd: 1\r\n\r\n"));
+  EXPECT_EQ(origin.Header("KV-Operation"), "DEL");
+  EXPECT_EQ(origin.Header("KV"), "");
   EXPECT_NE(origin, with_headers("NATS/1.0\r\nJetd: 2\r\nKV-Operation: DEL\r\n\r\n"));
   EXPECT_EQ(with_headers("NATS/1.0\r\nNats-Expected-Last-Sequence: 6\r\n\r\n"), with_headers(""));
   answer["message"]["hdrs"] = "!";

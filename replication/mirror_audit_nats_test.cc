@@ -84,6 +84,7 @@ class MirrorAuditNatsTest : public ::testing::Test {
     committing.incarnation = "0123456789abcdef0123456789abcdef";
     committing.mirror_audit.interval = std::chrono::milliseconds(100);
     committing.mirror_audit.pause = std::chrono::milliseconds(1);
+    committing.mirror_audit.doubt = std::chrono::milliseconds(1);
     Committer committer(&loop, &log, &store, committing);
     bool is_so = false;
     std::function<void()> look = [&] {
@@ -135,7 +136,8 @@ TEST_F(MirrorAuditNatsTest, RecordsAreComparedAByteAtATime) {
   answer = Compare(question);
   ASSERT_TRUE(answer.ok()) << answer.status();
   EXPECT_TRUE(answer->different.empty());
-  EXPECT_EQ(answer->missing, (std::vector<CompareAnswer::Found>{{StreamSeq(67), "$KV.b./k2"}}));
+  EXPECT_EQ(answer->missing,
+            (std::vector<CompareAnswer::Found>{{.seq = StreamSeq(67), .subject = "$KV.b./k2"}}));
   // Another stream with one other byte in it.
   ASSERT_TRUE(api->Ask("dr", "STREAM.DELETE.KV_b").ok());
   HandWriter other(domains_->leaf().url());
@@ -148,9 +150,45 @@ TEST_F(MirrorAuditNatsTest, RecordsAreComparedAByteAtATime) {
   answer = Compare(question);
   ASSERT_TRUE(answer.ok()) << answer.status();
   EXPECT_TRUE(answer->missing.empty());
-  EXPECT_EQ(answer->different, (std::vector<CompareAnswer::Found>{{StreamSeq(72), "$KV.b./k0"}}));
+  EXPECT_EQ(answer->different,
+            (std::vector<CompareAnswer::Found>{{.seq = StreamSeq(72), .subject = "$KV.b./k0"}}));
   domains_->leaf().Kill();
   EXPECT_FALSE(Compare(question).ok());
+}
+
+// A leader needs more of these to say what they are worth: the voids of a term record, the key of
+// one that is stored under another name, and whether a key that was deleted lives on.
+TEST_F(MirrorAuditNatsTest, WhatIsMissingIsTold) {
+  const std::string long_key(4'000, 'k');
+  const uint64_t first = writer_->last() + 1;
+  writer_->Put(long_key, "v");
+  writer_->Put("/lives", "v");
+  writer_->Delete("/lives");
+  writer_->Put("/again", "v");
+  writer_->Delete("/again");
+  writer_->Put("/again", "v");
+  writer_->Put("/gone", "v");
+  writer_->Delete("/gone");
+  writer_->Flush();
+  ASSERT_TRUE(WaitForAll());
+  const auto api = jetstream::ApiSession::Open({.urls = {domains_->hub().url()}}).value();
+  for (const uint64_t seq : {uint64_t{1}, first, first + 2, first + 4, first + 6, first + 7}) {
+    ASSERT_TRUE(api->Ask("dr", "STREAM.MSG.DELETE.KV_b", {{"seq", seq}}).ok());
+  }
+  jetstream::CompareQuestion question;
+  question.domain = "dr";
+  question.from = StreamSeq(1);
+  question.upto = StreamSeq(writer_->last());
+  question.max_records = 1'000;
+  const auto answer = Compare(question);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_TRUE(answer->different.empty());
+  ASSERT_EQ(answer->missing.size(), 6U);
+  EXPECT_TRUE(jetstream::DecodeTerm(answer->missing[0].payload).ok());
+  EXPECT_EQ(answer->missing[1].subject, jetstream::SubjectCodec(kMirrorBucket).EncodeKey(long_key));
+  std::vector<bool> live_on;
+  for (const CompareAnswer::Found& found : answer->missing) live_on.push_back(found.lives_on);
+  EXPECT_EQ(live_on, (std::vector<bool>{false, false, true, false, false, false}));
 }
 
 TEST_F(MirrorAuditNatsTest, ALeaderVerifiesItsMirror) {

@@ -13,6 +13,7 @@
 #include "base/log_fields.h"
 #include "base/strings.h"
 #include "revision/committer_impl.h"
+#include "revision/mirror_needs.h"
 
 namespace jetd::revision {
 
@@ -47,7 +48,11 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
       collector(executor_in, log_in, {}),
       mirror_audit(executor_in, log_in, options.mirror_audit,
                    [this](const jetstream::CompareAnswer::Found& record) {
-                     return Counts(record.seq, record.subject);
+                     return MirrorNeeds(record, {.codec = &*codec,
+                                                 .store = store,
+                                                 .system = &system,
+                                                 .voids = &named_voids,
+                                                 .led = led_seq});
                    }),
       gate(
           executor_in, log_in, &collector, {},

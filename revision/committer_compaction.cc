@@ -58,26 +58,6 @@ void Committer::Impl::OnPromoted(const jetstream::MirrorState& mirror) {
           "\"When a domain is lost\"")));
 }
 
-bool Committer::Impl::Counts(StreamSeq seq, std::string_view subject) const {
-  const auto decoded = codec->Decode(subject);
-  if (!decoded.ok()) return false;
-  using Kind = jetstream::SubjectCodec::Kind;
-  if (decoded->kind == Kind::kTerm) return seq == system.term;
-  if (decoded->kind == Kind::kCompact) return seq == system.compact;
-  if (decoded->kind == Kind::kAlarm) return seq == system.alarm;
-  if (decoded->kind == Kind::kLease) {
-    const auto grant = system.leases.find(decoded->lease);
-    return grant != system.leases.end() && grant->second == seq;
-  }
-  if (decoded->kind != Kind::kKey) return false;
-  bool found = false;
-  std::string key = decoded->key;
-  (void)store->VisitVersions(&key, 1, [&](const KvBlock& version) {
-    found = found || (version.seq() == seq && version.key() == decoded->key);
-  });
-  return found;
-}
-
 void Committer::Impl::TakeGoneLeases(Collector::Batch* batch) {
   std::erase_if(system.gone_leases, [&](const SystemRecords::GoneLease& lease) {
     if (lease.revision > Active()->compacted()) return false;

@@ -105,8 +105,6 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // Before this member leads: a mirror may have become the primary meanwhile.
   void AskMirrors();
   void OnPromoted(const jetstream::MirrorState& mirror);
-  // Whether the store, or jetd's own state, is made of the record.
-  [[nodiscard]] bool Counts(StreamSeq seq, std::string_view subject) const;
   // Moves the records of leases that are gone, as far as compacted, into `batch`.
   void TakeGoneLeases(Collector::Batch* batch);
   // Lists what lives, a step at a time, when enough markers wait for it (committer_survey.cc).

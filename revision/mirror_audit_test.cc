@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -351,6 +352,76 @@ TEST(AuditedMemberTest, AMirrorThatLacksAKeyIsNoCopy) {
   member.committer->LookAtMirrors();
   exec.Advance(seconds(1));
   EXPECT_EQ(member.committer->mirrors()[0].fit, Fit::kOther);
+}
+
+// What it voids would count in the mirror.
+TEST(AuditedMemberTest, AMirrorThatLacksATermRecordWithVoidsIsNoCopy) {
+  FakeExecutor exec;
+  MemoryStream stream, mirror;
+  std::optional<Member> member;
+  member.emplace(&exec, &stream, "m");
+  exec.Advance(seconds(1));
+  member->Put("a", "v");
+  exec.Advance(seconds(1));
+  member.reset();
+  // 1 and 2 are the member's, 4 is the next one's term record, which voids 3.
+  stream.AppendForeign({.subject = "$KV.B.a", .payload = "somebody else's"});
+  MemoryLog::Options options = Mirrored();
+  options.mirrors = {Fits(5), {.name = "z", .domain = "far", .cap_records = 1'000}};
+  member.emplace(&exec, &stream, "m", options);
+  member->log.set_mirror_stream(&mirror);
+  exec.Advance(seconds(1));
+  ASSERT_TRUE(member->committer->leading());
+  member->Put("b", "v");
+  exec.Advance(seconds(1));
+  for (uint64_t seq = 1; seq <= 5; ++seq) {
+    const MemoryStream::StoredPtr record = stream.Find(StreamSeq(seq));
+    const StreamSeq at = mirror.AppendForeign({.subject = record ? record->subject : "$KV.B.a",
+                                               .header = record ? record->header : "",
+                                               .payload = record ? record->payload : ""});
+    if (seq == 4) mirror.Delete(at);
+  }
+  exec.Advance(minutes(21));
+  const auto audits = member->committer->mirror_audits();
+  ASSERT_EQ(audits.size(), 2U);
+  EXPECT_EQ(audits[0].what, "the record at sequence 4, $KV.B._jetd.term, is not there");
+}
+
+// The store has forgotten the key, and in the mirror it is alive.
+TEST(AuditedMemberTest, AMirrorThatLacksADeletionIsNoCopy) {
+  FakeExecutor exec;
+  MemoryStream stream, mirror;
+  MemoryLog::Options options = Mirrored();
+  options.mirrors = {Fits(6), {.name = "z", .domain = "far", .cap_records = 1'000}};
+  Member member(&exec, &stream, "m", options);
+  member.log.set_mirror_stream(&mirror);
+  exec.Advance(seconds(1));
+  ASSERT_TRUE(member.committer->leading());
+  // 1 is the term record; 3, 5 are deletions.
+  member.Put("a", "v");
+  member.Delete("a");
+  member.Put("b", "v");
+  member.Delete("b");
+  member.Put("c", "v");
+  exec.Advance(seconds(1));
+  for (const auto& [seq, record] : stream.records()) {
+    mirror.AppendForeign({.subject = record->subject,
+                          .header = record->header,
+                          .is_delete = record->is_delete,
+                          .payload = record->payload});
+  }
+  bool done = false;
+  member.committer->Compact(Revision(6), Committer::Wait::kLogical,
+                            [&](const absl::StatusOr<Revision>&) { done = true; });
+  exec.Advance(seconds(1));
+  ASSERT_TRUE(done);
+  // Nothing of the first one is there, as if the mirror had been made later.
+  for (const uint64_t seq : {2, 3, 5}) mirror.Delete(StreamSeq(seq));
+  exec.Advance(minutes(21));
+  ASSERT_NE(stream.Find(StreamSeq(3)), nullptr);
+  const auto audits = member.committer->mirror_audits();
+  EXPECT_EQ(audits[0].differences, 1U);
+  EXPECT_EQ(audits[0].what, "the record at sequence 5, $KV.B.b, is not there");
 }
 
 }  // namespace
