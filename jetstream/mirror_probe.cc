@@ -89,9 +89,16 @@ class Probe : public std::enable_shared_from_this<Probe> {
 
   void Unheard(const absl::Status& why) {
     MirrorReport& report = found_[at_].report;
+    const bool was_heard = report.facts.has_value();
     report.facts.reset();
     report.state.fit = MirrorState::Fit::kUnheard;
     report.state.what = std::string(MessageOf(why));
+    if (was_heard) {
+      // What was compared until then stays compared, or a link that often fails would never see the
+      // end of many term records.
+      report.state.compared = found_[at_].compared;
+      return;
+    }
     for (const MirrorState& known : question_.look.known) {
       if (known.name != report.state.name) continue;
       report.state.made_ns = known.made_ns;

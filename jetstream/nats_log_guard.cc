@@ -67,15 +67,17 @@ void NatsLog::CompareWithMirror(const CompareQuestion& question, CompareFn done)
     return Later(
         [done = std::move(done)] { done(MakeError(Errc::kUnavailable, "not connected to NATS")); });
   }
-  // Its own, so that nobody waits for a mirror that is far away. Few enough that what the server
-  // sends is nothing beside the writes.
+  // Their own, so that nobody waits for a mirror that is far away, nor for large records, and these
+  // not for a mirror that does not answer. Few enough that what the server sends is nothing beside
+  // the writes.
   constexpr std::chrono::seconds kPatience{5};
   constexpr size_t kAtATime = 16;
-  if (session_->compared == nullptr) {
-    session_->compared =
-        std::make_unique<DomainApi>(loop_, session_->connection.get(), kPatience, kAtATime, "c");
+  NatsConnection* const nats = session_->connection.get();
+  if (session_->here == nullptr) {
+    session_->here = std::make_unique<DomainApi>(loop_, nats, kPatience, 1, "o");
+    session_->there = std::make_unique<DomainApi>(loop_, nats, kPatience, kAtATime, "c");
   }
-  CompareRecords(session_->domains.get(), session_->compared.get(), options_.stream.bucket,
+  CompareRecords(session_->here.get(), session_->there.get(), options_.stream.bucket,
                  options_.domain, question, std::move(done));
 }
 

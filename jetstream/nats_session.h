@@ -34,7 +34,8 @@ struct NatsLog::Session {
   std::unique_ptr<NatsRecords> records;
   std::unique_ptr<NatsRoom> room;
   std::unique_ptr<DomainApi> domains;
-  std::unique_ptr<DomainApi> compared;  // mirrors whose records are read; null: none yet
+  // The stream's records and its mirrors', to be compared; null: none yet.
+  std::unique_ptr<DomainApi> here, there;
   std::unique_ptr<StreamGuard> guard;
   std::vector<std::unique_ptr<NatsReader>> readers;
   std::vector<std::unique_ptr<FileReader>> file_readers;
@@ -47,7 +48,7 @@ struct NatsLog::Session {
   // A callback may close the log.
   template <typename T>
   void FailDomains(const std::weak_ptr<T>& open, const absl::Status& told) {
-    for (DomainApi* const api : {domains.get(), compared.get()}) {
+    for (DomainApi* const api : {domains.get(), here.get(), there.get()}) {
       if (api != nullptr && !open.expired()) api->Fail(told);
     }
   }
@@ -57,7 +58,8 @@ struct NatsLog::Session {
     connection->Stop();
     guard.reset();
     domains.reset();
-    compared.reset();
+    here.reset();
+    there.reset();
     gather.reset();
     turn.reset();
     for (const auto& reader : readers) reader->Drop();
