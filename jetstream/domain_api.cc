@@ -14,7 +14,8 @@ absl::StatusOr<nlohmann::json> AnswerOf(std::string_view payload) {
   nlohmann::json answer = ParseAnswer(payload);
   const ApiError error = ApiErrorOf(answer);
   if (error.code == 0) return answer;
-  if (error.err_code == js_error::kStreamNotFound || error.err_code == js_error::kNoMessageFound) {
+  if (error.err_code == js_error::kStreamNotFound || error.err_code == js_error::kNoMessageFound ||
+      error.err_code == js_error::kConsumerNotFound) {
     return absl::NotFoundError(error.description);
   }
   if (error.err_code == js_error::kStreamNameInUse || error.err_code == js_error::kConsumerExists ||

@@ -28,7 +28,7 @@ namespace jetd::jetstream {
 // have different names. It never calls back from inside a call, and nobody after its end.
 class DomainApi {
  public:
-  // The answer's JSON. NotFound: there is no such stream, or no such message. AlreadyExists: a
+  // The answer's JSON. NotFound: there is no such stream, consumer or message. AlreadyExists: a
   // stream or consumer of that name. kTimeout; kUnavailable: nobody listens there, or another error
   // of JetStream's, in its words.
   using AnswerFn = std::function<void(absl::StatusOr<nlohmann::json>)>;

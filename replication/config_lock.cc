@@ -3,10 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
-#include <random>
 #include <thread>
 
+#include "base/random_id.h"
 #include "base/strings.h"
+#include "jetstream/nats_api.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::replication {
@@ -22,9 +23,8 @@ constexpr std::chrono::milliseconds kPause{200};
 absl::StatusOr<std::unique_ptr<ConfigLock>> ConfigLock::Take(
     jetstream::ApiSession* session, const std::string& domain, const std::string& stream,
     const std::function<void(std::string_view line)>& say) {
-  std::random_device random;
-  // What tells it from another one's, for whom an equal one would be the same.
-  const std::string holder = Cat("held by a jetctl, ", random(), random());
+  // An equal consumer would be the same to nats-server, and made twice.
+  const std::string holder = Cat("held by jetctl ", RandomId());
   const nlohmann::json request = {
       {"stream_name", stream},
       {"action", "create"},
@@ -39,7 +39,9 @@ absl::StatusOr<std::unique_ptr<ConfigLock>> ConfigLock::Take(
   bool said = false;
   for (;;) {
     const auto made = session->Ask(domain, Cat("CONSUMER.CREATE.", stream, ".", kName), request);
-    if (made.ok()) return std::unique_ptr<ConfigLock>(new ConfigLock(session, domain, stream));
+    if (made.ok()) {
+      return std::unique_ptr<ConfigLock>(new ConfigLock(session, domain, stream, holder));
+    }
     if (!absl::IsAlreadyExists(made.status())) return made.status();
     if (std::chrono::steady_clock::now() > end) {
       return absl::AbortedError(
@@ -51,8 +53,24 @@ absl::StatusOr<std::unique_ptr<ConfigLock>> ConfigLock::Take(
   }
 }
 
+absl::Status ConfigLock::Check() {
+  const auto info = session_->Ask(domain_, Cat("CONSUMER.INFO.", stream_, ".", kName));
+  if (info.ok()) {
+    const auto config = info->find("config");
+    if (config != info->end() && jetstream::TextOf(*config, "description") == holder_) {
+      return absl::OkStatus();
+    }
+  } else if (!absl::IsNotFound(info.status())) {
+    return info.status();
+  }
+  return absl::AbortedError(Cat("the configuration of ", stream_,
+                                " was held for so long that another jetctl may change it; run "
+                                "this again"));
+}
+
 ConfigLock::~ConfigLock() {
-  // One that stays goes by itself.
+  // One that stays goes by itself, and another one's is not for this one to remove.
+  if (!Check().ok()) return;
   (void)session_->Ask(domain_, Cat("CONSUMER.DELETE.", stream_, ".", kName));
 }
 

@@ -69,17 +69,17 @@ class MirrorRacesTest : public ::testing::Test {
 TEST_F(MirrorRacesTest, TwoThatAreAddedAtATimeAreBothDeclared) {
   std::promise<void> waits;
   std::future<absl::Status> second;
-  const absl::Status first =
-      mirrors_->Add({.domain = "dr", .name = "a", .say = [&](std::string_view line) {
-                       if (line != "declaring it") return;
-                       second = std::async(std::launch::async, [&] {
-                         return Mirrors::Open(Hub()).value()->Add(
-                             {.domain = "dr", .name = "b", .say = [&](std::string_view said) {
-                                if (said.starts_with("waiting for another")) waits.set_value();
-                              }});
-                       });
-                       waits.get_future().wait();
-                     }});
+  const absl::Status first = mirrors_->Add(
+      {.domain = "dr", .name = "a", .say = [&](std::string_view line) {
+         if (line != "declaring it") return;
+         second = std::async(std::launch::async, [&] {
+           return Mirrors::Open(Hub()).value()->Add(
+               {.domain = "dr", .name = "b", .say = [&](std::string_view said) {
+                  if (said.starts_with("waiting for another")) waits.set_value();
+                }});
+         });
+         EXPECT_EQ(waits.get_future().wait_for(std::chrono::minutes(2)), std::future_status::ready);
+       }});
   EXPECT_TRUE(first.ok()) << first;
   const absl::Status other = second.get();
   EXPECT_TRUE(other.ok()) << other;
@@ -88,6 +88,30 @@ TEST_F(MirrorRacesTest, TwoThatAreAddedAtATimeAreBothDeclared) {
                           MirrorDeclaration{.name = "b", .domain = "dr"}));
   // Nobody holds it any more.
   EXPECT_TRUE(ConfigLock::Take(api_.get(), "", kStream, nullptr).ok());
+}
+
+// nats-server has forgotten the lock, and another one has it since.
+TEST_F(MirrorRacesTest, ALockThatWasLostIsAnotherOnes) {
+  auto first = ConfigLock::Take(api_.get(), "", kStream, nullptr);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_TRUE((*first)->Check().ok());
+  ASSERT_TRUE(api_->Ask("", "CONSUMER.DELETE.KV_b.jetctl-config").ok());
+  EXPECT_TRUE(absl::IsAborted((*first)->Check()));
+  const auto second = ConfigLock::Take(api_.get(), "", kStream, nullptr);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_TRUE(absl::IsAborted((*first)->Check()));
+  first->reset();
+  EXPECT_TRUE((*second)->Check().ok());
+}
+
+TEST_F(MirrorRacesTest, AnAddThatLostItsLockWritesNothing) {
+  const absl::Status added =
+      mirrors_->Add({.domain = "dr", .say = [&](std::string_view line) {
+                       if (line != "declaring it") return;
+                       ASSERT_TRUE(api_->Ask("", "CONSUMER.DELETE.KV_b.jetctl-config").ok());
+                     }});
+  EXPECT_TRUE(absl::IsAborted(added)) << added;
+  EXPECT_TRUE(mirrors_->List().value().empty());
 }
 
 // It is put in order again by what is there then, not by what was read in the beginning.
@@ -124,6 +148,23 @@ TEST_F(MirrorRacesTest, AMirrorThatWasLeftIsReadBeforeItIsTakenAgain) {
   EXPECT_TRUE(absl::IsFailedPrecondition(added)) << added;
   EXPECT_THAT(std::string(MessageOf(added)), HasSubstr("was not declared, and differs: key /k3"));
   EXPECT_TRUE(mirrors_->List().value().empty());
+}
+
+// A seal writes the whole configuration too.
+TEST_F(MirrorRacesTest, WhatIsDeclaredBeforeTheSealStaysDeclared) {
+  ASSERT_TRUE(mirrors_->Add({.domain = "dr"}).ok());
+  ASSERT_TRUE(WaitForAll());
+  const MirrorDeclaration slipped_in{.name = "z", .domain = "far", .cap_records = 3};
+  PromotionOptions options;
+  options.mirror = Leaf();
+  options.say = [&](std::string_view line) {
+    if (line == "sealing the origin") EditDeclaration(slipped_in);
+  };
+  const auto promoted = Promote(options);
+  ASSERT_TRUE(promoted.ok()) << promoted.status();
+  EXPECT_EQ(promoted->origin, Promotion::Origin::kSealed);
+  EXPECT_THAT(mirrors_->List().value(),
+              ElementsAre(MirrorDeclaration{.name = "dr", .domain = "dr"}, slipped_in));
 }
 
 // The records that come between the reading and the seal are read too, before the mirror takes any

@@ -7,7 +7,6 @@
 #include "base/strings.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/stream_setup.h"
-#include "replication/config_lock.h"
 #include "replication/mirror_tools.h"
 
 namespace jetd::replication {
@@ -32,15 +31,28 @@ std::string MetadataText(const nlohmann::json& config, const char* member) {
   return jetstream::TextOf(*metadata, member);
 }
 
+bool Declares(const nlohmann::json& config, const std::string& domain) {
+  const auto declared = jetstream::DeclaredMirrors(config);
+  return std::any_of(declared.begin(), declared.end(),
+                     [&domain](const MirrorDeclaration& one) { return one.domain == domain; });
+}
+
 // That the stream in `there` was the primary before the one in `domain` was promoted.
 bool WasPrimaryBefore(const nlohmann::json& there, const std::string& domain,
                       const nlohmann::json& promoted) {
   if (MetadataText(promoted, "jetd.promoted").empty()) return false;
-  if (MetadataText(there, "jetd.superseded") == domain) return true;
-  const auto declared = jetstream::DeclaredMirrors(there);
-  return std::any_of(declared.begin(), declared.end(),
-                     [&domain](const MirrorDeclaration& one) { return one.domain == domain; });
+  return MetadataText(there, "jetd.superseded") == domain || Declares(there, domain);
 }
+
+std::string StreamThere(const std::string& bucket, const std::string& domain) {
+  return Cat("the stream ", jetstream::StreamName(bucket), " of the domain ", domain);
+}
+
+std::string MirrorThere(const std::string& domain) {
+  return Cat("the mirror that is in the domain ", domain, " already");
+}
+
+constexpr char kAnew[] = ". Remove its stream, and run this again";
 
 }  // namespace
 
@@ -59,11 +71,12 @@ absl::StatusOr<nlohmann::json> Mirrors::Info(const std::string& domain) {
   return session_->Ask(domain, Cat("STREAM.INFO.", jetstream::StreamName(origin_.bucket)));
 }
 
-absl::Status Mirrors::Redeclare(const Edit& edit) {
+absl::Status Mirrors::Redeclare(ConfigLock* lock, const Edit& edit) {
   auto info = Info(origin_.domain);
   if (!info.ok()) return With(info.status(), "the origin");
   nlohmann::json config = info->at("config");
   edit(&config);
+  if (absl::Status held = lock->Check(); !held.ok()) return held;
   const auto said = session_->Ask(
       origin_.domain, Cat("STREAM.UPDATE.", jetstream::StreamName(origin_.bucket)), config);
   if (!said.ok()) return With(said.status(), "the declaration at the origin");
@@ -74,8 +87,7 @@ absl::Status Mirrors::Redeclare(const Edit& edit) {
   }
   return absl::AbortedError(
       "somebody else changed the configuration of the origin's stream at the same time, and what "
-      "it "
-      "declares is not what was written: look at `jetctl mirror list`, and run this again");
+      "it declares is not what was written: look at `jetctl mirror list`, and run this again");
 }
 
 absl::StatusOr<std::string> Mirrors::OwnDomain() {
@@ -91,21 +103,19 @@ absl::StatusOr<std::string> Mirrors::OwnDomain() {
   return domain;
 }
 
-absl::StatusOr<bool> Mirrors::MakeRoom(const AddOptions& options, const OriginMark& origin,
-                                       const nlohmann::json& origin_config) {
+absl::StatusOr<Mirrors::Ground::There> Mirrors::LookThere(const AddOptions& options,
+                                                          const Ground& ground) {
   const auto there = Info(options.domain);
-  if (absl::IsNotFound(there.status())) return true;
+  if (absl::IsNotFound(there.status())) return Ground::There::kNothing;
   if (!there.ok()) return With(there.status(), Cat("the domain ", options.domain));
   const auto facts = jetstream::MirrorFactsOf(*there);
   if (!facts.ok()) return facts.status();
-  if (facts->mirrors && facts->origin.created_ns == origin.created_ns &&
-      facts->origin.domain == origin.domain) {
-    return false;
+  if (facts->mirrors && facts->origin.created_ns == ground.origin.created_ns &&
+      facts->origin.domain == ground.origin.domain) {
+    return Ground::There::kMirror;
   }
-  const std::string stream =
-      Cat("the stream ", jetstream::StreamName(origin_.bucket), " of the domain ", options.domain);
-  const bool old = WasPrimaryBefore(there->at("config"), origin.domain, origin_config);
-  if (!old) {
+  const std::string stream = StreamThere(origin_.bucket, options.domain);
+  if (!WasPrimaryBefore(there->at("config"), ground.origin.domain, ground.config)) {
     return MakeStatus(absl::StatusCode::kAlreadyExists, stream,
                       " is there already, and is no mirror of this one. Remove it yourself if "
                       "nobody needs it");
@@ -115,34 +125,54 @@ absl::StatusOr<bool> Mirrors::MakeRoom(const AddOptions& options, const OriginMa
                       " is the old primary; with --replace-old-primary it is deleted, and what it "
                       "has that this one has not is lost");
   }
-  const auto deleted =
-      session_->Ask(options.domain, Cat("STREAM.DELETE.", jetstream::StreamName(origin_.bucket)));
-  if (!deleted.ok()) return With(deleted.status(), stream);
-  return true;
+  return Ground::There::kOldPrimary;
 }
 
-absl::Status Mirrors::CheckCopy(const std::string& domain, const nlohmann::json& config) {
-  const std::string there = Cat("the mirror that is in the domain ", domain, " already");
-  constexpr char kAnew[] = ". Remove its stream, and run this again";
+absl::StatusOr<Mirrors::Ground> Mirrors::LookForAdd(const AddOptions& options) {
+  const auto info = Info(origin_.domain);
+  if (!info.ok()) return With(info.status(), "the origin");
+  Ground ground;
+  ground.config = info->at("config");
+  const absl::Status usable = jetstream::CheckStreamConfig(origin_.bucket, ground.config);
+  if (!usable.ok()) return usable;
+  const auto facts = jetstream::FactsOf(*info);
+  if (!facts.ok()) return facts.status();
+  auto own = OwnDomain();
+  if (!own.ok()) return own.status();
+  if (*own == options.domain) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "the bucket is in the domain ", *own,
+                      " itself: a mirror is for when that is lost");
+  }
+  ground.origin = {.domain = *std::move(own), .created_ns = facts->created_ns};
+  // Whether the domain answers, before anything is changed.
+  const auto there = LookThere(options, ground);
+  if (!there.ok()) return there.status();
+  ground.there = *there;
+  return ground;
+}
+
+absl::Status Mirrors::ProbeCopy(const std::string& domain) {
   const auto reports = Look(domain);
   if (!reports.ok()) return reports.status();
   for (const jetstream::MirrorReport& report : *reports) {
     if (report.state.fit == jetstream::MirrorState::Fit::kFits) continue;
-    return Unusable(there, " is no copy of this bucket: ", report.state.what, kAnew);
+    return Unusable(MirrorThere(domain), " is no copy of this bucket: ", report.state.what, kAnew);
   }
-  const auto declared = jetstream::DeclaredMirrors(config);
-  const bool waited_for =
-      std::any_of(declared.begin(), declared.end(),
-                  [&](const MirrorDeclaration& one) { return one.domain == domain; });
-  if (waited_for) return absl::OkStatus();
+  return absl::OkStatus();
+}
+
+absl::Status Mirrors::ReadCopy(const std::string& domain) {
   const auto found = VerifyMirror(origin_, SourceOf({.domain = domain}));
-  if (!found.ok()) return With(found.status(), Cat(there, " could not be compared"));
+  if (!found.ok()) {
+    return With(found.status(), Cat(MirrorThere(domain), " could not be compared"));
+  }
   if (found->difference.count == 0) return absl::OkStatus();
-  return Unusable(there, " was not declared, and differs: ", found->difference.named.front(),
-                  kAnew);
+  return Unusable(MirrorThere(domain),
+                  " was not declared, and differs: ", found->difference.named.front(), kAnew);
 }
 
 absl::Status Mirrors::Add(const AddOptions& options) {
+  using There = Ground::There;
   const MirrorDeclaration declared{.name = options.name.empty() ? options.domain : options.name,
                                    .domain = options.domain,
                                    .cap_records = options.cap_records};
@@ -150,46 +180,49 @@ absl::Status Mirrors::Add(const AddOptions& options) {
     return MakeStatus(absl::StatusCode::kInvalidArgument, "\"", declared.name,
                       "\" is no name of a mirror; it takes letters, digits, - and _");
   }
+  auto ground = LookForAdd(options);
+  if (!ground.ok()) return ground.status();
+  // What takes long comes before the lock.
+  const bool read = ground->there == There::kMirror && !Declares(ground->config, options.domain);
+  if (read) {
+    if (absl::Status copy = ProbeCopy(options.domain); !copy.ok()) return copy;
+    if (absl::Status copy = ReadCopy(options.domain); !copy.ok()) return copy;
+  }
   const auto lock = ConfigLock::Take(session_.get(), origin_.domain,
                                      jetstream::StreamName(origin_.bucket), options.say);
   if (!lock.ok()) return With(lock.status(), "the origin");
-  const auto info = Info(origin_.domain);
-  if (!info.ok()) return With(info.status(), "the origin");
-  const nlohmann::json& config = info->at("config");
-  const absl::Status usable = jetstream::CheckStreamConfig(origin_.bucket, config);
-  if (!usable.ok()) return usable;
-  const auto facts = jetstream::FactsOf(*info);
-  if (!facts.ok()) return facts.status();
-  const auto own = OwnDomain();
-  if (!own.ok()) return own.status();
-  if (*own == options.domain) {
-    return MakeStatus(absl::StatusCode::kInvalidArgument, "the bucket is in the domain ", *own,
-                      " itself: a mirror is for when that is lost");
+  ground = LookForAdd(options);
+  if (!ground.ok()) return ground.status();
+  if (ground->there == There::kMirror) {
+    if (!read && !Declares(ground->config, options.domain)) {
+      return absl::AbortedError(Cat(MirrorThere(options.domain),
+                                    " has just been made or left by somebody else: run this "
+                                    "again"));
+    }
+    if (absl::Status copy = ProbeCopy(options.domain); !copy.ok()) return copy;
   }
-  const OriginMark origin{.domain = *own, .created_ns = facts->created_ns};
-  // Whether the domain answers, before anything is changed.
-  const auto missing = MakeRoom(options, origin, config);
-  if (!missing.ok()) return missing.status();
-  if (!*missing) {
-    if (absl::Status copy = CheckCopy(options.domain, config); !copy.ok()) return copy;
+  if (ground->there == There::kOldPrimary) {
+    const auto deleted =
+        session_->Ask(options.domain, Cat("STREAM.DELETE.", jetstream::StreamName(origin_.bucket)));
+    if (!deleted.ok()) return With(deleted.status(), StreamThere(origin_.bucket, options.domain));
   }
   if (options.say) options.say("declaring it");
-  const absl::Status said =
-      Redeclare([&](nlohmann::json* edited) { jetstream::DeclareMirror(declared, edited); });
-  if (!said.ok() || !*missing) return said;
+  const absl::Status said = Redeclare(
+      lock->get(), [&](nlohmann::json* edited) { jetstream::DeclareMirror(declared, edited); });
+  if (!said.ok() || ground->there == There::kMirror) return said;
   if (options.say) options.say("making its stream");
-  return Create(declared, origin, options.replicas, config);
+  return Create(lock->get(), declared, *ground, options.replicas);
 }
 
-absl::Status Mirrors::Create(const MirrorDeclaration& mirror, const OriginMark& origin,
-                             int replicas, const nlohmann::json& before) {
+absl::Status Mirrors::Create(ConfigLock* lock, const MirrorDeclaration& mirror,
+                             const Ground& ground, int replicas) {
   const auto made =
       session_->Ask(mirror.domain, Cat("STREAM.CREATE.", jetstream::StreamName(origin_.bucket)),
-                    jetstream::MirrorStreamConfig(origin_.bucket, replicas, origin));
+                    jetstream::MirrorStreamConfig(origin_.bucket, replicas, ground.origin));
   if (made.ok()) return absl::OkStatus();
-  const absl::Status back = Redeclare([&](nlohmann::json* edited) {
+  const absl::Status back = Redeclare(lock, [&](nlohmann::json* edited) {
     (void)jetstream::TakeBackMirror(mirror.name, edited);
-    for (const MirrorDeclaration& former : jetstream::DeclaredMirrors(before)) {
+    for (const MirrorDeclaration& former : jetstream::DeclaredMirrors(ground.config)) {
       if (former.name == mirror.name) jetstream::DeclareMirror(former, edited);
     }
   });
@@ -240,8 +273,9 @@ absl::Status Mirrors::Remove(const std::string& name, Data data) {
   if (!info.ok()) return With(info.status(), "the origin");
   const auto origin = jetstream::FactsOf(*info);
   if (!origin.ok()) return origin.status();
-  const absl::Status said = Redeclare(
-      [&](nlohmann::json* edited) { (void)jetstream::TakeBackMirror(mirror->name, edited); });
+  const absl::Status said = Redeclare(lock->get(), [&](nlohmann::json* edited) {
+    (void)jetstream::TakeBackMirror(mirror->name, edited);
+  });
   if (!said.ok()) return said;
   if (data == Data::kKeep) return absl::OkStatus();
   const std::string stays =

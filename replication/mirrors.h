@@ -15,6 +15,7 @@
 #include "jetstream/api_session.h"
 #include "jetstream/mirror_config.h"
 #include "jetstream/mirror_probe.h"
+#include "replication/config_lock.h"
 #include "replication/stream_source.h"
 
 namespace jetd::replication {
@@ -44,6 +45,7 @@ class Mirrors {
   // not declared, so that removal did not wait for it, is read whole first. AlreadyExists: the
   // domain has another stream of that name. FailedPrecondition: the origin is no bucket that can be
   // served, or in no domain; or what is there is no copy of it.
+  // Aborted: others change things at the same time.
   [[nodiscard]] absl::Status Add(const AddOptions& options);
 
   [[nodiscard]] absl::StatusOr<std::vector<jetstream::MirrorDeclaration>> List();
@@ -68,20 +70,25 @@ class Mirrors {
       : origin_(std::move(origin)), session_(std::move(session)) {}
   // The answer to STREAM.INFO.
   [[nodiscard]] absl::StatusOr<nlohmann::json> Info(const std::string& domain);
-  // The origin's configuration as it is now, edited, which says what it must declare then. Under a
-  // ConfigLock; what somebody without one writes meanwhile is found, and Aborted.
+  // The origin's configuration as it is now, edited, which says what it must declare then. Aborted:
+  // the lock was lost; or somebody without one wrote at the same time.
   using Edit = std::function<void(nlohmann::json* config)>;
-  [[nodiscard]] absl::Status Redeclare(const Edit& edit);
+  [[nodiscard]] absl::Status Redeclare(ConfigLock* lock, const Edit& edit);
   [[nodiscard]] absl::StatusOr<std::string> OwnDomain();
-  // That a mirror which is there already is one.
-  [[nodiscard]] absl::Status CheckCopy(const std::string& domain, const nlohmann::json& config);
-  [[nodiscard]] absl::Status Create(const jetstream::MirrorDeclaration& mirror,
-                                    const jetstream::OriginMark& origin, int replicas,
-                                    const nlohmann::json& before);
-  // OK once nothing, or the mirror that is wanted, is there.
-  [[nodiscard]] absl::StatusOr<bool> MakeRoom(const AddOptions& options,
-                                              const jetstream::OriginMark& origin,
-                                              const nlohmann::json& origin_config);
+  // What an Add finds. Changes nothing, and refuses what it would have to refuse.
+  struct Ground {
+    jetstream::OriginMark origin;
+    nlohmann::json config;  // the origin's
+    enum class There { kNothing, kMirror, kOldPrimary } there = There::kNothing;
+  };
+  [[nodiscard]] absl::StatusOr<Ground> LookForAdd(const AddOptions& options);
+  [[nodiscard]] absl::StatusOr<Ground::There> LookThere(const AddOptions& options,
+                                                        const Ground& ground);
+  // That a mirror which is there already is one: by what it says of itself, and read whole.
+  [[nodiscard]] absl::Status ProbeCopy(const std::string& domain);
+  [[nodiscard]] absl::Status ReadCopy(const std::string& domain);
+  [[nodiscard]] absl::Status Create(ConfigLock* lock, const jetstream::MirrorDeclaration& mirror,
+                                    const Ground& ground, int replicas);
 
   const StreamSource origin_;
   const std::unique_ptr<jetstream::ApiSession> session_;

@@ -20,6 +20,7 @@
 #include "jetstream/silent_observer.h"
 #include "jetstream/stream_setup.h"
 #include "jetstream/subject.h"
+#include "replication/config_lock.h"
 #include "replication/stream_dump.h"
 #include "revision/replay.h"
 #include "revision/store.h"
@@ -205,7 +206,6 @@ class Promoter {
                       "remove it, or keep it and remove the mirror");
     }
     result_.origin = Promotion::Origin::kSealed;
-    origin_config_ = info->at("config");
     origin_last_ = facts->state.last;
     const auto own = session_->Ask(options_.mirror.domain, "INFO");
     if (!own.ok()) return own.status();
@@ -276,15 +276,24 @@ class Promoter {
   // Its last sequence, from now on.
   absl::StatusOr<StreamSeq> SealOrigin() {
     Say("sealing the origin");
+    const auto lock =
+        ConfigLock::Take(session_.get(), mirror_.origin.domain, stream_, options_.say);
+    if (!lock.ok()) return Unsealed(lock.status());
+    // As it is now: others may have changed it since it was looked at.
+    const auto info = Info(mirror_.origin.domain);
+    if (!info.ok()) return Unsealed(info.status());
+    const absl::Status held = (*lock)->Check();
+    if (!held.ok()) return Unsealed(held);
     const auto sealed = session_->Ask(mirror_.origin.domain, Cat("STREAM.UPDATE.", stream_),
-                                      jetstream::SealedConfig(origin_config_, own_domain_));
-    if (!sealed.ok()) {
-      return MakeStatus(sealed.status().code(),
-                        "the origin answers and cannot be sealed: ", MessageOf(sealed.status()));
-    }
+                                      jetstream::SealedConfig(info->at("config"), own_domain_));
+    if (!sealed.ok()) return Unsealed(sealed.status());
     const auto facts = jetstream::FactsOf(*sealed);
     if (!facts.ok()) return facts.status();
     return facts->state.last;
+  }
+
+  static absl::Status Unsealed(const absl::Status& why) {
+    return MakeStatus(why.code(), "the origin answers and cannot be sealed: ", MessageOf(why));
   }
 
   absl::Status CatchUp(StreamSeq last, std::string_view what_now) {
@@ -319,7 +328,6 @@ class Promoter {
   const std::unique_ptr<ApiSession> session_;
   const std::string stream_;
   MirrorFacts mirror_;
-  nlohmann::json origin_config_;
   StreamSeq origin_last_;
   std::string own_domain_;
   Promotion result_;
