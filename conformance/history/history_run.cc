@@ -158,10 +158,16 @@ class Run {
     return operation;
   }
 
+  // Asked again while it is refused: what the server is connected to may stand still at any moment.
   Operation ReadAll() {
     Request request;
     request.success = {{.first = 0, .last = static_cast<KeyId>(keys_.size()) - 1}};
-    return Ask(request, ToRange(keys_, request, request.success[0]));
+    const auto deadline = steady_clock::now() + options_.patience;
+    while (true) {
+      Operation read = Ask(request, ToRange(keys_, request, request.success[0]));
+      if (read.fate == Fate::kAnswered || steady_clock::now() > deadline) return read;
+      std::this_thread::sleep_for(kPoll);
+    }
   }
 
   // One write more, which belongs to the next window.
