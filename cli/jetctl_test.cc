@@ -198,7 +198,7 @@ class JetctlServerTest : public ::testing::Test {
       etcdclient::pb::PutRequest put;
       put.set_key(Cat("/key/", i % 7));
       put.set_value(std::string(300, static_cast<char>('a' + i % 26)));
-      ASSERT_TRUE((*client)->Call(put).ok());
+      ASSERT_TRUE((*client)->Call(put, {.timeout = std::chrono::seconds(60)}).ok());
     }
   }
   [[nodiscard]] std::string DataDir() const { return Cat("--data-dir=", server_->data_dir()); }

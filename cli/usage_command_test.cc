@@ -167,7 +167,7 @@ void PutKeys(ServerProcess* server, int count) {
     pb::PutRequest put;
     put.set_key(Cat("k", i));
     put.set_value(std::string(1000, 'v'));
-    ASSERT_TRUE((*client)->Call(put).ok());
+    ASSERT_TRUE((*client)->Call(put, {.timeout = std::chrono::seconds(60)}).ok());
   }
 }
 

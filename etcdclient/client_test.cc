@@ -149,7 +149,7 @@ TEST_F(ClientTest, WatchDeliversEventsInOrder) {
   ASSERT_TRUE(created.ok()) << created.status();
   EXPECT_TRUE(created->created());
   for (int i = 0; i < 5; ++i) {
-    ASSERT_TRUE(client_->Call(Put("watched", std::to_string(i))).ok());
+    ASSERT_TRUE(client_->Call(Put("watched", std::to_string(i)), {.timeout = kLong}).ok());
   }
   std::vector<std::string> values;
   while (values.size() < 5) {
@@ -188,7 +188,8 @@ TEST_F(ClientTest, HandlerHearsOfTheEnd) {
 TEST_F(ClientTest, AStreamNobodyReadsStopsTakingMessages) {
   auto watch = client_->OpenWatch();
   watch->Send(Watch("slow"));
-  for (int i = 0; i < 300; ++i) ASSERT_TRUE(client_->Call(Put("slow", "x")).ok());
+  for (int i = 0; i < 300; ++i)
+    ASSERT_TRUE(client_->Call(Put("slow", "x"), {.timeout = kLong}).ok());
   // Destroying it with messages unread must not hang.
   watch.reset();
 }

@@ -78,7 +78,7 @@ class MirrorsConformanceTest : public ::testing::Test {
     etcdclient::pb::PutRequest put;
     put.set_key(key);
     put.set_value(value);
-    const auto answer = client_->Call(put);
+    const auto answer = client_->Call(put, {.timeout = seconds(60)});
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.ok() ? answer->header().revision() : 0;
   }
