@@ -37,7 +37,7 @@ constexpr milliseconds kAftermath{200};
 // A take-over that took longer is told at once.
 constexpr milliseconds kTold{500};
 constexpr milliseconds kLeasePatience{30'000};
-constexpr size_t kMaxFailedMoves = 20;
+constexpr size_t kMaxFailedMoves = 20;  // one after the other
 constexpr etcdclient::CallOptions kPatient{
     .timeout = milliseconds(60'000), .unreachable = etcdclient::CallOptions::Unreachable::kWait};
 
@@ -251,6 +251,7 @@ class Run {
       done = cluster_->MoveLeader(*leader, other);
       // On a machine that is busy with something else the successor may be late; then the leader
       // goes on, and says so.
+      if (done.ok()) failed_moves_ = 0;
       if (!done.ok() && ++failed_moves_ <= kMaxFailedMoves) {
         ++report_.errors[Cat("MoveLeader: ", MessageOf(done))];
         return Change(kind, traffic);
