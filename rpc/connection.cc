@@ -289,7 +289,7 @@ void Connection::Drain() {
   host_->OnWork();
 }
 
-// The client has seen the notice, so what it sends from now on is of calls that we know.
+// The client has seen the notice, so what it begins from now on it begins elsewhere.
 void Connection::FarewellHeard() { Farewell(NGHTTP2_NO_ERROR, "graceful_stop"); }
 
 void Connection::Farewell(uint32_t error, std::string_view why) {

@@ -30,9 +30,13 @@ std::string_view TextOf(const uint8_t* data, size_t bytes) {
 int Http2Events::OnBeginHeaders(nghttp2_session* session, const nghttp2_frame* frame,
                                 void* connection) {
   if (!IsRequest(frame)) return 0;
+  auto* const self = static_cast<Connection*>(connection);
   const int32_t id = frame->hd.stream_id;
-  return nghttp2_session_set_stream_user_data(session, id,
-                                              static_cast<Connection*>(connection)->Add(id));
+  // The farewell, which may not be on its way yet, says that nothing is done for this one, and
+  // closes it. gRPC C++ sends such: it puts its pong in front of calls that it had begun before it
+  // read the notice.
+  if (self->said_farewell_) return 0;
+  return nghttp2_session_set_stream_user_data(session, id, self->Add(id));
 }
 
 int Http2Events::OnHeader(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
