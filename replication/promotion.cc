@@ -188,6 +188,12 @@ class Promoter {
     return jetstream::MirrorFactsOf(*info);
   }
 
+  [[nodiscard]] absl::Status MadeAnew() const {
+    return Unusable("the stream in the domain ", mirror_.origin.domain,
+                    " was made anew, and is not the one that this one mirrors. Stop its jetd and "
+                    "remove it, or keep it and remove the mirror");
+  }
+
   absl::Status LookAtOrigin() {
     auto info = Info(mirror_.origin.domain);
     if (absl::IsNotFound(info.status())) {
@@ -200,11 +206,7 @@ class Promoter {
     }
     const auto facts = jetstream::FactsOf(*info);
     if (!facts.ok()) return facts.status();
-    if (facts->created_ns != mirror_.origin.created_ns) {
-      return Unusable("the stream in the domain ", mirror_.origin.domain,
-                      " was made anew, and is not the one that this one mirrors. Stop its jetd and "
-                      "remove it, or keep it and remove the mirror");
-    }
+    if (facts->created_ns != mirror_.origin.created_ns) return MadeAnew();
     result_.origin = Promotion::Origin::kSealed;
     origin_last_ = facts->state.last;
     const auto own = session_->Ask(options_.mirror.domain, "INFO");
@@ -282,6 +284,9 @@ class Promoter {
     // As it is now: others may have changed it since it was looked at.
     const auto info = Info(mirror_.origin.domain);
     if (!info.ok()) return Unsealed(info.status());
+    const auto now = jetstream::FactsOf(*info);
+    if (!now.ok()) return Unsealed(now.status());
+    if (now->created_ns != mirror_.origin.created_ns) return MadeAnew();
     const absl::Status held = (*lock)->Check();
     if (!held.ok()) return Unsealed(held);
     const auto sealed = session_->Ask(mirror_.origin.domain, Cat("STREAM.UPDATE.", stream_),
