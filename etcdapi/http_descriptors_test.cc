@@ -25,11 +25,11 @@ namespace {
 using ::testing::EndsWith;
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kUbsan = true;
+constexpr bool kSanitized = true;
 #elif defined(__has_feature)
-constexpr bool kUbsan = __has_feature(address_sanitizer);
+constexpr bool kSanitized = __has_feature(address_sanitizer);
 #else
-constexpr bool kUbsan = false;
+constexpr bool kSanitized = false;
 #endif
 
 std::unique_ptr<HttpServer> Serve(std::vector<ListenUrl> urls) {
@@ -107,7 +107,7 @@ class HttpWithoutDescriptorsTest : public ::testing::Test {
  protected:
   // UBSan looks at an object's type through a pipe, and takes it for a wrong one without.
   void SetUp() override {
-    if (kUbsan) GTEST_SKIP() << "needs every descriptor";
+    if (kSanitized) GTEST_SKIP() << "needs every descriptor";
     log::Init({.level = log::Level::kWarn});
   }
 };

@@ -275,12 +275,16 @@ TEST_F(MainOutsideTest, JsonLogsHaveWhatHappenedAsMembers) {
   nats_->Kill();
   ASSERT_TRUE(jetd.WaitFor("nats_disconnected")) << jetd.output();
   // Slow, since it waits until NATS is there again: for some seconds, then it is refused.
-  std::future<void> disarmed = std::async(std::launch::async, [&channel] {
-    while (!SetNoSpace(channel, etcdserverpb::AlarmRequest::DEACTIVATE).ok()) {
+  std::future<grpc::Status> disarmed = std::async(std::launch::async, [&channel] {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+    for (;;) {
+      grpc::Status status = SetNoSpace(channel, etcdserverpb::AlarmRequest::DEACTIVATE);
+      if (status.ok() || std::chrono::steady_clock::now() > end) return status;
     }
   });
   nats_->Restart();
-  disarmed.get();
+  const grpc::Status status = disarmed.get();
+  EXPECT_TRUE(status.ok()) << status.error_message();
   jetd.Signal(SIGTERM);
   EXPECT_EQ(jetd.WaitForEnd(), kExitOk) << jetd.output();
   const auto events = ParseLog(jetd.output());

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <string>
-#include <vector>
 
 #include "base/strings.h"
 #include "gtest/gtest.h"
