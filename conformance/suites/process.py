@@ -25,6 +25,28 @@ def can_have_own_loopback():
     return done.returncode == 0
 
 
+_bare = set()  # processes that have no environment at all
+
+
+def _has_program(pid):
+    try:
+        return bool(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return False  # one of the kernel's, or dead
+
+
+def environment_of(pid):
+    """As it was at its start. In the middle of an exec a process has none for a moment."""
+    for _ in range(100):
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = file.read()
+        if environment or pid in _bare or not _has_program(pid):
+            return environment
+        time.sleep(0.01)
+    _bare.add(pid)
+    return environment
+
+
 class Marked:
     """A program and all that it starts, at any depth and in any session: found by a variable."""
 
@@ -50,8 +72,7 @@ class Marked:
             if not entry.isdigit():
                 continue
             try:
-                with open(f"/proc/{entry}/environ", "rb") as file:
-                    marked = self._entry in file.read().split(b"\0")
+                marked = self._entry in environment_of(entry).split(b"\0")
             except OSError:
                 continue
             if marked and alive(entry):

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 import unittest
 import unittest.mock
@@ -93,6 +94,19 @@ class RunnerTest(unittest.TestCase):
         self.assertIn("sleep", result.reason)
         with open(f"{self.folder}/pid", encoding="ascii") as file:
             self.assertFalse(alive(int(file.read())))
+
+    def test_a_process_in_the_middle_of_an_exec_is_seen(self):
+        program = f"{self.folder}/again"
+        with open(program, "w", encoding="ascii") as file:
+            file.write('#!/bin/sh\nexec "$0"\n')
+        os.chmod(program, 0o755)
+        marked = process.Marked([program], subprocess.DEVNULL, self.folder, dict(os.environ),
+                                "shared")
+        try:
+            for _ in range(300):
+                self.assertTrue(marked.members())
+        finally:
+            marked.end()
 
     def test_a_test_may_write_into_its_folder(self):
         package = "example/a/in/side"
