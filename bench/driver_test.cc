@@ -105,12 +105,16 @@ TEST(DriverTest, WhatEndsInTheWarmUpIsNotMeasured) {
   spec.seconds = 0.1;
   spec.warmup_seconds = 0.3;
   int early = 0;
-  const DriverResult result = Drive(spec, [&](const Progress& progress) {
-    // In the warm-up only, and when all is over.
-    early += progress.measured ? 0 : 1;
-    return !progress.measured || progress.over;
-  });
-  if (early == 0) GTEST_SKIP() << "the machine stood still for all of the warm-up";
+  DriverResult result;
+  // Once more where the machine stood still for all of the warm-up.
+  for (int tries = 0; early == 0 && tries < 3; ++tries) {
+    result = Drive(spec, [&](const Progress& progress) {
+      // In the warm-up only, and when all is over.
+      early += progress.measured ? 0 : 1;
+      return !progress.measured || progress.over;
+    });
+  }
+  EXPECT_GT(early, 0);
   EXPECT_EQ(result.ops, 0);
   EXPECT_EQ(result.latency.count(), 0U);
 }
