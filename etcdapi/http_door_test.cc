@@ -105,6 +105,18 @@ class HttpDoorTest : public ::testing::Test {
     }
   }
 
+  void ExpectOnlyTheClientIsServed() {
+    const int client = Bring();
+    const int stranger = Intrude();
+    RunUntilAnswered(client);
+    End();
+    EXPECT_THAT(ReadAll(client), HasSubstr("200 OK"));
+    EXPECT_EQ(ReadAll(stranger), "");
+    EXPECT_EQ(served_, 1);
+    close(client);
+    close(stranger);
+  }
+
   event_base* const base_;
   evhttp* http_;
   std::unique_ptr<HttpDoor> door_;
@@ -116,30 +128,10 @@ class ImpatientHttpDoorTest : public HttpDoorTest {
   ImpatientHttpDoorTest() : HttpDoorTest(std::chrono::milliseconds(0)) {}
 };
 
-TEST_F(HttpDoorTest, AStrangerIsNotServed) {
-  const int client = Bring();
-  const int stranger = Intrude();
-  RunUntilAnswered(client);
-  End();
-  EXPECT_THAT(ReadAll(client), HasSubstr("200 OK"));
-  EXPECT_EQ(ReadAll(stranger), "");
-  EXPECT_EQ(served_, 1);
-  close(client);
-  close(stranger);
-}
+TEST_F(HttpDoorTest, AStrangerIsNotServed) { ExpectOnlyTheClientIsServed(); }
 
 // The patience is over in the turn of the loop in which they have come in.
-TEST_F(ImpatientHttpDoorTest, AStrangerIsNotServed) {
-  const int client = Bring();
-  const int stranger = Intrude();
-  RunUntilAnswered(client);
-  End();
-  EXPECT_THAT(ReadAll(client), HasSubstr("200 OK"));
-  EXPECT_EQ(ReadAll(stranger), "");
-  EXPECT_EQ(served_, 1);
-  close(client);
-  close(stranger);
-}
+TEST_F(ImpatientHttpDoorTest, AStrangerIsNotServed) { ExpectOnlyTheClientIsServed(); }
 
 TEST_F(HttpDoorTest, WhoIsDroppedOrForsakenIsClosed) {
   const int dropped = Bring();
