@@ -5,33 +5,17 @@ import contextlib
 import json
 import os
 import pathlib
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "conformance"))
 
-# Below those that the kernel gives to clients, of which a server that starts may find one taken.
-PORTS = range(20_000, 32_000)
-ports_given = set()
-
-
-def free_port():
-    while True:
-        port = random.choice(PORTS)
-        if port in ports_given:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        ports_given.add(port)
-        return port
+from ports import free_port  # noqa: E402
 
 
 class Tools:
