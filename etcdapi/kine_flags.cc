@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "etcdapi/kine_flags.h"
 
+#include <limits.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -229,6 +230,18 @@ absl::Status ConnectWhere(const GivenFlags& given, const std::vector<std::string
   return absl::OkStatus();
 }
 
+// kine knows no members and so no flag for a name, but several may be started on one bucket, a pod
+// or a machine each. An embedded store keeps the folder that the default name leads to.
+void NameByHost(const std::vector<std::string>& rest, KineFlags* out) {
+  const bool outside =
+      std::any_of(out->arguments.begin(), out->arguments.end(),
+                  [](const std::string& a) { return a.starts_with("--nats-url="); });
+  if (!outside || IsGiven("--name", rest) || std::getenv("JETD_NAME") != nullptr) return;
+  char host[HOST_NAME_MAX + 1] = {};
+  if (gethostname(host, HOST_NAME_MAX) != 0 || host[0] == '\0') return;
+  out->arguments.push_back(Cat("--name=", host));
+}
+
 void TakeTheRest(const GivenFlags& given, KineFlags* out) {
   const std::string format = ValueOf(given, "log-format");
   if (!format.empty()) {
@@ -260,6 +273,7 @@ absl::StatusOr<KineFlags> TakeKineFlags(const std::vector<std::string>& on_line)
   }
   if (absl::Status status = ListenWhere(given, &out); !status.ok()) return status;
   if (absl::Status status = ConnectWhere(given, rest, &out); !status.ok()) return status;
+  NameByHost(rest, &out);
   TakeTheRest(given, &out);
   if (given.count("listen-address") == 0 && !IsGiven("--listen-client-urls", rest) &&
       std::getenv("JETD_LISTEN_CLIENT_URLS") == nullptr) {

@@ -4,7 +4,9 @@
 // that are named, and are here as those would fill them in.
 #include "etcdapi/kine_flags.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
@@ -100,6 +102,26 @@ TEST(KineFlagsTest, TakesWhatKamajiWritesForKine) {
                           "until jetd hid it; give the URL by KINE_ENDPOINT, or use credsFile"));
 }
 
+// Kamaji makes the bucket of its endpoint itself, as an ordinary one of NATS's, which jetd refuses:
+// spec.controlPlane.deployment.extraArgs.kine of a tenant names another one.
+TEST(KineFlagsTest, TheBucketInJetdsWordsCountsForMore) {
+  EXPECT_EQ(Good({"--bucket=jetd-a", "--endpoint=nats://u:p@nats:4222?bucket=default_a&noEmbed",
+                  "--listen-address=unix:///uds/kine"})
+                .nats.bucket,
+            "jetd-a");
+}
+
+// kine has no flag for a name, and a tenant may have several, each in a pod or on a machine.
+TEST(KineFlagsTest, MembersAreCalledAsTheirHosts) {
+  char host[HOST_NAME_MAX + 1] = {};
+  ASSERT_EQ(gethostname(host, HOST_NAME_MAX), 0);
+  EXPECT_EQ(Endpoint("nats://h").name, host);
+  EXPECT_EQ(Endpoint("nats://?noEmbed").name, host);
+  EXPECT_EQ(Good({"--endpoint=nats://h", "--listen-address=127.0.0.1:1", "--name=a"}).name, "a");
+  // Its own store: the folder's name comes from the member's.
+  EXPECT_EQ(Endpoint("nats://").name, "default");
+}
+
 // vcluster 0.2x (main of 2026), pkg/k8s/k8s.go, StartKineWithDone.
 TEST(KineFlagsTest, TakesWhatVclusterWritesForKine) {
   const Config config =
@@ -115,7 +137,7 @@ TEST(KineFlagsTest, TakesWhatVclusterWritesForKine) {
 }
 
 // k3s (pkg/cluster/cluster.go) runs kine as a library: it hands over no arguments. To jetd it comes
-// as a client, `--datastore-endpoint unix:///run/jetd.sock` or http://, https://.
+// as a client, `--datastore-endpoint http://` or https://, and unix:// with a kine of 2026.
 TEST(KineFlagsTest, KinesOwnExamples) {
   // kine 0.16, scripts/test-run-nats and examples/nats.md.
   const Config config = Good({"--endpoint",
@@ -364,19 +386,28 @@ TEST(EtcdFlagsTest, TakesWhatK0sWritesForEtcd) {
 
 // k0smotron main (of 2025), internal/controller/k0smotron.io/k0smotroncluster_etcd.go.
 TEST(EtcdFlagsTest, TakesWhatK0smotronWritesForEtcd) {
-  const Config config =
-      Good({"--name", "kmc-0", "--listen-peer-urls=https://0.0.0.0:2380",
-            "--listen-client-urls=https://0.0.0.0:2379",
-            "--advertise-client-urls=https://kmc-0.kmc-etcd:2379",
-            "--initial-advertise-peer-urls=https://kmc-0.kmc-etcd:2380", "--client-cert-auth=true",
-            "--tls-min-version=TLS1.2", "--trusted-ca-file=/var/lib/k0s/pki/etcd/ca.crt",
-            "--cert-file=/var/lib/k0s/pki/etcd/server.crt",
-            "--key-file=/var/lib/k0s/pki/etcd/server.key",
-            "--peer-trusted-ca-file=/var/lib/k0s/pki/etcd/ca.crt",
-            "--peer-key-file=/var/lib/k0s/pki/etcd/peer.key",
-            "--peer-cert-file=/var/lib/k0s/pki/etcd/peer.crt", "--peer-client-cert-auth=true",
-            "--enable-pprof=false"});
+  const Config config = Good({"--name",
+                              "kmc-0",
+                              "--listen-peer-urls=https://0.0.0.0:2380",
+                              "--listen-client-urls=https://0.0.0.0:2379",
+                              "--advertise-client-urls=https://kmc-0.kmc-etcd:2379",
+                              "--initial-advertise-peer-urls=https://kmc-0.kmc-etcd:2380",
+                              "--client-cert-auth=true",
+                              "--tls-min-version=TLS1.2",
+                              "--trusted-ca-file=/var/lib/k0s/pki/etcd/ca.crt",
+                              "--cert-file=/var/lib/k0s/pki/etcd/server.crt",
+                              "--key-file=/var/lib/k0s/pki/etcd/server.key",
+                              "--peer-trusted-ca-file=/var/lib/k0s/pki/etcd/ca.crt",
+                              "--peer-key-file=/var/lib/k0s/pki/etcd/peer.key",
+                              "--peer-cert-file=/var/lib/k0s/pki/etcd/peer.crt",
+                              "--peer-client-cert-auth=true",
+                              "--enable-pprof=false",
+                              "--auto-compaction-mode=periodic",
+                              "--auto-compaction-retention=5m",
+                              "--snapshot-count=10000",
+                              "--data-dir=/var/lib/k0s/etcd"});
   EXPECT_EQ(config.name, "kmc-0");
+  EXPECT_EQ(config.compaction.period, 5min);
   EXPECT_EQ(config.tls.min_version, TlsVersion::k12);
 }
 
