@@ -86,10 +86,40 @@ TEST_F(KineTest, ABucketOfKinesIsLeftAsItIs) {
                     Cat("--listen-address=127.0.0.1:", FreePort())});
   EXPECT_EQ(jetd.WaitForEnd(), kExitFailed);
   EXPECT_THAT(jetd.output(), HasSubstr("bucket \"kine\" (stream KV_kine) holds data of kine"));
-  EXPECT_THAT(jetd.output(), HasSubstr("jetctl import"));
+  EXPECT_THAT(jetd.output(), HasSubstr("jetctl import --from-endpoints"));
   EXPECT_THAT(jetd.output(), Not(HasSubstr("leading in term")));
 
   const nlohmann::json after = Ask("$JS.API.STREAM.INFO.KV_kine", "");
+  EXPECT_EQ(after.at("config"), before.at("config"));
+  EXPECT_EQ(after.at("state"), before.at("state"));
+}
+
+// Kamaji makes its tenants' buckets itself (internal/datastore/nats.go, CreateDB), with nothing but
+// a name, and starts kine on them.
+TEST_F(KineTest, ABucketOfKamajisIsLeftAsItIsAndAnotherServed) {
+  if (!StartNats()) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+  const nlohmann::json config = {{"name", "KV_default_a"}, {"subjects", {"$KV.default_a.>"}},
+                                 {"retention", "limits"},  {"storage", "file"},
+                                 {"discard", "new"},       {"max_msgs_per_subject", 1},
+                                 {"num_replicas", 1},      {"duplicate_window", 120'000'000'000},
+                                 {"allow_direct", true},   {"allow_rollup_hdrs", true},
+                                 {"deny_delete", true}};
+  ASSERT_TRUE(Ask("$JS.API.STREAM.CREATE.KV_default_a", config.dump()).contains("config"));
+  const nlohmann::json before = Ask("$JS.API.STREAM.INFO.KV_default_a", "");
+  const std::vector<std::string> line = {
+      Cat("--endpoint=nats://", Host(), "?bucket=default_a&noEmbed"),
+      Cat("--listen-address=unix://", nats_->folder(), "/kine")};
+
+  JetdProcess refused(line);
+  EXPECT_EQ(refused.WaitForEnd(), kExitFailed);
+  EXPECT_THAT(refused.output(), HasSubstr("was not made by jetd; it was left unchanged"));
+
+  std::vector<std::string> with_bucket = line;
+  with_bucket.emplace_back("--bucket=jetd-a");
+  JetdProcess jetd(with_bucket);
+  ASSERT_TRUE(jetd.WaitFor("ready to serve client requests")) << jetd.output();
+  EXPECT_TRUE(Ask("$JS.API.STREAM.INFO.KV_jetd-a", "").contains("config"));
+  const nlohmann::json after = Ask("$JS.API.STREAM.INFO.KV_default_a", "");
   EXPECT_EQ(after.at("config"), before.at("config"));
   EXPECT_EQ(after.at("state"), before.at("state"));
 }

@@ -41,11 +41,11 @@ absl::Status Refuse(const std::string& bucket, std::string_view why) {
 constexpr std::string_view kKinesDescription = "Holds kine key/values";
 
 absl::Status RefuseKines(const std::string& bucket) {
-  return absl::FailedPreconditionError(
-      Cat("bucket \"", bucket, "\" (stream ", StreamName(bucket),
-          ") holds data of kine, which stores it in another way; it was left unchanged. Give "
-          "another --bucket; jetctl import takes etcd's snapshot files so far, and no bucket of "
-          "kine's"));
+  return absl::FailedPreconditionError(Cat(
+      "bucket \"", bucket, "\" (stream ", StreamName(bucket),
+      ") holds data of kine, which stores it in another way; it was left unchanged. Give "
+      "another --bucket, and let `jetctl import --from-endpoints` copy what kine serves into it "
+      "while kine runs"));
 }
 
 std::string MetadataText(const nlohmann::json& config, const char* member) {
