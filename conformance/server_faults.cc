@@ -84,12 +84,23 @@ void ServerFaults::FreezeServer(milliseconds time) {
 }
 
 absl::Status ServerFaults::FreezeNats(milliseconds time) {
+  if (absl::Status suspended = SuspendNats(); !suspended.ok()) return suspended;
+  std::this_thread::sleep_for(time);
+  ResumeNats();
+  return absl::OkStatus();
+}
+
+absl::Status ServerFaults::SuspendNats() {
   const auto nats = FindNats(last_nats_);
   if (!nats.ok()) return nats.status();
-  kill(*nats, SIGSTOP);
-  std::this_thread::sleep_for(time);
-  kill(*nats, SIGCONT);
+  etcdclient::SuspendProcess(*nats);
+  suspended_nats_ = *nats;
   return absl::OkStatus();
+}
+
+void ServerFaults::ResumeNats() {
+  if (suspended_nats_ >= 0) kill(suspended_nats_, SIGCONT);
+  suspended_nats_ = -1;
 }
 
 }  // namespace jetd::conformance

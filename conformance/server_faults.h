@@ -36,6 +36,9 @@ class ServerFaults {
   void FreezeTree(std::chrono::milliseconds time);
   void FreezeServer(std::chrono::milliseconds time);
   [[nodiscard]] absl::Status FreezeNats(std::chrono::milliseconds time);
+  // Its two halves: from the return of the first on no thread of the nats-server runs.
+  [[nodiscard]] absl::Status SuspendNats();
+  void ResumeNats();
 
  private:
   // A nats-server that is not `not_this`.
@@ -44,7 +47,8 @@ class ServerFaults {
   etcdclient::ServerProcess* const server_;
   const std::chrono::seconds patience_;
   std::mt19937_64 random_;
-  pid_t last_nats_ = -1;  // that was killed
+  pid_t last_nats_ = -1;       // that was killed
+  pid_t suspended_nats_ = -1;  // -1: none
 };
 
 }  // namespace jetd::conformance

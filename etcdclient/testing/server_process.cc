@@ -76,8 +76,8 @@ std::map<pid_t, pid_t> Parents() {
 }
 
 // False once it has stopped or ended.
-bool Runs(pid_t pid) {
-  std::ifstream in(Cat("/proc/", pid, "/stat"));
+bool ThreadRuns(const fs::path& folder) {
+  std::ifstream in(folder / "stat");
   std::string stat;
   std::getline(in, stat, '\0');
   const size_t end = stat.rfind(") ");
@@ -85,7 +85,21 @@ bool Runs(pid_t pid) {
          std::string_view("TtZX").find(stat[end + 2]) == std::string::npos;
 }
 
+bool Runs(pid_t pid) {
+  std::error_code error;
+  for (fs::directory_iterator at(Cat("/proc/", pid, "/task"), error), end; !error && at != end;
+       at.increment(error)) {
+    if (ThreadRuns(at->path())) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+void SuspendProcess(pid_t pid) {
+  kill(pid, SIGSTOP);
+  while (Runs(pid)) std::this_thread::sleep_for(kPollInterval);
+}
 
 absl::StatusOr<std::string> ServerProcess::Find(ServerKind kind) {
   const char* variable = kind == ServerKind::kEtcd ? "JETD_ETCD" : "JETD_BIN";
@@ -270,9 +284,7 @@ void ServerProcess::Suspend(Scope scope) {
   std::vector<pid_t> pids = scope == Scope::kTree ? Descendants() : std::vector<pid_t>();
   pids.insert(pids.begin(), pid_);
   for (const pid_t pid : pids) kill(pid, SIGSTOP);
-  for (const pid_t pid : pids) {
-    while (Runs(pid)) std::this_thread::sleep_for(kPollInterval);
-  }
+  for (const pid_t pid : pids) SuspendProcess(pid);
 }
 
 void ServerProcess::Resume(Scope scope) {

@@ -15,6 +15,9 @@
 
 namespace jetd::etcdclient {
 
+// SIGSTOP to a process, and waits until all its threads have stopped. Any thread.
+void SuspendProcess(pid_t pid);
+
 // ServerProcess runs etcd or jetd for a test: with etcd's flags, on a free port of the loopback,
 // its data in a folder of its own. Its output goes to `log` in that folder.
 //
@@ -71,7 +74,7 @@ class ServerProcess {
   // Internal, with the end of the log, if jetd ended with anything but exit code 0, as it also does
   // by what a sanitizer finds at the end. (etcd ends itself by the signal it got.)
   [[nodiscard]] absl::Status Stop(std::chrono::milliseconds timeout);
-  void Suspend(Scope scope);  // SIGSTOP, and waits until they have stopped
+  void Suspend(Scope scope);  // as SuspendProcess
   void Resume(Scope scope);   // SIGCONT
   // Kill if it still runs, then start on the same data and address. `more_flags` for this run only.
   [[nodiscard]] absl::Status Restart(const std::vector<std::string>& more_flags = {});

@@ -61,6 +61,27 @@ TEST_F(ServerProcessTest, KillTakesTheChildrenAlong) {
   } while (state != "gone" && state != "Z");
 }
 
+// More of them than processors: one that has to wait for its turn stops when that comes.
+TEST_F(ServerProcessTest, SuspendsUntilTheyHaveStopped) {
+  auto server = ServerProcess::Start(
+      {.program = Script("for i in 1 2 3 4 5 6 7 8; do\n  while :; do :; done &\ndone\n"
+                         "echo up; wait")});
+  ASSERT_TRUE(server.ok());
+  while ((*server)->LogTail().find("up") == std::string::npos) ASSERT_TRUE((*server)->running());
+  const std::vector<pid_t> children = (*server)->Descendants();
+  ASSERT_EQ(children.size(), 8U);
+  for (int round = 0; round < 5; ++round) {
+    for (const pid_t child : children) {
+      SuspendProcess(child);
+      std::ifstream in("/proc/" + std::to_string(child) + "/stat");
+      std::string pid, name, state;
+      in >> pid >> name >> state;
+      EXPECT_EQ(state, "T");
+      kill(child, SIGCONT);
+    }
+  }
+}
+
 TEST_F(ServerProcessTest, StopTellsOfABadEnd) {
   for (const int code : {0, 3}) {
     auto server = ServerProcess::Start(
