@@ -36,7 +36,9 @@ void AddFlags(Flags& flags, CLI::App& app) {
   HistoryOptions& options = flags.options;
   OutsideWorld::Options& world = flags.world;
   app.add_option("--seed", options.seed, "of requests and faults")->capture_default_str();
-  app.add_option("--faults", flags.faults, "in all")->capture_default_str();
+  app.add_option("--faults", flags.faults, "in all")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   app.add_option("--faults-per-window", world.faults, "between two judgements")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
@@ -80,6 +82,7 @@ void Print(const OutsideWorld::Counts& counts) {
 
 int Run(Flags& flags) {
   OutsideWorld::Options& world = flags.world;
+  if (absl::Status named = OutsideWorld::CheckNames(world); !named.ok()) return TellNotDone(named);
   world.seed = flags.options.seed;
   world.patience = flags.options.patience;
   world.longest = std::chrono::milliseconds(flags.longest_ms);

@@ -63,6 +63,7 @@ const std::vector<OutsideWorld::Kind>& OutsideWorld::Kinds() {
       {"link cut", Where::kAnywhere, false, &W::CutLink},
       {"link cut within a write", Where::kAnywhere, false, &W::CutWrite},
       {"link cut within an answer", Where::kAnywhere, false, &W::CutAnswer},
+      {"link cut with writes in its buffers", Where::kAnywhere, false, &W::CutBuffered},
       {"link silent upwards", Where::kAnywhere, true, &W::HoldUp},
       {"link silent downwards", Where::kAnywhere, true, &W::HoldDown},
       {"link silent", Where::kAnywhere, true, &W::HoldLink},
@@ -162,6 +163,18 @@ absl::Status OutsideWorld::CutAnswer(const Draw& draw) {
     links.push_back(&link);
   });
   AwaitCut(links);
+  return absl::OkStatus();
+}
+
+// What jetd writes for some time gets as far as a buffer, its own, the kernel's or the network's,
+// and is gone with the connection.
+absl::Status OutsideWorld::CutBuffered(const Draw& draw) {
+  OnLinks(draw, [](Relay& link) { link.Hold(Direction::kUp); });
+  Pause(std::min(draw.time, kUntilCut));
+  OnLinks(draw, [](Relay& link) {
+    link.Cut();
+    link.Release();
+  });
   return absl::OkStatus();
 }
 

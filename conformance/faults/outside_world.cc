@@ -2,6 +2,7 @@
 #include "conformance/faults/outside_world.h"
 
 #include <algorithm>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -22,6 +23,11 @@ constexpr milliseconds kLeasePatience{30'000};
 constexpr milliseconds kTruthPatience{60'000};
 constexpr milliseconds kTruthPause{200};
 
+// An empty word would name all of them.
+bool Names(std::string_view name, const std::string& part) {
+  return !part.empty() && name.find(part) != std::string_view::npos;
+}
+
 }  // namespace
 
 OutsideWorld::OutsideWorld(Options options) : options_(std::move(options)), random_(options_.seed) {
@@ -38,6 +44,10 @@ OutsideWorld::OutsideWorld(Options options) : options_(std::move(options)), rand
 OutsideWorld::~OutsideWorld() { leases_ = nullptr; }
 
 absl::Status OutsideWorld::Start() {
+  if (std::none_of(Kinds().begin(), Kinds().end(),
+                   [this](const Kind& kind) { return Possible(kind); })) {
+    return MakeStatus(absl::StatusCode::kNotFound, lacking_);
+  }
   auto network = NatsNetwork::Start({.servers = options_.nats_servers,
                                      .members = options_.members,
                                      .store_dir = disk_ == nullptr ? "" : disk_->folder() + "/js"});
@@ -75,24 +85,30 @@ std::vector<std::string> OutsideWorld::endpoints() const {
   return endpoints;
 }
 
-bool OutsideWorld::Possible(const Kind& kind) const {
-  switch (kind.where) {
-    case Where::kAnywhere:
-      break;
-    case Where::kOneServer:
-      if (options_.nats_servers > 1) return false;
-      break;
-    case Where::kCluster:
-      if (options_.nats_servers == 1) return false;
-      break;
-    case Where::kSmallDisk:
-      if (disk_ == nullptr) return false;
-      break;
+bool OutsideWorld::Fits(const Kind& kind, int nats_servers) {
+  return kind.where == Where::kAnywhere || (kind.where == Where::kCluster) == (nats_servers > 1);
+}
+
+absl::Status OutsideWorld::CheckNames(const Options& options) {
+  std::string names;
+  std::vector<std::string> lacking = options.only;
+  for (const Kind& kind : Kinds()) {
+    if (!Fits(kind, options.nats_servers)) continue;
+    CatTo(names, names.empty() ? "" : ", ", "\"", kind.name, "\"");
+    std::erase_if(lacking, [&](const std::string& part) { return Names(kind.name, part); });
   }
+  if (lacking.empty()) return absl::OkStatus();
+  return MakeStatus(absl::StatusCode::kInvalidArgument, "no fault has \"", lacking.front(),
+                    "\" in its name; with --nats-servers ", options.nats_servers, " there are ",
+                    names);
+}
+
+bool OutsideWorld::Possible(const Kind& kind) const {
+  if (!Fits(kind, options_.nats_servers)) return false;
+  if (kind.where == Where::kSmallDisk && disk_ == nullptr) return false;
   return options_.only.empty() ||
-         std::any_of(options_.only.begin(), options_.only.end(), [&](const std::string& part) {
-           return std::string(kind.name).find(part) != std::string::npos;
-         });
+         std::any_of(options_.only.begin(), options_.only.end(),
+                     [&](const std::string& part) { return Names(kind.name, part); });
 }
 
 OutsideWorld::Draw OutsideWorld::NextDraw(const Kind& kind) {

@@ -49,7 +49,11 @@ class OutsideWorld : public history::World {
     size_t connections_cut = 0;
   };
 
-  // REQUIRES: the process has one thread still (SmallDisk).
+  // InvalidArgument, in one line with the names that there are, if a word of `only` names no fault
+  // of so many nats-servers: such a run would show nothing.
+  [[nodiscard]] static absl::Status CheckNames(const Options& options);
+
+  // REQUIRES: the process has one thread still (SmallDisk). CheckNames is OK.
   explicit OutsideWorld(Options options);
   ~OutsideWorld() override;
 
@@ -92,6 +96,8 @@ class OutsideWorld : public history::World {
   };
   static const std::vector<Kind>& Kinds();
 
+  // With so many nats-servers, whatever the machine lets be done.
+  [[nodiscard]] static bool Fits(const Kind& kind, int nats_servers);
   [[nodiscard]] bool Possible(const Kind& kind) const;
   [[nodiscard]] Draw NextDraw(const Kind& kind);
   [[nodiscard]] absl::Status Inflict(const Kind& kind, const Draw& draw);
@@ -119,6 +125,7 @@ class OutsideWorld : public history::World {
   absl::Status CutLink(const Draw& draw);
   absl::Status CutWrite(const Draw& draw);
   absl::Status CutAnswer(const Draw& draw);
+  absl::Status CutBuffered(const Draw& draw);
   absl::Status HoldUp(const Draw& draw);
   absl::Status HoldDown(const Draw& draw);
   absl::Status HoldLink(const Draw& draw);
