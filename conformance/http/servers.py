@@ -36,6 +36,17 @@ def jetd_program(given):
     return given or program("JETD_BIN", "jetd", f"{ROOT}/build/dev/etcdapi/jetd")
 
 
+def prometheus_programs():
+    if "JETD_PROMETHEUS" in os.environ:
+        return os.environ["JETD_PROMETHEUS"], os.environ["JETD_PROMTOOL"]
+    subprocess.run([f"{ROOT}/tools/debian-prefix", "bookworm", "prometheus", "prometheus>=2.42"],
+                   check=True)
+    cache = subprocess.run([f"{ROOT}/tools/prefix", "--cache"], capture_output=True, text=True,
+                           check=True).stdout.strip()
+    folder = f"{cache}/prefix/prometheus/root/usr/bin"
+    return f"{folder}/prometheus", f"{folder}/promtool"
+
+
 class Process:
     """A server with its log in `folder`, ready when `path` of `url` answers 200."""
 
