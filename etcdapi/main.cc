@@ -217,7 +217,7 @@ void Program::MakePages() {
   sources.has_leader = [this] { return leader_guard_.has_leader(); };
   sources.alarms = [this] {
     std::vector<std::string> names;
-    for (const jetstream::Alarm& alarm : committer_.alarms().all()) {
+    for (const jetstream::Alarm& alarm : committer_.alarms().OfEtcd()) {
       names.emplace_back(NameOf(alarm.type));
     }
     return names;

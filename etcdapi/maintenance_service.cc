@@ -65,7 +65,7 @@ StatusResponse StatusNow(const Engine* engine, uint64_t stream_bytes) {
   if (response.leader() == 0) {
     response.add_errors(ToGrpc(Refusal::kNoLeader).message());
   }
-  for (const jetstream::Alarm& alarm : engine->committer->alarms().all()) {
+  for (const jetstream::Alarm& alarm : engine->committer->alarms().OfEtcd()) {
     response.add_errors(AlarmText(alarm));
   }
   return response;

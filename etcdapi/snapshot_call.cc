@@ -74,7 +74,7 @@ class SnapshotCall final : public StreamCall {
         engine.store->TakeSnapshot(),
         BackendFile::Position{.index = engine.committer->last_seq().value(),
                               .term = static_cast<uint64_t>(engine.committer->term().value())},
-        engine.committer->alarms().all());
+        engine.committer->alarms().OfEtcd());
     left_ = file_->size();
     WritePiece();
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jetstream/mirror_config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "jetstream/nats_api.h"
+#include "jetstream/record.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -154,6 +156,19 @@ absl::StatusOr<MirrorFacts> MirrorFactsOf(const nlohmann::json& answer) {
   return facts;
 }
 
+bool SaysNoCopy(const nlohmann::json& answer, int64_t made_ns) {
+  const auto message = answer.find("message");
+  std::string payload;
+  if (message == answer.end() || !message->is_object() ||
+      !absl::Base64Unescape(TextOf(*message, "data"), &payload)) {
+    return false;
+  }
+  const auto record = DecodeAlarms(payload);
+  const Alarm wanted{AlarmType::kMirror, static_cast<uint64_t>(made_ns)};
+  return record.ok() &&
+         std::find(record->alarms.begin(), record->alarms.end(), wanted) != record->alarms.end();
+}
+
 absl::StatusOr<StoredMessage> StoredMessageOf(const nlohmann::json& answer) {
   const auto message = answer.find("message");
   std::string headers;
@@ -203,6 +218,11 @@ MirrorVerdict JudgeMirror(const MirrorEvidence& evidence) {
     return Other(Cat("the term record of the stream at sequence ", evidence.other.value(),
                      " is not there: the stream went back once, and gave out again sequences that "
                      "the mirror had taken"));
+  }
+  if (evidence.differs) {
+    return Other(
+        "the jetd that led has compared its records, and found some that differ or are missing; "
+        "its log names the first");
   }
   return {};
 }

@@ -78,6 +78,10 @@ struct StoredMessage {
 // Unavailable if the answer has none.
 [[nodiscard]] absl::StatusOr<StoredMessage> StoredMessageOf(const nlohmann::json& answer);
 
+// Whether a stream's newest record of alarms, as the answer to a STREAM.MSG.GET has it, says of the
+// mirror whose stream was made then that it is no copy.
+[[nodiscard]] bool SaysNoCopy(const nlohmann::json& answer, int64_t made_ns);
+
 // What is known of an origin and of a mirror of it, the origin asked after the mirror. A mirror
 // takes in what is above its own last sequence and nothing else, and says nothing of that: so it is
 // one only if it was made of this stream, is not ahead of it, and has the term records that it must
@@ -89,6 +93,9 @@ struct MirrorEvidence {
   // The first term record of the origin's in whose place, or behind which, the mirror has something
   // else; 0: none was found.
   StreamSeq other{};
+  // A leader has compared its records, found that they differ, and said so in the stream: an alarm
+  // of the kind kMirror. It stays so for as long as the mirror's stream is that one.
+  bool differs = false;
 };
 struct MirrorVerdict {
   MirrorState::Fit fit = MirrorState::Fit::kFits;

@@ -26,6 +26,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
         info_(Cat("STREAM.INFO.", StreamName(question_.bucket))),
         get_(Cat("STREAM.MSG.GET.", StreamName(question_.bucket))),
         term_subject_(SubjectCodec(question_.bucket).TermSubject()),
+        alarm_subject_(SubjectCodec(question_.bucket).AlarmSubject()),
         done_(std::move(done)) {}
 
   void Begin() {
@@ -38,8 +39,9 @@ class Probe : public std::enable_shared_from_this<Probe> {
  private:
   struct Mirror {
     MirrorReport report;
-    StreamSeq compared;  // the newest term record that was found in it
-    StreamSeq other;     // the first one that was not
+    StreamSeq compared;    // the newest term record that was found in it
+    StreamSeq other;       // the first one that was not
+    bool differs = false;  // as the origin's alarms have it
   };
 
   void OnDeclared(const nlohmann::json& config) {
@@ -115,7 +117,26 @@ class Probe : public std::enable_shared_from_this<Probe> {
       reached_ = std::max(reached_, mirror.report.facts->stream.state.last);
     }
     if (!below.has_value()) return AskOriginAgain();
-    if (question_.look.terms == MirrorsQuestion::Terms::kAll) return AskTermFrom(below->Next());
+    AskAlarms(*below);
+  }
+
+  void AskAlarms(StreamSeq below) {
+    const nlohmann::json newest = {{"last_by_subj", alarm_subject_}};
+    origin_->Ask(question_.domain, get_, newest.dump(),
+                 [self = shared_from_this(), below](const Json& answer) {
+                   if (!answer.ok() && !absl::IsNotFound(answer.status())) {
+                     return self->done_(answer.status());
+                   }
+                   for (Mirror& mirror : self->found_) {
+                     mirror.differs =
+                         answer.ok() && SaysNoCopy(*answer, mirror.report.state.made_ns);
+                   }
+                   self->AskTermsAbove(below);
+                 });
+  }
+
+  void AskTermsAbove(StreamSeq below) {
+    if (question_.look.terms == MirrorsQuestion::Terms::kAll) return AskTermFrom(below.Next());
     AskTerm({{"last_by_subj", term_subject_}});
   }
   void AskTermFrom(StreamSeq from) {
@@ -213,8 +234,10 @@ class Probe : public std::enable_shared_from_this<Probe> {
   }
 
   [[nodiscard]] MirrorVerdict VerdictOn(const Mirror& mirror) const {
-    return JudgeMirror(
-        {.origin = origin_facts_.stream, .mirror = *mirror.report.facts, .other = mirror.other});
+    return JudgeMirror({.origin = origin_facts_.stream,
+                        .mirror = *mirror.report.facts,
+                        .other = mirror.other,
+                        .differs = mirror.differs});
   }
 
   void Finish() {
@@ -243,7 +266,7 @@ class Probe : public std::enable_shared_from_this<Probe> {
   DomainApi* const origin_;
   DomainApi* const mirrors_;
   const MirrorQuestion question_;
-  const std::string info_, get_, term_subject_;
+  const std::string info_, get_, term_subject_, alarm_subject_;
   const DoneFn done_;
   std::vector<Mirror> found_;
   size_t at_ = 0;                     // the one that is asked

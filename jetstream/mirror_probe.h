@@ -29,10 +29,10 @@ struct MirrorQuestion {
 };
 
 // Asks the origin which mirrors it has, each of them how far it is and of what, and then the origin
-// again, so that what a mirror has the origin must have too; and compares term records, all that
-// the origin still has and the mirror must have. A mirror that does not answer is reported as that;
-// `done` gets an error only if the origin does not. `origin` and `mirrors` may be the same; both
-// outlive the questions, or nobody is called.
+// again, so that what a mirror has the origin must have too; compares term records, all that the
+// origin still has and the mirror must have; and reads in its alarms what leaders have found. A
+// mirror that does not answer is reported as that; `done` gets an error only if the origin does
+// not. `origin` and `mirrors` may be the same; both outlive the questions, or nobody is called.
 void AskMirrors(DomainApi* origin, DomainApi* mirrors, const MirrorQuestion& question,
                 std::function<void(absl::StatusOr<std::vector<MirrorReport>>)> done);
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
@@ -17,6 +18,7 @@
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"
 #include "jetstream/nats_test_server.h"
+#include "jetstream/record.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -68,10 +70,13 @@ class MirrorProbeTest : public testing::Test, protected LoopRunner {
     const bool of_mirror = message.subject().starts_with("$JS.dr.");
     if (message.subject().find(".STREAM.INFO.") != std::string_view::npos) return Info(of_mirror);
     const nlohmann::json question = ParseAnswer(message.payload());
-    const auto at_or_above = terms_.lower_bound(question.at("seq").get<uint64_t>());
-    if (at_or_above == terms_.end()) {
-      return {{"error", {{"code", 404}, {"err_code", 10037}, {"description", "none"}}}};
+    const nlohmann::json none = {
+        {"error", {{"code", 404}, {"err_code", 10037}, {"description", "none"}}}};
+    if (question.contains("last_by_subj")) {
+      return alarms_.empty() ? none : nlohmann::json{{"message", {{"data", alarms_}}}};
     }
+    const auto at_or_above = terms_.lower_bound(question.at("seq").get<uint64_t>());
+    if (at_or_above == terms_.end()) return none;
     if (of_mirror) asked_.push_back(*at_or_above);
     if (of_mirror && *at_or_above == unanswered_) {
       return {{"error", {{"code", 503}, {"err_code", 10008}, {"description", "busy"}}}};
@@ -110,6 +115,7 @@ class MirrorProbeTest : public testing::Test, protected LoopRunner {
   std::unique_ptr<DomainApi> api_;
   const std::set<uint64_t> terms_ = {2, 5, 9};
   uint64_t unanswered_ = 9;      // by the mirror
+  std::string alarms_;           // of the origin, in base64
   std::vector<uint64_t> asked_;  // the mirror
 };
 
@@ -129,6 +135,21 @@ TEST_F(MirrorProbeTest, WhatWasComparedBeforeAnAnswerFailedStaysCompared) {
   EXPECT_EQ(state.fit, MirrorState::Fit::kFits) << state.what;
   EXPECT_EQ(state.compared, StreamSeq(9));
   EXPECT_EQ(asked_, (std::vector<uint64_t>{9, 9}));
+}
+
+TEST_F(MirrorProbeTest, WhatALeaderFoundIsBelievedOfThatStreamAlone) {
+  unanswered_ = 0;
+  const int64_t made_ns = Look({}).made_ns;
+  const auto say = [&](int64_t of) {
+    const AlarmRecord record{.alarms = {{AlarmType::kMirror, static_cast<uint64_t>(of)}}};
+    alarms_ = absl::Base64Escape(EncodeAlarms(record));
+  };
+  say(made_ns + 1);
+  EXPECT_EQ(Look({}).fit, MirrorState::Fit::kFits);
+  say(made_ns);
+  EXPECT_EQ(Look({}).fit, MirrorState::Fit::kOther);
+  alarms_ = absl::Base64Escape("of a later version");
+  EXPECT_EQ(Look({}).fit, MirrorState::Fit::kFits);
 }
 
 }  // namespace

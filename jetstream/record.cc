@@ -328,7 +328,17 @@ absl::StatusOr<LiveRecord> DecodeLive(std::string_view payload) {
   return record;
 }
 
-const char* NameOf(AlarmType type) { return type == AlarmType::kNoSpace ? "NOSPACE" : "CORRUPT"; }
+const char* NameOf(AlarmType type) {
+  switch (type) {
+    case AlarmType::kNoSpace:
+      return "NOSPACE";
+    case AlarmType::kCorrupt:
+      return "CORRUPT";
+    case AlarmType::kMirror:
+      break;
+  }
+  return "MIRROR";
+}
 
 std::string ToText(const Alarm& alarm) {
   return Cat(NameOf(alarm.type), " ", HexText(alarm.member_id));
@@ -351,7 +361,7 @@ absl::StatusOr<AlarmRecord> DecodeAlarms(std::string_view payload) {
       fields.Fail("alarms");
       break;
     }
-    for (const AlarmType type : {AlarmType::kNoSpace, AlarmType::kCorrupt}) {
+    for (const AlarmType type : {AlarmType::kNoSpace, AlarmType::kCorrupt, AlarmType::kMirror}) {
       alarm.type = type;
       if (*name == NameOf(type)) record.alarms.push_back(alarm);
     }

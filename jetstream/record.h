@@ -105,11 +105,13 @@ inline constexpr size_t kMaxLivePerRecord = 48 * 1024;
 [[nodiscard]] std::string EncodeLive(const LiveRecord& record);
 [[nodiscard]] absl::StatusOr<LiveRecord> DecodeLive(std::string_view payload);
 
-// An alarm, as etcd has it: of a kind, for a member.
-enum class AlarmType { kNoSpace = 1, kCorrupt = 2 };  // etcd's numbers
+// An alarm, as etcd has it: of a kind, for a member. And one of jetd's own, of which no client is
+// told: a mirror is no copy (docs/adr/0092-mirrors-are-audited.md).
+enum class AlarmType { kNoSpace = 1, kCorrupt = 2, kMirror = 1'000 };  // etcd's numbers
 struct Alarm {
   AlarmType type = AlarmType::kNoSpace;
-  uint64_t member_id = 0;  // whatever the client said
+  // Whatever the client said. kMirror: when the mirror's stream was made, in ns since 1970.
+  uint64_t member_id = 0;
   friend auto operator<=>(const Alarm&, const Alarm&) = default;
 };
 [[nodiscard]] const char* NameOf(AlarmType type);      // "NOSPACE"

@@ -255,8 +255,11 @@ TEST(LiveRecordTest, FullRecordsAreNotTooLarge) {
 }
 
 TEST(AlarmRecordTest, RoundTripAndBadPayloads) {
-  const AlarmRecord record{.alarms = {{AlarmType::kNoSpace, 0x8e9e05c5}, {AlarmType::kCorrupt, 0}}};
-  EXPECT_EQ(EncodeAlarms(record), R"({"alarms":["NOSPACE 8e9e05c5","CORRUPT 0"]})");
+  const AlarmRecord record{.alarms = {{AlarmType::kNoSpace, 0x8e9e05c5},
+                                      {AlarmType::kCorrupt, 0},
+                                      {AlarmType::kMirror, 0x1879a3f0c4d2e600}}};
+  EXPECT_EQ(EncodeAlarms(record),
+            R"({"alarms":["NOSPACE 8e9e05c5","CORRUPT 0","MIRROR 1879a3f0c4d2e600"]})");
   for (const AlarmRecord& good : {record, AlarmRecord{}}) {
     const auto decoded = DecodeAlarms(EncodeAlarms(good));
     ASSERT_TRUE(decoded.ok()) << decoded.status();

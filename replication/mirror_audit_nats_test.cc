@@ -224,6 +224,8 @@ TEST_F(MirrorAuditNatsTest, ALeaderFindsRecordsThatDiffer) {
   }));
   EXPECT_THAT(what,
               HasSubstr(Cat("the record at sequence ", last + 1, ", $KV.b./new, is another")));
+  // The leader is gone, and what it found is not.
+  EXPECT_EQ(Open()->Look().value().front().state.fit, MirrorState::Fit::kOther);
 }
 
 // The mirror forgets what its nats-server had not synced, and gets it again; what the origin has

@@ -2,6 +2,7 @@
 #include "revision/alarm_set.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <variant>
 
@@ -63,6 +64,13 @@ bool AlarmSet::Raise(const Alarm& alarm) {
 }
 
 bool AlarmSet::Disarm(const Alarm& alarm) { return std::erase(alarms_, alarm) > 0; }
+
+std::vector<Alarm> AlarmSet::OfEtcd() const {
+  std::vector<Alarm> alarms;
+  std::copy_if(alarms_.begin(), alarms_.end(), std::back_inserter(alarms),
+               [](const Alarm& alarm) { return alarm.type != AlarmType::kMirror; });
+  return alarms;
+}
 
 bool AlarmSet::Has(AlarmType type) const {
   return std::any_of(alarms_.begin(), alarms_.end(),

@@ -19,6 +19,8 @@ namespace jetd::revision {
 //   delete, revoke, compaction  goes on                 kCorrupt
 //   range, watch, keepalive     goes on                 goes on
 //
+// jetd's own MIRROR refuses nothing.
+//
 // "May put" is etcd's word too: either branch counts, a transaction within it does not. With both
 // raised both refuse, kCorrupt first; in etcd the one that came last counts until it is restarted.
 //
@@ -35,6 +37,8 @@ class AlarmSet {
 
   // Ascending, none twice.
   [[nodiscard]] const std::vector<jetstream::Alarm>& all() const { return alarms_; }
+  // Those that etcd has too, for clients.
+  [[nodiscard]] std::vector<jetstream::Alarm> OfEtcd() const;
   [[nodiscard]] bool Has(jetstream::AlarmType type) const;
 
   // OK, kNoSpace or kCorrupt: for a request of KV; for a grant; for a revoke or a compaction.

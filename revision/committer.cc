@@ -46,14 +46,16 @@ Committer::Impl::Impl(Executor* executor_in, jetstream::Log* log_in, Store* stor
             Break(MakeError(Errc::kUnavailable, Cat("the stream went back to ", last.value())));
           }),
       collector(executor_in, log_in, {}),
-      mirror_audit(executor_in, log_in, options.mirror_audit,
-                   [this](const jetstream::CompareAnswer::Found& record) {
-                     return MirrorNeeds(record, {.codec = &*codec,
-                                                 .store = store,
-                                                 .system = &system,
-                                                 .voids = &named_voids,
-                                                 .led = led_seq});
-                   }),
+      mirror_audit(
+          executor_in, log_in, options.mirror_audit,
+          [this](const jetstream::CompareAnswer::Found& record) {
+            return MirrorNeeds(record, {.codec = &*codec,
+                                        .store = store,
+                                        .system = &system,
+                                        .voids = &named_voids,
+                                        .led = led_seq});
+          },
+          [this](const auto& states) { WriteDownMirrors(states); }),
       gate(
           executor_in, log_in, &collector, {},
           [this](const jetstream::MirrorState& mirror) { OnPromoted(mirror); },

@@ -165,9 +165,9 @@ class Committer : public jetstream::Log::Observer {
   using AlarmsFn = std::function<void(absl::StatusOr<std::vector<jetstream::Alarm>>)>;
   enum class AlarmChange { kRaise, kDisarm };
   void ChangeAlarm(AlarmChange change, const jetstream::Alarm& alarm, AlarmsFn done);
-  // Linearizable, as in etcd: those that are raised, ascending.
+  // Linearizable, as in etcd: those of etcd's that are raised, ascending.
   void ListAlarms(AlarmsFn done);
-  // The same without a barrier, for health, Status and metrics.
+  // All that are, without a barrier.
   [[nodiscard]] const AlarmSet& alarms() const;
 
   [[nodiscard]] Phase phase() const;

@@ -117,6 +117,34 @@ Alarm Committer::Impl::OwnAlarm(jetstream::AlarmType type) const {
   return {.type = type, .member_id = options.member_id};
 }
 
+void Committer::Impl::WriteDownMirrors(const std::vector<MirrorAudit::State>& states) {
+  const auto change = [this](AlarmChange how, int64_t made_ns) {
+    auto entry = std::make_unique<Entry>();
+    entry->kind = Entry::Kind::kAlarm;
+    entry->alarm_change = how;
+    entry->alarm = {jetstream::AlarmType::kMirror, static_cast<uint64_t>(made_ns)};
+    // So that it is judged anew after a chain break; the next round says it again.
+    entry->alarms_done = [](const auto& /*raised*/) {};
+    Enqueue(std::move(entry));
+  };
+  std::vector<int64_t> known;
+  for (const MirrorAudit::State& state : states) {
+    known.push_back(state.made_ns);
+    if (state.differences > 0 && state.made_ns != 0) change(AlarmChange::kRaise, state.made_ns);
+  }
+  const auto has = [&known](int64_t made_ns) {
+    return std::find(known.begin(), known.end(), made_ns) != known.end();
+  };
+  // One that was never heard may be any.
+  if (has(0)) return;
+  for (const Alarm& alarm : newest_alarms.all()) {
+    const auto made_ns = static_cast<int64_t>(alarm.member_id);
+    if (alarm.type == jetstream::AlarmType::kMirror && !has(made_ns)) {
+      change(AlarmChange::kDisarm, made_ns);
+    }
+  }
+}
+
 void Committer::Impl::CountLanded(const Entry& entry) {
   uint64_t bytes = 0;
   for (const PlannedRecord& record : entry.outcome.records) bytes += record.size_bytes();
@@ -177,7 +205,7 @@ void Committer::ListAlarms(AlarmsFn done) {
     if (!status.ok()) {
       done(status);
     } else {
-      done(impl_->alarms.all());
+      done(impl_->alarms.OfEtcd());
     }
   });
 }

@@ -164,6 +164,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void StartAudit();
   void OnAudited(absl::StatusOr<Audit::Result> result);
   void RaiseCorrupt();
+  // Of mirrors that are no copies, and of those that are none any more.
+  void WriteDownMirrors(const std::vector<MirrorAudit::State>& states);
   // Takes `step` again later, unless something else has happened by then.
   void RetryAfter(std::chrono::milliseconds delay, void (Impl::*step)());
   // Everything in the tail was ours: what is missing is sent again.

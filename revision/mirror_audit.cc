@@ -13,8 +13,13 @@ using jetstream::CompareAnswer;
 using jetstream::MirrorState;
 using Fit = MirrorState::Fit;
 
-MirrorAudit::MirrorAudit(Executor* executor, jetstream::Log* log, Options options, CountsFn counts)
-    : executor_(executor), log_(log), options_(options), counts_(std::move(counts)) {}
+MirrorAudit::MirrorAudit(Executor* executor, jetstream::Log* log, Options options, CountsFn counts,
+                         TellFn tell)
+    : executor_(executor),
+      log_(log),
+      options_(options),
+      counts_(std::move(counts)),
+      tell_(std::move(tell)) {}
 
 MirrorAudit::~MirrorAudit() { executor_->Cancel(timer_); }
 
@@ -99,7 +104,12 @@ void MirrorAudit::OnMirrors(const std::vector<MirrorState>& mirrors) {
   }
   mirrors_ = std::move(now);
   turn_ = 0;
+  Tell();
   Next();
+}
+
+void MirrorAudit::Tell() const {
+  if (tell_) tell_(states());
 }
 
 void MirrorAudit::Next() {
@@ -139,6 +149,7 @@ void MirrorAudit::Take(Mirror* mirror, const CompareAnswer& answer) {
     log::Error("the mirror {} in the JetStream domain {} is no copy of this stream: {}",
                mirror->state.name, mirror->state.domain, mirror->state.what);
     mirror->goal = StreamSeq{};
+    Tell();
     return;
   }
   if (!mirror->lacked.empty()) {

@@ -32,8 +32,9 @@ namespace jetd::revision {
 // A mirror that has another record at some sequence, or none where the store needs one, is no copy,
 // and stays none until its stream is made anew. That one is missing is asked twice, the second time
 // after `Options::doubt`: the first time a trim may just have taken what the store was about to
-// drop, or a server answered that is behind its mirror's others. Nothing is written anywhere: who
-// leads next compares all from the beginning.
+// drop, or a server answered that is behind its mirror's others. How far it came is written
+// nowhere: who leads next compares all from the beginning, but for mirrors of which the stream says
+// already that they are no copies.
 //
 // Engine thread only.
 class MirrorAudit {
@@ -52,6 +53,9 @@ class MirrorAudit {
   };
   // Whether the store is made of a record: a mirror without it has another state.
   using CountsFn = std::function<bool(const jetstream::CompareAnswer::Found& record)>;
+  struct State;
+  // Of all mirrors, as a round begins and when one is found to differ: for whoever writes it down.
+  using TellFn = std::function<void(const std::vector<State>& states)>;
 
   struct State {
     std::string name{}, domain{};
@@ -63,7 +67,8 @@ class MirrorAudit {
     std::string what{};        // the first of them, for people; empty: none
   };
 
-  MirrorAudit(Executor* executor, jetstream::Log* log, Options options, CountsFn counts);
+  MirrorAudit(Executor* executor, jetstream::Log* log, Options options, CountsFn counts,
+              TellFn tell = nullptr);
   ~MirrorAudit();
   MirrorAudit(const MirrorAudit&) = delete;
   MirrorAudit& operator=(const MirrorAudit&) = delete;
@@ -92,6 +97,7 @@ class MirrorAudit {
   void After(std::chrono::nanoseconds delay, void (MirrorAudit::*step)());
   void Rest();
   void StartRound();
+  void Tell() const;
   void OnMirrors(const std::vector<jetstream::MirrorState>& mirrors);
   // Goes on with the mirror behind `turn_` that has something left to compare, or rests.
   void Next();
@@ -106,6 +112,7 @@ class MirrorAudit {
   jetstream::Log* const log_;
   const Options options_;
   const CountsFn counts_;
+  const TellFn tell_;
 
   std::vector<Mirror> mirrors_;
   size_t turn_ = 0;  // the one that was asked last

@@ -424,5 +424,52 @@ TEST(AuditedMemberTest, AMirrorThatLacksADeletionIsNoCopy) {
   EXPECT_EQ(audits[0].what, "the record at sequence 5, $KV.B.b, is not there");
 }
 
+// Another leader, and tools, know of it without an audit of their own.
+TEST(AuditedMemberTest, WhatIsFoundIsWrittenDown) {
+  FakeExecutor exec;
+  MemoryStream stream, mirror;
+  MemoryLog::Options options = Mirrored();
+  options.mirrors = {Fits(2)};
+  std::optional<Member> member;
+  member.emplace(&exec, &stream, "m", options);
+  member->log.set_mirror_stream(&mirror);
+  exec.Advance(seconds(1));
+  member->Put("a", "v");
+  mirror.AppendForeign({.subject = "$KV.B.a", .payload = "another's"});
+  mirror.AppendForeign({.subject = "$KV.B.a", .payload = "another's"});
+  const auto written = [&stream] {
+    std::string payload;
+    for (const auto& [seq, record] : stream.records()) {
+      if (record->subject == "$KV.B._jetd.alarm") payload = record->payload;
+    }
+    return payload;
+  };
+  exec.Advance(minutes(11));
+  EXPECT_EQ(written(), R"({"alarms":["MIRROR 1"]})");
+  EXPECT_TRUE(member->committer->alarms().OfEtcd().empty());
+  const StreamSeq last = stream.last();
+  exec.Advance(minutes(31));
+  EXPECT_EQ(stream.last(), last) << "said again";
+  // Puts go on, and other alarms are said beside it, by the next leader too.
+  member->Put("a", "w");
+  member.emplace(&exec, &stream, "m", options);
+  member->log.set_mirror_stream(&mirror);
+  exec.Advance(seconds(1));
+  ASSERT_TRUE(member->committer->leading());
+  bool raised = false;
+  member->committer->ChangeAlarm(Committer::AlarmChange::kRaise,
+                                 {jetstream::AlarmType::kNoSpace, 7},
+                                 [&raised](const auto& alarms) { raised = alarms.ok(); });
+  exec.Advance(seconds(1));
+  EXPECT_TRUE(raised);
+  EXPECT_EQ(written(), R"({"alarms":["NOSPACE 7","MIRROR 1"]})");
+  // Until its stream is made anew.
+  MirrorState anew = Fits(0);
+  anew.made_ns = 2;
+  member->log.set_mirrors({anew});
+  exec.Advance(minutes(11));
+  EXPECT_EQ(written(), R"({"alarms":["NOSPACE 7"]})");
+}
+
 }  // namespace
 }  // namespace jetd::revision
