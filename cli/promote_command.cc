@@ -13,7 +13,8 @@ using replication::Promotion;
 
 constexpr char kExamples[] =
     "--nats-url is a server of the mirror's domain. If the origin answers, it is sealed, which no\n"
-    "one can undo, and what the mirror has not got yet is waited for. If it does not, nobody may\n"
+    "one can undo, once both states were compared and what the mirror has not got yet has come: a\n"
+    "mirror that is no copy is refused, but for --despite-differences. If it does not, nobody may\n"
     "serve it any more: its jetd refuses to as soon as it can ask this domain, and not before.\n"
     "The revision is bumped past all that the origin can have answered, and everything\n"
     "before counts as compacted, so that clients list anew.\n"
@@ -43,6 +44,8 @@ void PromoteCommand::AddFlags(CLI::App* app) {
   app->footer(kExamples);
   source_.AddTo(app);
   app->add_option("--bump", bump_, "How far the revision goes up [1000000000]")->take_last();
+  app->add_flag("--despite-differences", despite_,
+                "Compare nothing, and promote what may be no copy of an origin that answers");
   app->add_flag("--yes", yes_, "Really; without it nothing is changed");
 }
 
@@ -54,9 +57,15 @@ absl::StatusOr<int> PromoteCommand::Run(Output* output) {
   replication::PromotionOptions options;
   options.mirror = *std::move(source);
   options.bump = bump_;
+  if (despite_) options.differences = replication::PromotionOptions::Differences::kAccept;
   options.say = [output](std::string_view line) { output->Progress(line); };
   const auto look = replication::LookAtPromotion(options);
   if (!look.ok()) return look.status();
+  if (look->doubted) {
+    output->Print(
+        "ALARM: the origin's jetd had found records here that differ from its own, or are missing; "
+        "its log names the first\n");
+  }
   if (!yes_) {
     output->Print(Cat("the mirror of bucket ", options.mirror.bucket, " ends at sequence ",
                       look->last.value(), "\n", TextOf(*look, " answers, and would be sealed"),
@@ -71,6 +80,9 @@ absl::StatusOr<int> PromoteCommand::Run(Output* output) {
                     promoted->newest.value(), " was the newest, it is at ",
                     promoted->bumped.value(), " now and compacted up to there\n",
                     TextOf(*promoted, " is sealed"), "\n"));
+  if (!promoted->uncompared.empty()) {
+    output->Print(Cat("it was not compared with the origin: ", promoted->uncompared, "\n"));
+  }
   if (promoted->missing > 0) {
     output->Print(Cat("the last ", promoted->missing, " sequences of the origin are not here\n"));
   }

@@ -24,7 +24,7 @@ class PromoteCommand final : public Command {
  private:
   SourceFlags source_;
   int64_t bump_ = replication::PromotionOptions::kDefaultBump;
-  bool yes_ = false;
+  bool yes_ = false, despite_ = false;
 };
 
 }  // namespace jetd::cli

@@ -90,6 +90,10 @@ class HandWriter {
     Own(codec_.CompactSubject(),
         jetstream::EncodeCompact({.revision = Revision(revision), .bound = StreamSeq(last_)}));
   }
+  // This one alone is raised.
+  void Alarm(const jetstream::Alarm& alarm) {
+    Own(codec_.AlarmSubject(), jetstream::EncodeAlarms({.alarms = {alarm}}));
+  }
   // Appends what was said since; makes the bucket if it is not there.
   void Flush() {
     jetstream::NatsLogOptions options;

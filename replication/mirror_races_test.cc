@@ -7,63 +7,30 @@
 #include <string>
 #include <string_view>
 
-#include "base/log.h"
-#include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "jetstream/nats_test_domains.h"
 #include "replication/config_lock.h"
-#include "replication/mirror_fixture.h"
-#include "replication/mirrors.h"
+#include "replication/mirrored_bucket.h"
 #include "replication/promotion.h"
 
 namespace jetd::replication {
 namespace {
 
 using jetstream::MirrorDeclaration;
-using jetstream::NatsTestDomains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr char kStream[] = "KV_b";
-
-class MirrorRacesTest : public ::testing::Test {
+class MirrorRacesTest : public MirroredBucketTest {
  protected:
-  void SetUp() override {
-    log::Init({.level = log::Level::kError});
-    domains_ = NatsTestDomains::Start();
-    if (domains_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
-    writer_ = std::make_unique<HandWriter>(domains_->hub().url());
-    writer_->Lead("00112233445566778899aabbccddeeff");
-    for (int i = 0; i < 10; ++i) writer_->Put(Cat("/k", i), "v");
-    writer_->Flush();
-    api_ = jetstream::ApiSession::Open({.urls = {domains_->hub().url()}}).value();
-    mirrors_ = Mirrors::Open(Hub()).value();
-  }
-  [[nodiscard]] StreamSource Hub() const {
-    return {.bucket = kMirrorBucket, .nats_urls = {domains_->hub().url()}};
-  }
-  [[nodiscard]] StreamSource Leaf() const {
-    return {.bucket = kMirrorBucket, .nats_urls = {domains_->leaf().url()}};
-  }
   // Somebody who knows nothing of locks.
   void EditDeclaration(const MirrorDeclaration& mirror) {
-    nlohmann::json config = api_->Ask("hub", Cat("STREAM.INFO.", kStream)).value().at("config");
+    nlohmann::json config = Ask("hub", "STREAM.INFO").value().at("config");
     jetstream::DeclareMirror(mirror, &config);
-    const absl::Status said = api_->Ask("hub", Cat("STREAM.UPDATE.", kStream), config).status();
+    const absl::Status said = Ask("hub", "STREAM.UPDATE", config).status();
     EXPECT_TRUE(said.ok()) << said;
   }
-  [[nodiscard]] bool WaitForAll() {
-    return WaitUntil([this] {
-      const auto facts = mirrors_->LookAlone("dr");
-      return facts.ok() && facts->stream.state.last.value() == writer_->last();
-    });
-  }
-
-  std::unique_ptr<NatsTestDomains> domains_;
-  std::unique_ptr<HandWriter> writer_;
-  std::unique_ptr<jetstream::ApiSession> api_;
-  std::unique_ptr<Mirrors> mirrors_;
+  // nats-server has forgotten it, as after a minute.
+  void LoseLock() { ASSERT_TRUE(api_->Ask("", "CONSUMER.DELETE.KV_b.jetctl-config").ok()); }
 };
 
 TEST_F(MirrorRacesTest, TwoThatAreAddedAtATimeAreBothDeclared) {
@@ -90,12 +57,12 @@ TEST_F(MirrorRacesTest, TwoThatAreAddedAtATimeAreBothDeclared) {
   EXPECT_TRUE(ConfigLock::Take(api_.get(), "", kStream, nullptr).ok());
 }
 
-// nats-server has forgotten the lock, and another one has it since.
+// Another one has it since.
 TEST_F(MirrorRacesTest, ALockThatWasLostIsAnotherOnes) {
   auto first = ConfigLock::Take(api_.get(), "", kStream, nullptr);
   ASSERT_TRUE(first.ok()) << first.status();
   EXPECT_TRUE((*first)->Check().ok());
-  ASSERT_TRUE(api_->Ask("", "CONSUMER.DELETE.KV_b.jetctl-config").ok());
+  LoseLock();
   EXPECT_TRUE(absl::IsAborted((*first)->Check()));
   const auto second = ConfigLock::Take(api_.get(), "", kStream, nullptr);
   ASSERT_TRUE(second.ok()) << second.status();
@@ -105,13 +72,25 @@ TEST_F(MirrorRacesTest, ALockThatWasLostIsAnotherOnes) {
 }
 
 TEST_F(MirrorRacesTest, AnAddThatLostItsLockWritesNothing) {
-  const absl::Status added =
-      mirrors_->Add({.domain = "dr", .say = [&](std::string_view line) {
-                       if (line != "declaring it") return;
-                       ASSERT_TRUE(api_->Ask("", "CONSUMER.DELETE.KV_b.jetctl-config").ok());
-                     }});
+  const absl::Status added = mirrors_->Add({.domain = "dr", .say = [&](std::string_view line) {
+                                              if (line == "declaring it") LoseLock();
+                                            }});
   EXPECT_TRUE(absl::IsAborted(added)) << added;
   EXPECT_TRUE(mirrors_->List().value().empty());
+}
+
+TEST_F(MirrorRacesTest, AnOldPrimaryIsNotDeletedWithoutTheLock) {
+  AddMirror();
+  ASSERT_TRUE(Promote({.mirror = Leaf()}).ok());
+  const auto added = Mirrors::Open(Leaf()).value()->Add(
+      {.domain = "hub",
+       .replace = Mirrors::Replace::kOldPrimary,
+       .say = [&](std::string_view line) {
+         if (line != "deleting the old primary") return;
+         ASSERT_TRUE(api_->Ask("dr", "CONSUMER.DELETE.KV_b.jetctl-config").ok());
+       }});
+  EXPECT_TRUE(absl::IsAborted(added)) << added;
+  EXPECT_TRUE(Sealed("hub"));
 }
 
 // It is put in order again by what is there then, not by what was read in the beginning.
@@ -136,11 +115,10 @@ TEST_F(MirrorRacesTest, AnAddThatFailsTakesBackItsOwnAlone) {
 
 // While it was not declared nobody waited for it: it may lack what was removed.
 TEST_F(MirrorRacesTest, AMirrorThatWasLeftIsReadBeforeItIsTakenAgain) {
-  ASSERT_TRUE(mirrors_->Add({.domain = "dr"}).ok());
-  ASSERT_TRUE(WaitForAll());
+  AddMirror();
   ASSERT_TRUE(mirrors_->Remove("dr", Mirrors::Data::kKeep).ok());
   const nlohmann::json key = {{"seq", 5}};
-  ASSERT_TRUE(api_->Ask("dr", "STREAM.MSG.DELETE.KV_b", key).ok());
+  ASSERT_TRUE(Ask("dr", "STREAM.MSG.DELETE", key).ok());
   writer_->Compact(writer_->revision());
   writer_->Flush();
   ASSERT_TRUE(WaitForAll());
@@ -152,8 +130,7 @@ TEST_F(MirrorRacesTest, AMirrorThatWasLeftIsReadBeforeItIsTakenAgain) {
 
 // A seal writes the whole configuration too.
 TEST_F(MirrorRacesTest, WhatIsDeclaredBeforeTheSealStaysDeclared) {
-  ASSERT_TRUE(mirrors_->Add({.domain = "dr"}).ok());
-  ASSERT_TRUE(WaitForAll());
+  AddMirror();
   const MirrorDeclaration slipped_in{.name = "z", .domain = "far", .cap_records = 3};
   PromotionOptions options;
   options.mirror = Leaf();
@@ -170,8 +147,7 @@ TEST_F(MirrorRacesTest, WhatIsDeclaredBeforeTheSealStaysDeclared) {
 // The records that come between the reading and the seal are read too, before the mirror takes any
 // of its own.
 TEST_F(MirrorRacesTest, WhatComesBeforeTheSealIsReadToo) {
-  ASSERT_TRUE(mirrors_->Add({.domain = "dr"}).ok());
-  ASSERT_TRUE(WaitForAll());
+  AddMirror();
   PromotionOptions options;
   options.mirror = Leaf();
   options.say = [&](std::string_view line) {
@@ -180,7 +156,7 @@ TEST_F(MirrorRacesTest, WhatComesBeforeTheSealIsReadToo) {
     writer_->Flush();
     ASSERT_TRUE(WaitForAll());
     const nlohmann::json lost = {{"seq", writer_->last() - 1}};
-    ASSERT_TRUE(api_->Ask("dr", "STREAM.MSG.DELETE.KV_b", lost).ok());
+    ASSERT_TRUE(Ask("dr", "STREAM.MSG.DELETE", lost).ok());
   };
   const absl::Status promoted = Promote(options).status();
   EXPECT_FALSE(promoted.ok());

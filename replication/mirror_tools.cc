@@ -124,6 +124,7 @@ absl::StatusOr<MirrorVerification> VerifyMirror(const StreamSource& origin,
   if (!there.ok()) {
     return MakeStatus(there.status().code(), "the mirror: ", MessageOf(there.status()));
   }
+  found.read = there->end.last;
   found.keys = here->digest.keys();
   found.origin_hash = here->digest.Hash();
   found.mirror_hash = there->digest.Hash();

@@ -19,6 +19,7 @@ namespace jetd::replication {
 
 struct MirrorVerification {
   StreamSeq seq;      // all up to here was compared
+  StreamSeq read;     // the mirror was read up to here, its end
   Revision revision;  // the newest there
   uint64_t keys = 0;  // of the origin
   uint32_t origin_hash = 0, mirror_hash = 0;

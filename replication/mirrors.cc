@@ -151,14 +151,21 @@ absl::StatusOr<Mirrors::Ground> Mirrors::LookForAdd(const AddOptions& options) {
   return ground;
 }
 
-absl::Status Mirrors::ProbeCopy(const std::string& domain) {
-  const auto reports = Look(domain);
-  if (!reports.ok()) return reports.status();
+absl::StatusOr<Mirrors::States> Mirrors::ProbeCopy(const std::string& domain, States known) {
+  const auto reports = session_->Mirrors({.bucket = origin_.bucket,
+                                          .domain = origin_.domain,
+                                          .only_domain = domain,
+                                          .look = {.known = std::move(known)}});
+  if (!reports.ok()) return With(reports.status(), "the origin");
+  States states;
   for (const jetstream::MirrorReport& report : *reports) {
-    if (report.state.fit == jetstream::MirrorState::Fit::kFits) continue;
+    if (report.state.fit == jetstream::MirrorState::Fit::kFits) {
+      states.push_back(report.state);
+      continue;
+    }
     return Unusable(MirrorThere(domain), " is no copy of this bucket: ", report.state.what, kAnew);
   }
-  return absl::OkStatus();
+  return states;
 }
 
 absl::Status Mirrors::ReadCopy(const std::string& domain) {
@@ -184,8 +191,13 @@ absl::Status Mirrors::Add(const AddOptions& options) {
   if (!ground.ok()) return ground.status();
   // What takes long comes before the lock.
   const bool read = ground->there == There::kMirror && !Declares(ground->config, options.domain);
+  States known;
+  if (ground->there == There::kMirror) {
+    auto copy = ProbeCopy(options.domain, {});
+    if (!copy.ok()) return copy.status();
+    known = *std::move(copy);
+  }
   if (read) {
-    if (absl::Status copy = ProbeCopy(options.domain); !copy.ok()) return copy;
     if (absl::Status copy = ReadCopy(options.domain); !copy.ok()) return copy;
   }
   const auto lock = ConfigLock::Take(session_.get(), origin_.domain,
@@ -199,9 +211,12 @@ absl::Status Mirrors::Add(const AddOptions& options) {
                                     " has just been made or left by somebody else: run this "
                                     "again"));
     }
-    if (absl::Status copy = ProbeCopy(options.domain); !copy.ok()) return copy;
+    const auto copy = ProbeCopy(options.domain, std::move(known));
+    if (!copy.ok()) return copy.status();
   }
   if (ground->there == There::kOldPrimary) {
+    if (options.say) options.say("deleting the old primary");
+    if (absl::Status held = (*lock)->Check(); !held.ok()) return held;
     const auto deleted =
         session_->Ask(options.domain, Cat("STREAM.DELETE.", jetstream::StreamName(origin_.bucket)));
     if (!deleted.ok()) return With(deleted.status(), StreamThere(origin_.bucket, options.domain));

@@ -85,7 +85,9 @@ class Mirrors {
   [[nodiscard]] absl::StatusOr<Ground::There> LookThere(const AddOptions& options,
                                                         const Ground& ground);
   // That a mirror which is there already is one: by what it says of itself, and read whole.
-  [[nodiscard]] absl::Status ProbeCopy(const std::string& domain);
+  // What was found before is not compared again; the answer is what is known then.
+  using States = std::vector<jetstream::MirrorState>;
+  [[nodiscard]] absl::StatusOr<States> ProbeCopy(const std::string& domain, States known);
   [[nodiscard]] absl::Status ReadCopy(const std::string& domain);
   [[nodiscard]] absl::Status Create(ConfigLock* lock, const jetstream::MirrorDeclaration& mirror,
                                     const Ground& ground, int replicas);

@@ -21,6 +21,7 @@
 #include "jetstream/stream_setup.h"
 #include "jetstream/subject.h"
 #include "replication/config_lock.h"
+#include "replication/mirror_tools.h"
 #include "replication/stream_dump.h"
 #include "revision/replay.h"
 #include "revision/store.h"
@@ -196,12 +197,10 @@ class Promoter {
 
   absl::Status LookAtOrigin() {
     auto info = Info(mirror_.origin.domain);
-    if (absl::IsNotFound(info.status())) {
-      result_.origin = Promotion::Origin::kGone;
-      return absl::OkStatus();
-    }
     if (!info.ok()) {
-      result_.origin = Promotion::Origin::kUnreachable;
+      const bool gone = absl::IsNotFound(info.status());
+      result_.origin = gone ? Promotion::Origin::kGone : Promotion::Origin::kUnreachable;
+      AskMirrorForDoubts();
       return absl::OkStatus();
     }
     const auto facts = jetstream::FactsOf(*info);
@@ -215,9 +214,23 @@ class Promoter {
     return mirror_.promoting ? absl::OkStatus() : Judge();
   }
 
+  // What the origin's jetd had found was copied with all else.
+  void AskMirrorForDoubts() {
+    const nlohmann::json newest = {
+        {"last_by_subj", jetstream::SubjectCodec(options_.mirror.bucket).AlarmSubject()}};
+    const auto alarms =
+        session_->Ask(options_.mirror.domain, Cat("STREAM.MSG.GET.", stream_), newest);
+    result_.doubted = alarms.ok() && jetstream::SaysNoCopy(*alarms, mirror_.stream.created_ns);
+  }
+
+  [[nodiscard]] bool AcceptsAll() const {
+    return options_.differences == PromotionOptions::Differences::kAccept;
+  }
+
   // A stream that only looks like the origin's copy must not take its place: sealing cannot be
   // undone.
   absl::Status Judge() {
+    if (AcceptsAll()) return absl::OkStatus();
     const auto reports = session_->Mirrors({.bucket = options_.mirror.bucket,
                                             .domain = mirror_.origin.domain,
                                             .only_domain = own_domain_});
@@ -226,7 +239,8 @@ class Promoter {
       if (report.state.fit != jetstream::MirrorState::Fit::kOther) continue;
       return Unusable("stream ", stream_, " is no copy of the origin that answers in the domain ",
                       mirror_.origin.domain, ": ", report.state.what,
-                      ". Keep the origin, or stop its server if the copy is to go on without it");
+                      ". Keep the origin, or give --despite-differences if the copy is to take its "
+                      "place all the same");
     }
     return absl::OkStatus();
   }
@@ -240,7 +254,7 @@ class Promoter {
         return status;
       }
     }
-    const auto read = ReadMirror("nothing was changed");
+    const auto read = answers ? CompareAndRead() : ReadMirror("nothing was changed");
     if (!read.ok() || !answers) return read.status();
     const auto last = SealOrigin();
     if (!last.ok()) return last.status();
@@ -254,6 +268,32 @@ class Promoter {
                "there "
                "into a new bucket")
         .status();
+  }
+
+  // As ReadMirror. An origin that cannot be read is no reason not to promote.
+  absl::StatusOr<StreamSeq> CompareAndRead() {
+    constexpr char kNothing[] = "nothing was changed";
+    if (AcceptsAll()) {
+      result_.uncompared = "nobody asked for it";
+      return ReadMirror(kNothing);
+    }
+    Say("comparing it with the origin");
+    StreamSource origin = options_.mirror;
+    origin.domain = mirror_.origin.domain;
+    origin.connect_patience = origin.patience = options_.compare;
+    const auto found = VerifyMirror(origin, options_.mirror);
+    if (!found.ok()) {
+      if (absl::IsCancelled(found.status())) return found.status();
+      result_.uncompared = std::string(MessageOf(found.status()));
+      Say(Cat("they cannot be compared: ", result_.uncompared));
+      return ReadMirror(kNothing);
+    }
+    if (found->difference.count == 0) return found->read;
+    return Unusable("stream ", stream_, " is no copy of the origin that answers in the domain ",
+                    mirror_.origin.domain, ": ", found->difference.named.front(), " (",
+                    found->difference.count,
+                    " differences). Keep the origin, or give "
+                    "--despite-differences if the copy is to take its place all the same");
   }
 
   // Up to where it can be read, which is its end.
@@ -280,15 +320,17 @@ class Promoter {
     Say("sealing the origin");
     const auto lock =
         ConfigLock::Take(session_.get(), mirror_.origin.domain, stream_, options_.say);
-    if (!lock.ok()) return Unsealed(lock.status());
+    // It is for others who change the configuration, and there are none; to make a consumer is more
+    // than an origin in trouble may be able to.
+    if (absl::IsAborted(lock.status())) return Unsealed(lock.status());
     // As it is now: others may have changed it since it was looked at.
     const auto info = Info(mirror_.origin.domain);
     if (!info.ok()) return Unsealed(info.status());
     const auto now = jetstream::FactsOf(*info);
     if (!now.ok()) return Unsealed(now.status());
     if (now->created_ns != mirror_.origin.created_ns) return MadeAnew();
-    const absl::Status held = (*lock)->Check();
-    if (!held.ok()) return Unsealed(held);
+    const absl::Status held = lock.ok() ? (*lock)->Check() : absl::OkStatus();
+    if (absl::IsAborted(held)) return Unsealed(held);
     const auto sealed = session_->Ask(mirror_.origin.domain, Cat("STREAM.UPDATE.", stream_),
                                       jetstream::SealedConfig(info->at("config"), own_domain_));
     if (!sealed.ok()) return Unsealed(sealed.status());

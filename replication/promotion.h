@@ -17,6 +17,7 @@ namespace jetd::replication {
 // A mirror becomes the primary (docs/adr/0091-promotion.md):
 //
 //   check that all of it can be read       a mirror with holes is for `jetctl restore`
+//   compare its state with the origin's    if that answers
 //   seal the origin, if it answers         from here on nobody writes there, for ever
 //   wait until the mirror has all of that, and check that it can be read
 //   make it take records                   without its format: no jetd serves it yet
@@ -34,6 +35,11 @@ struct PromotionOptions {
   int64_t bump = kDefaultBump;
   // For the origin's last records, once before it is sealed and once after. Beyond: Unavailable.
   std::chrono::seconds catch_up{30};
+  // A mirror whose state is another one than that of an origin that answers, or of which a jetd has
+  // found that its records differ, is refused; kAccept: nothing is compared.
+  enum class Differences { kRefuse, kAccept } differences = Differences::kRefuse;
+  // For the comparison; beyond, it goes on without one.
+  std::chrono::seconds compare{120};
   std::function<void(std::string_view line)> say{};  // what is being done, for people
 };
 
@@ -48,6 +54,10 @@ struct Promotion {
   // Sequences that the sealed origin has and this one has not, of a promotion that was begun while
   // the origin did not answer. 0 if it is not sealed: nobody knows.
   uint64_t missing = 0;
+  // Of an origin that answered: why the states could not be compared; empty: they are the same.
+  std::string uncompared{};
+  // Of one that did not: its jetd had found that the mirror's records differ.
+  bool doubted = false;
   Revision newest;  // of what was taken over
   Revision bumped;  // what it is at, all before that compacted
   StreamSeq last;   // the newest record
@@ -57,7 +67,8 @@ struct Promotion {
 [[nodiscard]] absl::StatusOr<Promotion> LookAtPromotion(const PromotionOptions& options);
 
 // Blocks; any one thread. FailedPrecondition: it is no mirror, or no copy of the origin that
-// answers. Unavailable: the origin answers, and the mirror has not got all of it in time.
+// answers. Aborted: somebody else changes the origin's configuration. Unavailable: the origin
+// answers, and the mirror has not got all of it in time.
 [[nodiscard]] absl::StatusOr<Promotion> Promote(const PromotionOptions& options);
 
 }  // namespace jetd::replication
