@@ -22,9 +22,11 @@ std::unique_ptr<NatsTestDomains> NatsTestDomains::Start(
     const std::function<int(int hub_port)>& link) {
   const int port = FreePort();
   std::unique_ptr<NatsTestDomains> domains(new NatsTestDomains);
+  // It does not say where it listens: the leaf would dial that as soon as a relay is cut.
   domains->hub_ = NatsTestServer::StartFrom(
       "JETD_NATS_SERVER",
-      Cat("server_name: hub\n", kAccount, "leafnodes { listen: \"127.0.0.1:", port, "\" }\n"),
+      Cat("server_name: hub\n", kAccount, "leafnodes { listen: \"127.0.0.1:", port,
+          "\", no_advertise: true }\n"),
       Cat(", domain: ", kHub));
   if (domains->hub_ == nullptr) return nullptr;
   domains->leaf_ = NatsTestServer::StartFrom(
