@@ -62,10 +62,15 @@ void Measure(int cut_s, bool touch) {
           .value();
   const absl::Status added = mirrors->Add({.domain = jetstream::NatsTestDomains::kLeaf});
   JETD_CHECK(added.ok()) << added;
-  // Asked on its own server, which answers whatever the link does.
-  const auto api = jetstream::ApiSession::Open({.urls = {domains->leaf().url()}}).value();
+  // Asked on its own server, which answers whatever the link does. (A connection that nobody serves
+  // for long is lost.)
+  const auto open = [&] {
+    return jetstream::ApiSession::Open({.urls = {domains->leaf().url()}}).value();
+  };
+  auto api = open();
   const auto has_all = [&] {
     const auto info = api->Ask("", "STREAM.INFO.KV_b");
+    if (!info.ok()) api = open();
     return info.ok() && info->at("state").at("last_seq") == writer.last();
   };
   JETD_CHECK(WaitUntil(has_all)) << "the mirror does not begin";
