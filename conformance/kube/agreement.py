@@ -148,11 +148,18 @@ def compare_now(api, server, ledger):
 
 def compare_cache(api, lists, patience_s=15):
     """The watch cache catches up within patience_s, or what it lacks."""
+    now = dict(lists)
+
     def behind():
         lines = []
-        for path, objects in lists.items():
+        for path in lists:
             cached = listed(api, path, "?resourceVersion=0")
-            lines += differences("API", objects, "cache", cached, path)
+            lines += differences("API", now[path], "cache", cached, path)
+            # Leases are renewed by themselves: where the cache is ahead, the list is the old one.
+            ahead = [name for name in cached if cached[name] > now[path].get(name, 0)]
+            if ahead:
+                fresh = listed(api, path)
+                now[path] = {**now[path], **{name: fresh[name] for name in ahead if name in fresh}}
         return lines
 
     try:
