@@ -44,6 +44,10 @@ void AddFlags(Flags& flags, CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000));
   app.add_option("--keys", options.keys, "in the store from the start on")->capture_default_str();
+  app.add_option("--failed-moves", options.failed_moves_percent,
+                 "how many of a hundred moves may fail, for want of a processor")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100));
   app.add_option("--cold-moves", options.cold_moves,
                  "kill jetd and start one with an empty folder, so many times, and nothing else")
       ->capture_default_str();
@@ -73,6 +77,7 @@ void Print(const MembersReport& report, uint64_t seed) {
               << Ms(outage.Quantile(0.5)) << " ms, p99 " << Ms(outage.Quantile(0.99))
               << " ms, most " << Ms(outage.max_ns()) << " ms\n";
   }
+  if (report.moves.asked() > 0) std::cout << "  " << report.moves.Text() << "\n";
   std::cout << "beats: " << report.beats.answered << " answered, " << report.beats.refused
             << " refused, " << report.beats.unknown << " of unknown fate ("
             << report.beats.unknown_landed << " of them happened)\n"

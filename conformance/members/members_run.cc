@@ -37,7 +37,10 @@ constexpr milliseconds kAftermath{200};
 // A take-over that took longer is told at once.
 constexpr milliseconds kTold{500};
 constexpr milliseconds kLeasePatience{30'000};
-constexpr size_t kMaxFailedMoves = 20;  // one after the other
+// After so many that failed, one after the other, the leader is killed: the run goes on, so that
+// all of it is judged.
+constexpr size_t kFailedMoves = 5;
+static_assert(kFailedMoves > MoveTally::kFew, "a MoveLeader that never works is found");
 constexpr etcdclient::CallOptions kPatient{
     .timeout = milliseconds(60'000), .unreachable = etcdclient::CallOptions::Unreachable::kWait};
 
@@ -181,6 +184,9 @@ class Run {
     cluster_ = *std::move(cluster);
     const absl::Status done = options_.cold_moves > 0 ? MoveCold() : ChangeLeaders();
     if (!done.ok()) report_.violations.Add("no answer", MessageOf(done));
+    if (report_.moves.TooManyFailed(options_.failed_moves_percent)) {
+      report_.violations.Add("failed moves", report_.moves.Text());
+    }
     report_.seconds = std::chrono::duration<double>(steady_clock::now() - start).count();
     return report_;
   }
@@ -251,11 +257,13 @@ class Run {
       done = cluster_->MoveLeader(*leader, other);
       // On a machine that is busy with something else the successor may be late; then the leader
       // goes on, and says so.
-      if (done.ok()) failed_moves_ = 0;
-      if (!done.ok() && ++failed_moves_ <= kMaxFailedMoves) {
+      if (!done.ok()) {
+        report_.moves.AddFailed();
         ++report_.errors[Cat("MoveLeader: ", MessageOf(done))];
-        return Change(kind, traffic);
+        return Change(++failed_moves_ < kFailedMoves ? kind : "kill", traffic);
       }
+      report_.moves.AddMade();
+      failed_moves_ = 0;
     }
     if (!done.ok()) return done;
     if (!beat.AwaitAnswer(steady_clock::now(), options_.cluster.patience)) return NoWrite();

@@ -15,6 +15,7 @@
 #include "conformance/history/violations.h"
 #include "conformance/members/beat.h"
 #include "conformance/members/cluster.h"
+#include "conformance/members/move_tally.h"
 
 namespace jetd::conformance {
 
@@ -29,6 +30,8 @@ struct MembersOptions {
   std::vector<std::string> kinds{"kill", "stop", "freeze", "move"};
   // So many times jetd is killed and one with an empty folder started, instead of all that.
   size_t cold_moves = 0;
+  // Of the moves that are asked for, so many may fail; a few may in any case.
+  size_t failed_moves_percent = 10;
   // One reader reads another store: to test the test.
   bool impostor = false;
   uint64_t seed = 1;
@@ -37,6 +40,7 @@ struct MembersOptions {
 struct MembersReport {
   // By kind: how long nobody could write.
   std::map<std::string, bench::Histogram> outages;
+  MoveTally moves;
   size_t reads = 0, stale = 0;
   std::vector<size_t> reads_of;  // by member
   size_t register_writes = 0;
