@@ -35,7 +35,8 @@ struct BoundsReport {
 };
 
 // Starts a server and asks of it more than its queues hold. Every call must be answered, nothing
-// that was answered with OK may be missing, nothing refused may be there.
+// that was answered with OK may be missing, nothing refused may be there; of a burst some must be
+// refused.
 [[nodiscard]] absl::StatusOr<BoundsReport> RunBounds(const BoundsOptions& options);
 
 }  // namespace jetd::conformance
