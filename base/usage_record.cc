@@ -229,12 +229,15 @@ absl::Status UsageRecord::ReadNewest() {
 }
 
 absl::Status UsageRecord::Append(int64_t now_ms, const UsageCounters& all) {
-  ++newest_.number;
-  newest_.time_ms = now_ms;
-  newest_.all = all;
-  const std::string line = LineOf(newest_);
+  UsageSample next = newest_;
+  ++next.number;
+  next.time_ms = now_ms;
+  next.all = all;
+  const std::string line = LineOf(next);
   absl::Status status = AppendTo(kMinutes, kMinutesBytes, line);
-  if (!status.ok() || hour_ == now_ms / kHourMs) return status;
+  if (!status.ok()) return status;
+  newest_ = std::move(next);
+  if (hour_ == now_ms / kHourMs) return status;
   status = AppendTo(kHours, kHoursBytes, line);
   if (status.ok()) hour_ = now_ms / kHourMs;
   return status;

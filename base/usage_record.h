@@ -80,7 +80,8 @@ class UsageRecord {
   // There were files, and no sample in them: what they counted is lost.
   [[nodiscard]] bool lost() const { return lost_; }
 
-  // `all` since the record's beginning. Not OK: it is not in the files, and the next one may be.
+  // `all` since the record's beginning. Not OK: it is not in both files, and the next one may be.
+  // Numbers count lines: what could not be written has none, so that no gap looks like a loss.
   [[nodiscard]] absl::Status Append(int64_t now_ms, const UsageCounters& all);
 
  private:

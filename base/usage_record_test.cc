@@ -114,6 +114,36 @@ TEST_F(UsageRecordTest, ATornLineIsNotThere) {
   EXPECT_EQ(record_->newest().all, Puts(5));
 }
 
+// A gap would say that what came before it is not kept any more, and so is not to be counted.
+TEST_F(UsageRecordTest, WhatCouldNotBeWrittenLeavesNoGap) {
+  Open();
+  // A folder in the place of the file.
+  std::filesystem::create_directory(File("minutes"));
+  EXPECT_FALSE(record_->Append(kStart + kMinute, Puts(3)).ok());
+  EXPECT_EQ(record_->newest().number, 0U);
+  EXPECT_EQ(PutsSince(kStart), 0U);
+  std::filesystem::remove(File("minutes"));
+  Append(kStart + 2 * kMinute, 5);
+  EXPECT_EQ(record_->newest().number, 1U);
+  EXPECT_EQ(PutsSince(kStart), 5U) << "all of it is known";
+  EXPECT_EQ(PutsSince(kStart + 2 * kMinute), 0U);
+  Open();
+  EXPECT_EQ(PutsSince(kStart), 5U);
+  // In one of the two files it is there.
+  std::filesystem::remove(File("hours"));
+  std::filesystem::create_directory(File("hours"));
+  Open();
+  EXPECT_FALSE(record_->Append(kStart + kHour, Puts(6)).ok());
+  EXPECT_EQ(record_->newest().number, 2U);
+  EXPECT_EQ(PutsSince(kStart + 2 * kMinute), 1U);
+  std::filesystem::remove(File("hours"));
+  Append(kStart + kHour + kMinute, 7);
+  EXPECT_EQ(PutsSince(kStart + 2 * kMinute), 2U);
+  Write("minutes", "");
+  Open();
+  EXPECT_EQ(record_->newest().all, Puts(7)) << "the hour's came later";
+}
+
 TEST_F(UsageRecordTest, WhatIsBrokenIsNotThere) {
   Open();
   for (int i = 1; i <= 5; ++i) Append(kStart + i * kMinute, static_cast<uint64_t>(i));
