@@ -14,8 +14,11 @@ namespace jetd {
 
 struct Loop::Watched {
   int fd;
+  Ready interest;
   bool removed = false;
+  TimerId retry = 0;  // not 0: the system had no room to watch it yet
   FdHandler handler;
+  std::function<void()> add;
 };
 
 struct Loop::FnTask : Loop::Task {
@@ -29,6 +32,9 @@ struct Loop::FnTask : Loop::Task {
 };
 
 namespace {
+
+// How long until what could not be watched is tried again.
+constexpr std::chrono::milliseconds kWatchPause{100};
 
 uint32_t EventsOf(Loop::Ready interest) {
   return (interest.readable ? EPOLLIN : 0U) | (interest.writable ? EPOLLOUT : 0U);
@@ -198,18 +204,28 @@ int Loop::PollTimeoutMs() const {
 void Loop::WatchFd(int fd, Ready interest, FdHandler handler) {
   auto watched = std::make_unique<Watched>();
   watched->fd = fd;
+  watched->interest = interest;
   watched->handler = std::move(handler);
-  epoll_event event{};
-  event.events = EventsOf(interest);
-  event.data.ptr = watched.get();
-  JETD_CHECK(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0)
-      << "epoll_ctl add " << fd << ": errno " << errno;
+  // How much may be watched is the system's to say (fs.epoll.max_user_watches): it waits for room.
+  watched->add = [this, self = watched.get()] {
+    self->retry = 0;
+    epoll_event event{};
+    event.events = EventsOf(self->interest);
+    event.data.ptr = self;
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, self->fd, &event) == 0) return;
+    JETD_CHECK(errno == ENOSPC || errno == ENOMEM)
+        << "epoll_ctl add " << self->fd << ": errno " << errno;
+    self->retry = RunAfter(kWatchPause, [self] { self->add(); });
+  };
+  watched->add();
   watched_[fd] = std::move(watched);
 }
 
 void Loop::ChangeFd(int fd, Ready interest) {
   auto it = watched_.find(fd);
   if (it == watched_.end()) return;
+  it->second->interest = interest;
+  if (it->second->retry != 0) return;
   epoll_event event{};
   event.events = EventsOf(interest);
   event.data.ptr = it->second.get();
@@ -221,6 +237,7 @@ void Loop::UnwatchFd(int fd) {
   auto it = watched_.find(fd);
   if (it == watched_.end()) return;
   it->second->removed = true;
+  if (it->second->retry != 0) Cancel(it->second->retry);
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
   retired_.push_back(std::move(it->second));
   watched_.erase(it);

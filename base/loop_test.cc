@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/testing/no_watches.h"
 #include "gtest/gtest.h"
 
 namespace jetd {
@@ -100,6 +102,32 @@ TEST(LoopTest, SocketsAndHooks) {
   close(fds[0]);
   EXPECT_EQ(got, "hello");
   EXPECT_GE(hooks, 1);
+}
+
+// No end of the process: it is watched as soon as there is room, for what is wanted by then.
+TEST(LoopTest, WhatCannotBeWatchedWaits) {
+  Loop loop;
+  int fds[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+  int gone[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, gone), 0);
+  auto none = std::make_unique<NoWatches>();
+  Loop::Ready seen;
+  loop.WatchFd(fds[0], {.readable = true}, [&](Loop::Ready ready) {
+    EXPECT_EQ(none, nullptr);
+    seen = ready;
+    loop.Stop();
+  });
+  loop.WatchFd(gone[0], {.writable = true}, [](Loop::Ready) { FAIL(); });
+  loop.ChangeFd(fds[0], {.writable = true});
+  // Behind the first time that it is tried again.
+  loop.RunAfter(milliseconds(101), [&] { loop.UnwatchFd(gone[0]); });
+  loop.RunAfter(milliseconds(102), [&] { none.reset(); });
+  loop.Run();
+  EXPECT_TRUE(seen.writable);
+  EXPECT_FALSE(seen.readable);
+  loop.UnwatchFd(fds[0]);
+  for (const int fd : {fds[0], fds[1], gone[0], gone[1]}) close(fd);
 }
 
 }  // namespace
