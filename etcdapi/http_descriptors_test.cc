@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The HTTP server in a process that has no descriptor left.
+// The HTTP server in a process that has no descriptor left, or no room to watch one.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/testing/no_watches.h"
 #include "etcdapi/http_server.h"
 #include "etcdapi/testing/raw_http_client.h"
 #include "gmock/gmock.h"
@@ -137,6 +138,16 @@ TEST_F(HttpWithoutDescriptorsTest, TheFirstClientIsClosed) {
     }
   }
   EXPECT_EQ(Count(said.All(), "a client's HTTP request is not taken"), 1) << "not for each";
+  EXPECT_THAT(RawHttpClient(server.get(), "GET /b HTTP/1.1\r\n\r\n").ReadAll(), EndsWith("GET /b"));
+}
+
+// … where the system has descriptors, and no room to watch one.
+TEST(HttpWithoutWatchesTest, TheFirstClientIsClosed) {
+  const auto server = Serve({});
+  {
+    const NoWatches none;
+    EXPECT_EQ(RawHttpClient(server.get(), "GET / HTTP/1.1\r\n\r\n").ReadAll(), "");
+  }
   EXPECT_THAT(RawHttpClient(server.get(), "GET /b HTTP/1.1\r\n\r\n").ReadAll(), EndsWith("GET /b"));
 }
 

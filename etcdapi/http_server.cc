@@ -68,7 +68,7 @@ class HttpServer::Impl {
   };
 
   [[nodiscard]] absl::Status BindOne(const ListenUrl& url);
-  // False: no descriptors are left.
+  // False: no descriptors are left, or no room to watch one.
   [[nodiscard]] bool MakeBase();
   evhttp* MakeHttp(bufferevent* (*make_buffer)(event_base*, void*));
   // False: there is no thread to be had.
@@ -147,12 +147,14 @@ bool HttpServer::Impl::MakeBase() {
   mail_ = event_new(
       base_, mailbox_->fd(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* impl) { static_cast<Impl*>(impl)->OnMail(); }, this);
-  JETD_CHECK(mail_ != nullptr && event_add(mail_, nullptr) == 0) << "event_new";
+  JETD_CHECK(mail_ != nullptr) << "event_new";
   pause_ = evtimer_new(
       base_, [](evutil_socket_t, short, void* impl) { static_cast<Impl*>(impl)->SetListeners(); },
       this);
   JETD_CHECK(pause_ != nullptr) << "event_new";
-  return true;
+  const bool added = event_add(mail_, nullptr) == 0;
+  if (!added) FreeAll();
+  return added;
 }
 
 evhttp* HttpServer::Impl::MakeHttp(bufferevent* (*make_buffer)(event_base*, void*)) {
@@ -208,7 +210,10 @@ absl::Status HttpServer::Impl::Bind() {
     tls_ = std::make_unique<rpc::TlsContexts>(*std::move(source), rpc::Protocols::kHttp1);
     if (auto status = tls_->Renew(); !status.ok()) return status;
   }
-  if (!MakeBase()) return absl::UnavailableError("no descriptors are left to serve HTTP with");
+  if (!MakeBase())
+    return absl::UnavailableError(
+        "no descriptors, or no room to watch one (fs.epoll.max_user_watches), are left to serve "
+        "HTTP with");
   for (const ListenUrl& url : options_.urls) {
     if (auto status = BindOne(url); !status.ok()) return status;
   }
@@ -272,7 +277,9 @@ void HttpServer::Impl::Take(HttpClient client) {
   if (!open_) return;
   if (BeThere()) return mailbox_->Put(std::move(client));
   if (!taking_.Due(Now())) return;
-  log::Warn("a client's HTTP request is not taken: no descriptor or no thread is left for it");
+  log::Warn(
+      "a client's HTTP request is not taken: no descriptor, no room to watch one "
+      "(fs.epoll.max_user_watches) or no thread is left for it");
 }
 
 void HttpServer::Impl::Stop() {
