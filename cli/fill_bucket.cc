@@ -30,7 +30,8 @@ nlohmann::json JsonOf(const std::string& moment, const replication::RestoreRepor
 
 std::string TextOf(const std::string& moment, const replication::RestoreReport& report) {
   if (report.written.was_whole) {
-    return Cat(report.target, " holds ", moment, " already: nothing was done\n");
+    return Cat(report.target, " holds ", moment, " already, ", Counted(report.keys, "key"),
+               ", hash ", report.hash, ": nothing was done\n");
   }
   std::string text = Cat("restored ", moment, "\ninto ", report.target, ":\n  ",
                          Counted(report.keys, "key"), ", ", Counted(report.leases, "lease"), ", ",

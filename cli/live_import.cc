@@ -68,18 +68,24 @@ absl::StatusOr<int> DryRun(Output* output, LiveStore* store, const LiveImportOpt
 }
 
 // Whether a bucket that an earlier import has filled, and nobody has written to, still holds what
-// the old store does.
-absl::Status CompareWhole(const replication::StreamSource& place, const std::string& target,
-                          const std::string& name, BucketState old) {
+// the old store does. Then `report` says what that is.
+absl::Status CompareWhole(const replication::StreamSource& place, const std::string& name,
+                          BucketState old, replication::RestoreReport* report) {
   auto read = replication::ReadState(place, {}, {});
   if (!read.ok()) return read.status();
   BucketState there = replication::BucketStateOf(*std::move(read));
   for (BucketState* const state : {&there, &old}) {
     if (const auto mended = replication::Mend(state); !mended.ok()) return mended.status();
   }
-  if (there.keys.size() == old.keys.size() && HashOf(there) == HashOf(old)) return absl::OkStatus();
+  report->keys = there.keys.size();
+  report->leases = there.leases.size();
+  report->bytes = there.bytes();
+  report->hash = HashOf(there);
+  if (there.keys.size() == old.keys.size() && report->hash == HashOf(old)) {
+    return absl::OkStatus();
+  }
   const int64_t newest = there.keys.empty() ? 1 : there.keys.back()->mod_revision().value();
-  return MakeStatus(absl::StatusCode::kFailedPrecondition, target, " holds ", name,
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, report->target, " holds ", name,
                     " of an earlier import, its newest key of revision ", newest,
                     ", and not what that holds at revision ", old.revision.value(),
                     "; remove the bucket and import again");
@@ -131,10 +137,12 @@ absl::StatusOr<int> ImportLive(Output* output, const LiveImportOptions& options)
   if (written->was_whole) {
     auto old = ReadOld(output, store->get(), options);
     if (!old.ok()) return old.status();
-    const absl::Status same =
-        CompareWhole((*target)->place(), report.target, name, *std::move(old));
+    const int64_t revision = old->revision.value();
+    const absl::Status same = CompareWhole((*target)->place(), name, *std::move(old), &report);
     if (!same.ok()) return same;
-    TellFilled(output, options.form, name, report);
+    report.seconds = Since(start);
+    TellFilled(output, options.form, Cat("revision ", revision, " of ", name), report,
+               {{"cut_over_revision", revision}});
     return kExitOk;
   }
   report.keys = imported.state.keys.size();

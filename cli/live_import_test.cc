@@ -283,6 +283,11 @@ TEST_F(LiveImportTest, AgainItIsComparedWithTheOldStore) {
   const auto command = Command(kine.endpoint(), {});
   EXPECT_EQ(Told(Jetctl(command))["was_whole"], false);
   EXPECT_EQ(Told(Jetctl(command))["was_whole"], true);
+  const std::vector<std::string> as_table = {"import", command[1], command[2], command[3]};
+  const Ran again = Jetctl(as_table);
+  EXPECT_NE(again.results.find(Cat(" holds revision ", imported, " of ")), std::string::npos)
+      << again.results;
+  EXPECT_NE(again.results.find(" already, 20 keys, hash "), std::string::npos) << again.results;
   const auto expect_refused = [&](int64_t newest) {
     const Ran again = Jetctl(command);
     EXPECT_EQ(again.exit_code, kExitFailed);
