@@ -25,7 +25,7 @@ constexpr char kExamples[] =
     "      a jetd with a nats-server of its own; if it is stopped, a copy of its store\n"
     "  jetctl check --data-dir /var/lib/jetd --endpoint http://127.0.0.1:2379\n"
     "      and whether what the running jetd has in memory is what its stream says\n"
-    "  jetctl check --nats-url nats://n1:4222 --nats-creds tenant.creds --bucket tenant --json\n"
+    "  jetctl check --nats-url nats://n1:4222 --nats-creds tenant.creds --bucket tenant -o json\n"
     "      a bucket on a NATS server, as one JSON object";
 
 }  // namespace
@@ -41,7 +41,7 @@ void CheckCommand::AddFlags(CLI::App* app) {
   add("--cacert", &ca_file_, "CA of its certificate, PEM");
   add("--cert", &cert_file_, "Client certificate for it, PEM");
   add("--key", &key_file_, "Its key, PEM");
-  app->add_flag("--json", json_, "Print one JSON object");
+  output_.AddTo(app);
 }
 
 absl::Status CheckCommand::CompareWithServer(BucketCheck* check) const {
@@ -77,6 +77,8 @@ absl::Status CheckCommand::CompareWithServer(BucketCheck* check) const {
 }
 
 absl::StatusOr<int> CheckCommand::Run(Output* output) {
+  const auto form = output_.Read();
+  if (!form.ok()) return form.status();
   auto source = source_.Read();
   if (!source.ok()) return source.status();
   if (endpoint_.empty() && !(ca_file_.empty() && cert_file_.empty() && key_file_.empty())) {
@@ -96,9 +98,9 @@ absl::StatusOr<int> CheckCommand::Run(Output* output) {
     if (absl::Status status = CompareWithServer(check->get()); !status.ok()) return status;
   }
   const CheckReport& report = (*check)->report();
-  output->Print(json_ ? Cat(ToJson(report), "\n")
-                      : Cat("checked bucket ", options.source.bucket, " of ", (*check)->name(),
-                            "\n", ToText(report)));
+  output->Print(*form == OutputForm::kJson ? Cat(ToJson(report), "\n")
+                                           : Cat("checked bucket ", options.source.bucket, " of ",
+                                                 (*check)->name(), "\n", ToText(report)));
   return report.damages() == 0 ? kExitOk : kExitDamaged;
 }
 

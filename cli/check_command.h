@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/output_flag.h"
 #include "cli/source_flags.h"
 #include "replication/bucket_check.h"
 
@@ -24,7 +25,7 @@ class CheckCommand final : public Command {
   [[nodiscard]] absl::Status CompareWithServer(replication::BucketCheck* check) const;
 
   SourceFlags source_;
-  bool json_ = false;
+  OutputFlag output_;
   std::string endpoint_, ca_file_, cert_file_, key_file_;
 };
 

@@ -53,11 +53,4 @@ std::string Pace::Text(uint64_t done, uint64_t of) const {
   return text;
 }
 
-absl::StatusOr<OutputForm> ParseOutputForm(const std::string& text) {
-  if (text.empty() || text == "table") return OutputForm::kTable;
-  if (text == "json") return OutputForm::kJson;
-  return MakeStatus(absl::StatusCode::kInvalidArgument, "--output: \"", text,
-                    "\" is neither table nor json");
-}
-
 }  // namespace jetd::cli

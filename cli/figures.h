@@ -9,8 +9,6 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
-
 namespace jetd::cli {
 
 // "17 bytes", "3.4 KiB", "1.2 GiB".
@@ -31,10 +29,6 @@ class Pace {
   const std::string what_, noun_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
-
-// --output: "table" or "json".
-enum class OutputForm { kTable, kJson };
-[[nodiscard]] absl::StatusOr<OutputForm> ParseOutputForm(const std::string& text);
 
 }  // namespace jetd::cli
 

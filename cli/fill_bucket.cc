@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "cli/figures.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::cli {

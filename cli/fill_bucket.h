@@ -7,8 +7,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "cli/figures.h"
 #include "cli/output.h"
+#include "cli/output_flag.h"
 #include "replication/bucket_restore.h"
 #include "replication/bucket_state.h"
 

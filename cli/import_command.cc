@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
+#include "cli/figures.h"
 #include "cli/fill_bucket.h"
 #include "cli/flags.h"
 #include "cli/live_import.h"
@@ -63,11 +64,11 @@ void ImportCommand::AddFlags(CLI::App* app) {
       ->group(from);
   target_.AddTo(app);
   app->add_flag("--dry-run", dry_run_, "Say what would be done, and do nothing");
-  app->add_option("--output", output_, "table or json [table]")->take_last();
+  output_.AddTo(app);
 }
 
 absl::StatusOr<int> ImportCommand::Run(Output* output) {
-  const auto form = ParseOutputForm(output_);
+  const auto form = output_.Read();
   if (!form.ok()) return form.status();
   if (absl::Status from = CheckFrom(); !from.ok()) return from;
   if (target_.bump() < 1) return Invalid("--bump must be at least 1");

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cli/command.h"
-#include "cli/figures.h"
+#include "cli/output_flag.h"
 #include "cli/target_flags.h"
 #include "replication/bucket_restore.h"
 
@@ -31,7 +31,8 @@ class ImportCommand final : public Command {
   [[nodiscard]] absl::Status CheckFrom() const;
 
   TargetFlags target_;
-  std::string snapshot_, output_;
+  OutputFlag output_;
+  std::string snapshot_;
   std::string endpoints_, ca_file_, cert_file_, key_file_, user_, password_file_, prefix_;
   std::string until_idle_;
   int64_t until_revision_ = 0;

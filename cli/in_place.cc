@@ -10,6 +10,7 @@
 
 #include "base/strings.h"
 #include "cli/change_writer.h"
+#include "cli/figures.h"
 #include "nlohmann/json.hpp"
 #include "replication/state_difference.h"
 

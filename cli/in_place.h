@@ -7,9 +7,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "cli/figures.h"
 #include "cli/live_store.h"
 #include "cli/output.h"
+#include "cli/output_flag.h"
 #include "replication/bucket_state.h"
 #include "replication/key_selection.h"
 

@@ -89,18 +89,34 @@ TEST(JetctlTest, Mistakes) {
       {{"points"},
        "jetctl points: where is the bucket? Give --data-dir, the folder of a jetd with a "
        "nats-server of its own, or --nats-url\n"},
-      {{"mirror"}, "jetctl mirror: name an action: add, list, status, verify, trim or remove\n"},
-      {{"mirror", "ad"},
-       "jetctl mirror: unknown action \"ad\"; there are add, list, status, verify, trim and "
-       "remove\n"},
-      {{"mirror", "add", "--nats-url=nats://b"}, "jetctl mirror: which domain? Give --domain\n"},
+      {{"mirror"},
+       "jetctl mirror: name what to do: add, list, status, verify, trim or remove; see jetctl "
+       "mirror --help\n"},
+      {{"mirror", "verfy"},
+       "jetctl mirror: unknown command \"verfy\"; did you mean jetctl mirror verify?\n"},
+      {{"mirror", "list", "--domain=dr"},
+       "jetctl mirror list: unknown flag --domain; see jetctl mirror list --help\n"},
+      {{"mirror", "add", "--nats-url=nats://b"},
+       "jetctl mirror add: which domain? Give --domain\n"},
       {{"mirror", "list", "--data-dir=/a"},
-       "jetctl mirror: mirrors are of buckets on a nats-server of others; give --nats-url\n"},
+       "jetctl mirror list: mirrors are of buckets on a nats-server of others; give --nats-url\n"},
       {{"mirror", "remove", "--nats-url=nats://b"},
-       "jetctl mirror: this deletes records of the mirror for good; give --yes\n"},
+       "jetctl mirror remove: this deletes records of the mirror for good; give --yes\n"},
       {{"mirror", "trim", "--nats-url=nats://b", "--horizon=5"},
-       "jetctl mirror: this deletes records of the mirror for good; give --yes, or --dry-run to "
-       "see what it would\n"},
+       "jetctl mirror trim: this deletes records of the mirror for good; give --yes, or --dry-run "
+       "to see what it would\n"},
+      {{"check", "--data-dir=/a", "--output=xml"},
+       "jetctl check: --output: \"xml\" is neither table nor json\n"},
+      {{"check", "--data-dir=/a", "--output=table", "--json"},
+       "jetctl check: --json and --output table: give one of them\n"},
+      {{"get", "--data-dir=/a", "--at=7", "/k", "-o", "xml"},
+       "jetctl get: --output: \"xml\" is neither table nor json\n"},
+      {{"usage", "--metrics-url=http://a", "-o", "xml"},
+       "jetctl usage: --output: \"xml\" is none of table, json and csv\n"},
+      {{"usage", "--metrics-url=http://a", "--json", "--csv"},
+       "jetctl usage: --json and --csv: give one of them\n"},
+      {{"tenant", "list", "--state-dir=/a", "--output=csv"},
+       "jetctl tenant list: --output: \"csv\" is neither table nor json\n"},
       {{"promote", "--data-dir=/a"},
        "jetctl promote: mirrors are on a nats-server of others; give --nats-url, of a server in "
        "the mirror's domain or one that reaches it\n"},
@@ -150,6 +166,24 @@ TEST(JetctlTest, OneSecretForNats) {
 }
 
 // A script that takes its results for whole must not get a 0.
+// One way to ask for what programs read.
+TEST(JetctlTest, EveryCommandHasTheSameOutputFlags) {
+  for (const char* command :
+       {"check",         "transactions", "points",        "get",           "history",
+        "diff",          "restore",      "import",        "promote",       "usage",
+        "mirror add",    "mirror list",  "mirror status", "mirror verify", "mirror trim",
+        "mirror remove", "tenant add",   "tenant list",   "tenant show",   "tenant limit",
+        "tenant rotate", "tenant remove"}) {
+    std::vector<std::string> words = {command, "--help"};
+    if (const size_t blank = words[0].find(' '); blank != std::string::npos) {
+      words = {words[0].substr(0, blank), words[0].substr(blank + 1), "--help"};
+    }
+    const Ran ran = Jetctl(words);
+    EXPECT_NE(ran.results.find("-o,--output"), std::string::npos) << command;
+    EXPECT_NE(ran.results.find("--json"), std::string::npos) << command;
+  }
+}
+
 TEST(JetctlTest, ResultsThatCannotBeWritten) {
   std::FILE* const results = std::fopen("/dev/full", "w");
   std::FILE* const messages = std::tmpfile();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "cli/figures.h"
 #include "cli/fill_bucket.h"
 #include "cli/live_feed.h"
 #include "replication/bucket_target.h"

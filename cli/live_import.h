@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "cli/figures.h"
 #include "cli/live_store.h"
 #include "cli/output.h"
+#include "cli/output_flag.h"
 #include "replication/bucket_restore.h"
 
 namespace jetd::cli {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -28,14 +29,6 @@ using replication::StreamSource;
 constexpr int64_t kSilentNs = 10'000'000'000;
 
 constexpr char kExamples[] =
-    "ACTION is one of\n"
-    "  add      makes a mirror in the JetStream domain --domain; removal then waits for it\n"
-    "  list     the mirrors that the bucket declares\n"
-    "  status   how far each one is behind, and whether it still copies this bucket\n"
-    "  verify   compares the state at the mirror's newest sequence on both sides\n"
-    "  trim     cuts a mirror's history off at --horizon; each key's newest version there stays\n"
-    "  remove   takes the declaration back, and deletes the mirror's stream\n"
-    "\n"
     "--nats-url is a server of the bucket's domain, or one that reaches it as --nats-domain.\n"
     "\n"
     "With --metrics-url, of the jetd that leads, status shows what that has compared too.\n"
@@ -196,65 +189,100 @@ std::optional<MirrorAuditFigures> ReadMirrorAudit(std::string_view page, const s
       .differences = WholeOf(NumberOf<double>(figure("jetd_mirror_differences")))};
 }
 
+const MirrorCommand::Verb MirrorCommand::kVerbs[] = {
+    {"add", "Makes a mirror in the JetStream domain --domain; removal then waits for it",
+     &MirrorCommand::Add},
+    {"list", "The mirrors that the bucket declares", &MirrorCommand::List},
+    {"status", "How far each one is behind, and whether it still copies this bucket",
+     &MirrorCommand::Status},
+    {"verify", "Compares the state at the mirror's newest sequence on both sides",
+     &MirrorCommand::Verify},
+    {"trim", "Cuts a mirror's history off at --horizon; each key's newest version there stays",
+     &MirrorCommand::Trim},
+    {"remove", "Takes the declaration back, and deletes the mirror's stream",
+     &MirrorCommand::Remove},
+};
+
 void MirrorCommand::AddFlags(CLI::App* app) {
+  app_ = app;
   app->footer(kExamples);
-  app->add_option("ACTION", action_, "What to do");
-  source_.AddTo(app);
-  app->add_option("--name", name_, "Which mirror [the domain; with one mirror, that one]")
-      ->take_last();
-  app->add_option("--domain", domain_,
-                  "The mirror's JetStream domain (add; status: only that one, declared or not)")
-      ->take_last();
-  app->add_option("--cap", cap_, "Records that removal waits for it at most [1000000] (add)")
-      ->take_last();
-  app->add_option("--replicas", replicas_, "Replicas of its stream [1] (add)")->take_last();
-  app->add_flag("--replace-old-primary", replace_,
-                "Delete the stream there if this one was promoted in its place (add)");
-  app->add_option("--horizon", horizon_, "A revision or an RFC 3339 time (trim)")->take_last();
-  app->add_flag("--keep-data", keep_data_, "Leave the mirror's stream where it is (remove)");
-  app->add_flag("--dry-run", dry_run_, "Only say what would be removed (trim)");
-  app->add_flag("--yes", yes_, "Really (trim, remove)");
-  app->add_flag("--json", json_, "Print JSON (list, status)");
-  app->add_option("--metrics-url", metrics_url_,
-                  "http:// URL of the leading jetd's /metrics, without the path (status)")
-      ->take_last();
+  for (const Verb& verb : kVerbs) {
+    CLI::App* const sub = app->add_subcommand(verb.name, verb.summary);
+    sub->footer("");
+    AddFlagsOf(verb.name, sub);
+    source_.AddTo(sub);
+    output_.AddTo(sub);
+  }
 }
 
-absl::Status MirrorCommand::CheckFlags() const {
-  const auto is = [this](const char* action) { return action_ == action; };
-  if (action_.empty()) {
-    return Invalid("name an action: add, list, status, verify, trim or remove");
+void MirrorCommand::AddFlagsOf(std::string_view verb, CLI::App* sub) {
+  const auto add = [sub](const char* flag, auto* value, const char* help) {
+    sub->add_option(flag, *value, help)->take_last();
+  };
+  if (verb == "add") {
+    add("--name", &name_, "What it is called [the domain]");
+    add("--domain", &domain_, "Its JetStream domain");
+    add("--cap", &cap_, "Records that removal waits for it at most [1000000]");
+    add("--replicas", &replicas_, "Replicas of its stream [1]");
+    sub->add_flag("--replace-old-primary", replace_,
+                  "Delete the stream there if this one was promoted in its place");
+  } else if (verb == "status") {
+    add("--domain", &domain_, "Only the mirror in that domain, declared or not");
+    add("--metrics-url", &metrics_url_,
+        "http:// URL of the leading jetd's /metrics, without the path");
+  } else if (verb != "list") {
+    add("--name", &name_, "Which mirror [the only one]");
   }
-  if (!is("add") && !is("list") && !is("status") && !is("verify") && !is("trim") && !is("remove")) {
-    return Invalid("unknown action \"", action_,
-                   "\"; there are add, list, status, verify, trim and remove");
+  if (verb == "trim") {
+    add("--horizon", &horizon_, "A revision or an RFC 3339 time");
+    sub->add_flag("--dry-run", dry_run_, "Only say what would be removed");
   }
-  if (is("add") && domain_.empty()) return Invalid("which domain? Give --domain");
-  if (is("trim") && horizon_.empty()) return Invalid("up to where? Give --horizon");
-  if ((is("remove") && !yes_) || (is("trim") && !yes_ && !dry_run_)) {
+  if (verb == "remove") {
+    sub->add_flag("--keep-data", keep_data_, "Leave the mirror's stream where it is");
+  }
+  if (verb == "trim" || verb == "remove") sub->add_flag("--yes", yes_, "Really");
+}
+
+absl::Status MirrorCommand::CheckFlags(std::string_view verb) const {
+  if (verb == "add" && domain_.empty()) return Invalid("which domain? Give --domain");
+  if (verb == "trim" && horizon_.empty()) return Invalid("up to where? Give --horizon");
+  if ((verb == "remove" && !yes_) || (verb == "trim" && !yes_ && !dry_run_)) {
     return Invalid("this deletes records of the mirror for good; give --yes",
-                   is("trim") ? ", or --dry-run to see what it would" : "");
+                   verb == "trim" ? ", or --dry-run to see what it would" : "");
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<int> MirrorCommand::Run(Output* output) {
-  if (absl::Status status = CheckFlags(); !status.ok()) return status;
+  const std::vector<CLI::App*> chosen = app_->get_subcommands();
+  if (chosen.empty()) {
+    return Invalid(
+        "name what to do: add, list, status, verify, trim or remove; see jetctl mirror --help");
+  }
+  const auto verb = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& one) {
+    return chosen.front()->get_name() == one.name;
+  });
+  const auto form = output_.Read();
+  if (!form.ok()) return form.status();
+  json_ = *form == OutputForm::kJson;
+  if (absl::Status status = CheckFlags(verb->name); !status.ok()) return status;
   auto source = source_.Read();
   if (!source.ok()) return source.status();
   source->patience = std::chrono::seconds(0);  // as long as it takes
   source->interrupted = output->interrupted();
   const auto mirrors = Mirrors::Open(*source);
   if (!mirrors.ok()) return mirrors.status();
-  if (action_ == "add") return Add(mirrors->get(), output);
-  if (action_ == "list") return List(mirrors->get(), output);
-  if (action_ == "status") return Status(mirrors->get(), output);
-  if (action_ == "verify") return Verify(mirrors->get(), *source, output);
-  if (action_ == "trim") return Trim(mirrors->get(), output);
-  return Remove(mirrors->get(), output);
+  return (this->*verb->run)(mirrors->get(), *source, output);
 }
 
-absl::StatusOr<int> MirrorCommand::Add(Mirrors* mirrors, Output* output) const {
+// For programs, or for people.
+void MirrorCommand::Show(const nlohmann::json& json, const std::string& text,
+                         Output* output) const {
+  output->Print(json_ ? Cat(json.dump(), "\n") : text);
+}
+
+absl::StatusOr<int> MirrorCommand::Add(Mirrors* mirrors, const StreamSource& /*origin*/,
+                                       Output* output) const {
   const absl::Status status =
       mirrors->Add({.domain = domain_,
                     .name = name_,
@@ -264,37 +292,42 @@ absl::StatusOr<int> MirrorCommand::Add(Mirrors* mirrors, Output* output) const {
                     .say = [output](std::string_view line) { output->Progress(line); }});
   output->EndProgress();
   if (!status.ok()) return status;
-  output->Print(Cat("mirror ", name_.empty() ? domain_ : name_, " in domain ", domain_,
-                    ": removal waits for it while it is behind by no more than ", cap_,
-                    " records\n"));
+  const std::string mirror = name_.empty() ? domain_ : name_;
+  Show({{"name", mirror}, {"domain", domain_}, {"cap", cap_}},
+       Cat("mirror ", mirror, " in domain ", domain_,
+           ": removal waits for it while it is behind by no more than ", cap_, " records\n"),
+       output);
   return kExitOk;
 }
 
-absl::StatusOr<int> MirrorCommand::List(Mirrors* mirrors, Output* output) const {
+absl::StatusOr<int> MirrorCommand::List(Mirrors* mirrors, const StreamSource& /*origin*/,
+                                        Output* output) const {
   const auto declared = mirrors->List();
   if (!declared.ok()) return declared.status();
   nlohmann::json json = nlohmann::json::array();
+  std::string text;
   for (const jetstream::MirrorDeclaration& one : *declared) {
-    if (json_) {
-      json.push_back({{"name", one.name}, {"domain", one.domain}, {"cap", one.cap_records}});
-    } else {
-      output->Print(Cat(one.name, " domain ", one.domain, " cap ", one.cap_records, "\n"));
-    }
+    json.push_back({{"name", one.name}, {"domain", one.domain}, {"cap", one.cap_records}});
+    CatTo(text, one.name, " domain ", one.domain, " cap ", one.cap_records, "\n");
   }
-  if (json_) output->Print(Cat(json.dump(), "\n"));
+  Show(json, text, output);
   return kExitOk;
 }
 
-absl::StatusOr<int> MirrorCommand::Status(Mirrors* mirrors, Output* output) const {
+absl::StatusOr<int> MirrorCommand::Status(Mirrors* mirrors, const StreamSource& /*origin*/,
+                                          Output* output) const {
   const auto reports = mirrors->Look(domain_);
   if (!reports.ok()) {
     if (domain_.empty()) return reports.status();
     const auto facts = mirrors->LookAlone(domain_);
     if (!facts.ok()) return facts.status();
     output->Say(name(), MessageOf(reports.status()));
-    output->Print(Cat("mirror in domain ", domain_, ": at sequence ",
-                      facts->stream.state.last.value(), ", its newest of ", Time(facts->newest_ns),
-                      "; how far it is behind is not known\n"));
+    const uint64_t reached = facts->stream.state.last.value();
+    Show(nlohmann::json::array(
+             {{{"domain", domain_}, {"state", "without_origin"}, {"reached", reached}}}),
+         Cat("mirror in domain ", domain_, ": at sequence ", reached, ", its newest of ",
+             Time(facts->newest_ns), "; how far it is behind is not known\n"),
+         output);
     return kExitFailed;
   }
   if (reports->empty()) output->Say(name(), "the bucket declares no mirror");
@@ -313,14 +346,12 @@ absl::StatusOr<int> MirrorCommand::Status(Mirrors* mirrors, Output* output) cons
                             state.name, " yet, or does not lead"));
   }
   nlohmann::json json = nlohmann::json::array();
+  std::string text;
   for (const Seen& one : seen) {
-    if (json_) {
-      json.push_back(JsonOf(one));
-    } else {
-      output->Print(TextOf(one));
-    }
+    json.push_back(JsonOf(one));
+    text += TextOf(one);
   }
-  if (json_) output->Print(Cat(json.dump(), "\n"));
+  Show(json, text, output);
   return ExitCodeOf(seen);
 }
 
@@ -341,27 +372,32 @@ absl::StatusOr<int> MirrorCommand::Verify(Mirrors* mirrors, const StreamSource& 
   for (const MirrorReport& report : *reports) {
     if (report.state.fit == MirrorState::Fit::kFits) continue;
     output->EndProgress();
-    output->Print(TextOf(Seen{report}));
+    Show(JsonOf(Seen{report}), TextOf(Seen{report}), output);
     return ExitCodeOf({Seen{report}});
   }
   const auto found = replication::VerifyMirror(origin, *source);
   if (!found.ok()) return found.status();
   output->EndProgress();
-  output->Print(Cat("at sequence ", found->seq.value(), ", revision ", found->revision.value(),
-                    ", ", found->keys, " keys: hash ", found->origin_hash, " at the origin, ",
-                    found->mirror_hash, " in the mirror\n"));
-  if (found->difference.count == 0 && found->origin_hash == found->mirror_hash) {
-    output->Print("no difference\n");
-    return kExitOk;
-  }
-  for (const std::string& difference : found->difference.named) {
-    output->Print(Cat(difference, "\n"));
-  }
-  output->Print(Cat(found->difference.count, " differences\n"));
-  return kExitDamaged;
+  const bool same = found->difference.count == 0 && found->origin_hash == found->mirror_hash;
+  std::string text = Cat("at sequence ", found->seq.value(), ", revision ", found->revision.value(),
+                         ", ", found->keys, " keys: hash ", found->origin_hash, " at the origin, ",
+                         found->mirror_hash, " in the mirror\n");
+  for (const std::string& difference : found->difference.named) CatTo(text, difference, "\n");
+  CatTo(text, same ? "no difference\n" : Cat(found->difference.count, " differences\n"));
+  Show({{"same", same},
+        {"sequence", found->seq.value()},
+        {"revision", found->revision.value()},
+        {"keys", found->keys},
+        {"origin_hash", found->origin_hash},
+        {"mirror_hash", found->mirror_hash},
+        {"differences", found->difference.count},
+        {"named", found->difference.named}},
+       text, output);
+  return same ? kExitOk : kExitDamaged;
 }
 
-absl::StatusOr<int> MirrorCommand::Trim(Mirrors* mirrors, Output* output) const {
+absl::StatusOr<int> MirrorCommand::Trim(Mirrors* mirrors, const StreamSource& /*origin*/,
+                                        Output* output) const {
   replication::TrimOptions options;
   const auto horizon = ReadHorizon(horizon_);
   if (!horizon.ok()) return horizon.status();
@@ -375,20 +411,27 @@ absl::StatusOr<int> MirrorCommand::Trim(Mirrors* mirrors, Output* output) const 
   const auto plan = replication::TrimMirror(*source, options);
   if (!plan.ok()) return plan.status();
   output->EndProgress();
-  output->Print(Cat(dry_run_ ? "would remove " : "removed ", plan->removed.size(), " of ",
-                    plan->records, " records; what can be restored begins at revision ",
-                    plan->horizon.value(), "\n"));
+  Show({{"dry_run", dry_run_},
+        {"removed", plan->removed.size()},
+        {"records", plan->records},
+        {"horizon_revision", plan->horizon.value()}},
+       Cat(dry_run_ ? "would remove " : "removed ", plan->removed.size(), " of ", plan->records,
+           " records; what can be restored begins at revision ", plan->horizon.value(), "\n"),
+       output);
   return kExitOk;
 }
 
-absl::StatusOr<int> MirrorCommand::Remove(Mirrors* mirrors, Output* output) const {
+absl::StatusOr<int> MirrorCommand::Remove(Mirrors* mirrors, const StreamSource& /*origin*/,
+                                          Output* output) const {
   const auto mirror = mirrors->Find(name_);
   if (!mirror.ok()) return mirror.status();
   const absl::Status status =
       mirrors->Remove(mirror->name, keep_data_ ? Mirrors::Data::kKeep : Mirrors::Data::kDelete);
   if (!status.ok()) return status;
-  output->Print(Cat("mirror ", mirror->name, " in domain ", mirror->domain, ": removed",
-                    keep_data_ ? ", its stream is kept" : "", "\n"));
+  Show({{"name", mirror->name}, {"domain", mirror->domain}, {"kept_data", keep_data_}},
+       Cat("mirror ", mirror->name, " in domain ", mirror->domain, ": removed",
+           keep_data_ ? ", its stream is kept" : "", "\n"),
+       output);
   return kExitOk;
 }
 

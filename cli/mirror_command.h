@@ -8,7 +8,9 @@
 #include <string_view>
 
 #include "cli/command.h"
+#include "cli/output_flag.h"
 #include "cli/source_flags.h"
+#include "nlohmann/json_fwd.hpp"
 #include "replication/mirrors.h"
 #include "replication/trim_rule.h"
 
@@ -25,21 +27,46 @@ class MirrorCommand final : public Command {
   [[nodiscard]] absl::StatusOr<int> Run(Output* output) override;
 
  private:
-  [[nodiscard]] absl::StatusOr<int> Add(replication::Mirrors* mirrors, Output* output) const;
-  [[nodiscard]] absl::StatusOr<int> List(replication::Mirrors* mirrors, Output* output) const;
-  [[nodiscard]] absl::StatusOr<int> Status(replication::Mirrors* mirrors, Output* output) const;
+  // What a verb does, on the mirrors of `origin`.
+  using Action = absl::StatusOr<int> (MirrorCommand::*)(replication::Mirrors* mirrors,
+                                                        const replication::StreamSource& origin,
+                                                        Output* output) const;
+  struct Verb {
+    const char* name;
+    const char* summary;
+    Action run;
+  };
+  static const Verb kVerbs[];
+
+  [[nodiscard]] absl::StatusOr<int> Add(replication::Mirrors* mirrors,
+                                        const replication::StreamSource& origin,
+                                        Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> List(replication::Mirrors* mirrors,
+                                         const replication::StreamSource& origin,
+                                         Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> Status(replication::Mirrors* mirrors,
+                                           const replication::StreamSource& origin,
+                                           Output* output) const;
   [[nodiscard]] absl::StatusOr<int> Verify(replication::Mirrors* mirrors,
                                            const replication::StreamSource& origin,
                                            Output* output) const;
-  [[nodiscard]] absl::StatusOr<int> Trim(replication::Mirrors* mirrors, Output* output) const;
-  [[nodiscard]] absl::StatusOr<int> Remove(replication::Mirrors* mirrors, Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> Trim(replication::Mirrors* mirrors,
+                                         const replication::StreamSource& origin,
+                                         Output* output) const;
+  [[nodiscard]] absl::StatusOr<int> Remove(replication::Mirrors* mirrors,
+                                           const replication::StreamSource& origin,
+                                           Output* output) const;
   // The mirror that is named, where its records are read.
   [[nodiscard]] absl::StatusOr<replication::StreamSource> Source(replication::Mirrors* mirrors,
                                                                  Output* output) const;
-  [[nodiscard]] absl::Status CheckFlags() const;
+  void AddFlagsOf(std::string_view verb, CLI::App* sub);
+  [[nodiscard]] absl::Status CheckFlags(std::string_view verb) const;
+  void Show(const nlohmann::json& json, const std::string& text, Output* output) const;
 
+  CLI::App* app_ = nullptr;  // of this command; lives as long as it is run
   SourceFlags source_;
-  std::string action_, name_, domain_, horizon_, metrics_url_;
+  OutputFlag output_;
+  std::string name_, domain_, horizon_, metrics_url_;
   uint64_t cap_ = jetstream::MirrorDeclaration::kDefaultCap;
   int replicas_ = 1;
   bool replace_ = false, keep_data_ = false, yes_ = false, dry_run_ = false, json_ = false;

@@ -107,6 +107,11 @@ TEST_F(MirrorCommandTest, FromAddToRemove) {
   ASSERT_TRUE(json.is_array() && json.size() == 1);
   EXPECT_EQ(json[0]["state"], "fits");
   EXPECT_EQ(json[0]["lag_records"], 0);
+  EXPECT_EQ(Mirror({"list", "-o", "json"}).results,
+            "[{\"cap\":500,\"domain\":\"dr\",\"name\":\"dr\"}]\n");
+  const auto same = nlohmann::json::parse(Mirror({"verify", "--json"}).results, nullptr, false);
+  EXPECT_EQ(same["same"], true) << same;
+  EXPECT_EQ(same["origin_hash"], same["mirror_hash"]) << same;
   const Ran verified = Mirror({"verify"});
   EXPECT_EQ(verified.exit_code, kExitOk) << verified.messages;
   EXPECT_THAT(verified.results, HasSubstr("no difference\n"));
@@ -127,6 +132,11 @@ TEST_F(MirrorCommandTest, PromoteSaysWhatItWouldDoFirst) {
   const Ran look = Jetctl(promote);
   EXPECT_EQ(look.exit_code, kExitFailed);
   EXPECT_THAT(look.results, HasSubstr("in the domain hub answers, and would be sealed"));
+  std::vector<std::string> asked = promote;
+  asked.emplace_back("--json");
+  const auto json = nlohmann::json::parse(Jetctl(asked).results, nullptr, false);
+  EXPECT_EQ(json["promoted"], false) << json;
+  EXPECT_EQ(json["origin_answers"], true) << json;
   EXPECT_EQ(Mirror({"status"}).exit_code, kExitOk) << "nothing was changed";
   std::vector<std::string> really = promote;
   really.emplace_back("--yes");

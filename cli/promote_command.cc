@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "nlohmann/json.hpp"
 
 namespace jetd::cli {
 namespace {
@@ -38,6 +39,34 @@ std::string TextOf(const Promotion& promotion, const char* sealed) {
   return Cat(origin, " does not answer: make sure that no jetd serves it any more");
 }
 
+const char* NameOf(Promotion::Origin origin) {
+  switch (origin) {
+    case Promotion::Origin::kSealed:
+      return "sealed";
+    case Promotion::Origin::kGone:
+      return "gone";
+    case Promotion::Origin::kUnreachable:
+      break;
+  }
+  return "unreachable";
+}
+
+std::string JsonOf(const std::string& bucket, const Promotion& promotion, bool promoted) {
+  nlohmann::json json = {{"bucket", bucket},
+                         {"promoted", promoted},
+                         {"last_sequence", promotion.last.value()},
+                         {"origin_domain", promotion.origin_domain}};
+  if (promoted) {
+    json["origin"] = NameOf(promotion.origin);
+    json["newest_revision"] = promotion.newest.value();
+    json["revision"] = promotion.bumped.value();
+    json["missing_sequences"] = promotion.missing;
+  } else {
+    json["origin_answers"] = promotion.origin == Promotion::Origin::kSealed;
+  }
+  return Cat(json.dump(), "\n");
+}
+
 }  // namespace
 
 void PromoteCommand::AddFlags(CLI::App* app) {
@@ -47,9 +76,12 @@ void PromoteCommand::AddFlags(CLI::App* app) {
   app->add_flag("--despite-differences", despite_,
                 "Compare nothing, and promote what may be no copy of an origin that answers");
   app->add_flag("--yes", yes_, "Really; without it nothing is changed");
+  output_.AddTo(app);
 }
 
 absl::StatusOr<int> PromoteCommand::Run(Output* output) {
+  const auto form = output_.Read();
+  if (!form.ok()) return form.status();
   auto source = source_.Read();
   if (!source.ok()) return source.status();
   source->patience = std::chrono::seconds(0);  // as long as it takes
@@ -67,14 +99,20 @@ absl::StatusOr<int> PromoteCommand::Run(Output* output) {
         "its log names the first\n");
   }
   if (!yes_) {
-    output->Print(Cat("the mirror of bucket ", options.mirror.bucket, " ends at sequence ",
-                      look->last.value(), "\n", TextOf(*look, " answers, and would be sealed"),
-                      "\n"));
+    output->Print(*form == OutputForm::kJson
+                      ? JsonOf(options.mirror.bucket, *look, /*promoted=*/false)
+                      : Cat("the mirror of bucket ", options.mirror.bucket, " ends at sequence ",
+                            look->last.value(), "\n",
+                            TextOf(*look, " answers, and would be sealed"), "\n"));
     output->Say(name(), "nothing was changed; give --yes to promote it");
     return kExitFailed;
   }
   const auto promoted = replication::Promote(options);
   if (!promoted.ok()) return promoted.status();
+  if (*form == OutputForm::kJson) {
+    output->Print(JsonOf(options.mirror.bucket, *promoted, /*promoted=*/true));
+    return kExitOk;
+  }
   output->EndProgress();
   output->Print(Cat("bucket ", options.mirror.bucket, " is a primary: revision ",
                     promoted->newest.value(), " was the newest, it is at ",

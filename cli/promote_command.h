@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/output_flag.h"
 #include "cli/source_flags.h"
 #include "replication/promotion.h"
 
@@ -24,6 +25,7 @@ class PromoteCommand final : public Command {
  private:
   SourceFlags source_;
   int64_t bump_ = replication::PromotionOptions::kDefaultBump;
+  OutputFlag output_;
   bool yes_ = false, despite_ = false;
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "cli/figures.h"
 #include "cli/fill_bucket.h"
 #include "cli/flags.h"
 #include "cli/in_place.h"
@@ -93,7 +94,7 @@ void RestoreCommand::AddFlags(CLI::App* app) {
       ->group(place);
   app->add_flag("--yes", yes_, "Do not ask")->group(place);
   app->add_flag("--dry-run", dry_run_, "Say what would be done, and do nothing");
-  app->add_option("--output", output_, "table or json [table]")->take_last();
+  output_.AddTo(app);
 }
 
 absl::Status RestoreCommand::CheckFlags() const {
@@ -151,7 +152,7 @@ std::string RestoreCommand::MovingMoment() const {
 
 absl::StatusOr<int> RestoreCommand::Run(Output* output) {
   if (absl::Status flags = CheckFlags(); !flags.ok()) return flags;
-  const auto form = ParseOutputForm(output_);
+  const auto form = output_.Read();
   if (!form.ok()) return form.status();
   const auto selection = replication::KeySelection::Make(prefixes_, namespaces_);
   if (!selection.ok()) return selection.status();

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/command.h"
-#include "cli/figures.h"
+#include "cli/output_flag.h"
 #include "cli/source_flags.h"
 #include "cli/target_flags.h"
 #include "replication/bucket_restore.h"
@@ -44,7 +44,8 @@ class RestoreCommand final : public Command {
 
   SourceFlags source_;
   TargetFlags target_;
-  std::string to_time_, before_change_, before_deletion_, output_, endpoints_;
+  OutputFlag output_;
+  std::string to_time_, before_change_, before_deletion_, endpoints_;
   std::string ca_file_, cert_file_, key_file_;
   int64_t to_revision_ = 0;
   std::vector<std::string> prefixes_, namespaces_;

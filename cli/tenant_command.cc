@@ -216,7 +216,7 @@ void TenantCommand::AddFlags(CLI::App* app) {
       add("--system-creds", &system_creds_, "Credentials of a user of its system account");
       continue;
     }
-    add("--output", &output_, "table or json [table]");
+    output_.AddTo(sub);
     if (name == "add") {
       add("--bucket", &bucket_, "Its KV bucket [NAME]");
       AddLimitFlags(sub, kDefaultStorage);
@@ -240,9 +240,9 @@ absl::StatusOr<int> TenantCommand::Run(Output* output) {
   const auto verb = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& one) {
     return chosen.front()->get_name() == one.name;
   });
-  if (!output_.empty() && output_ != "table" && output_ != "json") {
-    return Invalid("--output: \"", output_, "\" is neither table nor json");
-  }
+  const auto form = output_.Read();
+  if (!form.ok()) return form.status();
+  json_ = *form == OutputForm::kJson;
   return (this->*verb->run)(output);
 }
 
@@ -305,7 +305,7 @@ absl::Status TenantCommand::CheckName() const {
 
 void TenantCommand::Show(const TenantAdmin& admin, const Change& change, const char* done,
                          Output* output) const {
-  if (output_ == "json") {
+  if (json_) {
     json object = JsonOf(admin, change.tenant);
     object["changed"] = change.changed;
     object["finished"] = change.finished;
@@ -403,7 +403,7 @@ absl::StatusOr<int> TenantCommand::List(Output* output) {
                     Cat(tenant.limits.consumers), (*admin)->CredentialsFile(tenant)});
     if (use_) rows.back().push_back(AddUse(**admin, tenant, &objects.back()));
   }
-  output->Print(output_ == "json" ? Cat(objects.dump(2), "\n") : TextOf(rows));
+  output->Print(json_ ? Cat(objects.dump(2), "\n") : TextOf(rows));
   return kExitOk;
 }
 
@@ -418,7 +418,7 @@ absl::StatusOr<int> TenantCommand::ShowOne(Output* output) {
   if (!(*admin)->nats_urls().empty()) {
     rows.push_back({"in use", AddUse(**admin, *tenant, &object)});
   }
-  output->Print(output_ == "json" ? Cat(object.dump(2), "\n") : TextOf(rows));
+  output->Print(json_ ? Cat(object.dump(2), "\n") : TextOf(rows));
   return kExitOk;
 }
 
@@ -457,7 +457,7 @@ absl::StatusOr<int> TenantCommand::Remove(Output* output) {
   if (!admin.ok()) return admin.status();
   const auto change = (*admin)->Remove(name_);
   if (!change.ok()) return change.status();
-  if (output_ == "json") {
+  if (json_) {
     json object = {{"tenant", name_}, {"removed", change->finished}};
     if (!change->next.empty()) object["next"] = change->next;
     output->Print(Cat(object.dump(2), "\n"));

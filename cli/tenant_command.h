@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/output_flag.h"
 #include "tenant/tenant_admin.h"
 
 namespace jetd::cli {
@@ -46,10 +47,11 @@ class TenantCommand final : public Command {
   absl::StatusOr<int> Remove(Output* output);
 
   CLI::App* app_ = nullptr;  // of this command; lives as long as it is run
-  std::string state_dir_, output_, name_, bucket_, storage_, streams_, consumers_;
+  OutputFlag output_;
+  std::string state_dir_, name_, bucket_, storage_, streams_, consumers_;
   std::string nats_url_, ca_file_, cert_file_, key_file_, nats_server_, pid_file_, nats_config_;
   std::string kind_, operator_name_, operator_seed_, system_creds_, resolver_dir_;
-  bool yes_ = false, use_ = false;
+  bool yes_ = false, use_ = false, json_ = false;
 };
 
 }  // namespace jetd::cli

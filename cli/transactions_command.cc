@@ -21,7 +21,7 @@ constexpr char kExamples[] =
     "\n"
     "Examples:\n"
     "  jetctl transactions --data-dir /var/lib/jetd --keys-only\n"
-    "  jetctl transactions --nats-url nats://n1:4222 --bucket tenant --json --values";
+    "  jetctl transactions --nats-url nats://n1:4222 --bucket tenant -o json --values";
 
 bool OfKeys(const StreamTransaction& transaction) {
   const StreamTransaction::Kind kind = transaction.ops.front().kind;
@@ -33,13 +33,16 @@ bool OfKeys(const StreamTransaction& transaction) {
 void TransactionsCommand::AddFlags(CLI::App* app) {
   app->footer(kExamples);
   source_.AddTo(app);
-  app->add_flag("--json", json_, "Print one JSON object a line");
+  output_.AddTo(app, "one object a line");
   app->add_flag("--values", values_, "Show values, not only their size");
   app->add_flag("--keys-only", keys_only_, "Leave out leases, terms, compactions and barriers");
   app->add_flag("--void", void_, "Show what does not count too, marked as void");
 }
 
 absl::StatusOr<int> TransactionsCommand::Run(Output* output) {
+  const auto form = output_.Read();
+  if (!form.ok()) return form.status();
+  const bool json = *form == OutputForm::kJson;
   auto source = source_.Read();
   if (!source.ok()) return source.status();
   source->patience = std::chrono::seconds(0);  // as long as it takes
@@ -49,7 +52,7 @@ absl::StatusOr<int> TransactionsCommand::Run(Output* output) {
   const auto result = replication::DumpStream(*source, [&](const StreamTransaction& transaction) {
     if (!transaction.counts && !void_) return;
     if (keys_only_ && !OfKeys(transaction)) return;
-    output->Print(Cat(json_ ? ToJson(transaction, show) : ToText(transaction, show), "\n"));
+    output->Print(Cat(json ? ToJson(transaction, show) : ToText(transaction, show), "\n"));
   });
   if (!result.ok()) return result.status();
   output->Say(name(), Cat("read up to sequence ", result->last.value(), ": revision ",

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/output_flag.h"
 #include "cli/source_flags.h"
 
 namespace jetd::cli {
@@ -21,7 +22,8 @@ class TransactionsCommand final : public Command {
 
  private:
   SourceFlags source_;
-  bool json_ = false, values_ = false, keys_only_ = false, void_ = false;
+  OutputFlag output_;
+  bool values_ = false, keys_only_ = false, void_ = false;
 };
 
 }  // namespace jetd::cli

@@ -77,15 +77,13 @@ void UsageCommand::AddFlags(CLI::App* app) {
   add("--cacert", &tls_.ca_file, "CA of their certificates, PEM [the system's]");
   add("--cert", &tls_.cert_file, "Client certificate for them, PEM");
   add("--key", &tls_.key_file, "Its key, PEM");
-  app->add_flag("--json", json_, "Print one JSON object, with what --since needs");
-  app->add_flag("--csv", csv_, "Print a line a tenant, separated by commas");
+  output_.AddTo(app, "one object, with what --since needs");
 }
 
 absl::Status UsageCommand::CheckFlags() const {
   if (urls_.empty() && folders_.empty()) {
     return Invalid("whose? Give --metrics-url, where each jetd serves /metrics");
   }
-  if (json_ && csv_) return Invalid("--json and --csv: give one of them");
   if (tls_.cert_file.empty() != tls_.key_file.empty()) {
     return Invalid("--cert and --key go together");
   }
@@ -232,6 +230,8 @@ void UsageCommand::TellOf(Output* output, const Start& start, const std::string&
 }
 
 absl::StatusOr<int> UsageCommand::Run(Output* output) {
+  const auto form = output_.Read();
+  if (!form.ok()) return form.status();
   if (absl::Status flags = CheckFlags(); !flags.ok()) return flags;
   const auto start = ReadSince();
   if (!start.ok()) return start.status();
@@ -258,8 +258,8 @@ absl::StatusOr<int> UsageCommand::Run(Output* output) {
     work = *std::move(now);
     sum.AddNats(DivideCpu(Since(work, start->nats)));
   }
-  if (!json_) {
-    output->Print(csv_ ? sum.ToCsv() : sum.ToText());
+  if (*form != OutputForm::kJson) {
+    output->Print(*form == OutputForm::kCsv ? sum.ToCsv() : sum.ToText());
     return kExitOk;
   }
   json whole = {{"tenants", sum.ToJson()},

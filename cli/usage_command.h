@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/nats_share.h"
+#include "cli/output_flag.h"
 #include "cli/web_page.h"
 #include "nlohmann/json_fwd.hpp"
 
@@ -53,7 +54,7 @@ class UsageCommand final : public Command {
   std::vector<std::string> urls_, folders_;
   std::string since_, monitor_url_;
   double nats_cpu_seconds_ = -1;  // not given
-  bool json_ = false, csv_ = false;
+  OutputFlag output_{OutputFlag::Forms::kCsvToo};
   WebTls tls_;
 };
 

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "CLI/Validators.hpp"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/strings.h"
@@ -17,12 +16,11 @@ using replication::TimeText;
 
 void ViewFlags::AddTo(CLI::App* app) {
   source_.AddTo(app);
-  app->add_option("-o,--output", format_, "table, or json for programs [table]")
-      ->take_last()
-      ->check(CLI::IsMember({"table", "json"}));
+  output_.AddTo(app);
 }
 
 absl::StatusOr<replication::StreamSource> ViewFlags::Source(Output* output) const {
+  if (const auto form = output_.Read(); !form.ok()) return form.status();
   auto source = source_.Read();
   if (!source.ok()) return source.status();
   source->patience = std::chrono::seconds(0);  // as long as it takes

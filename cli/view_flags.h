@@ -10,6 +10,7 @@
 #include "CLI/App.hpp"
 #include "absl/status/statusor.h"
 #include "cli/output.h"
+#include "cli/output_flag.h"
 #include "cli/source_flags.h"
 #include "nlohmann/json_fwd.hpp"
 #include "replication/point.h"
@@ -22,13 +23,17 @@ namespace jetd::cli {
 class ViewFlags {
  public:
   void AddTo(CLI::App* app);
-  // The source, read as long as it takes, until ^C.
+  // Checks --output first. The source, read as long as it takes, until ^C.
   [[nodiscard]] absl::StatusOr<replication::StreamSource> Source(Output* output) const;
-  [[nodiscard]] bool json() const { return format_ == "json"; }
+  // For Source has said that it is one.
+  [[nodiscard]] bool json() const {
+    const auto form = output_.Read();
+    return form.ok() && *form == OutputForm::kJson;
+  }
 
  private:
   SourceFlags source_;
-  std::string format_ = "table";
+  OutputFlag output_;
 };
 
 // What --at, --from and --to take, for help texts.
