@@ -166,13 +166,28 @@ TEST(FlagsTest, EtcdsOwnFlagsCountAsVariablesToo) {
 TEST(FlagsTest, AMistypedVariableGetsAWarning) {
   const Variable mistyped("JETD_LISTEN_CLIENT_URL", "http://127.0.0.1:1");
   const Variable mistyped_too("JETD_NATS_CRED", "x");
-  // What tests and tools of this tree use, and what Kubernetes sets for a service named jetd.
+  // What tests, tools and jetctl use, and what Kubernetes sets for a service named jetd.
   std::vector<std::unique_ptr<Variable>> others;
-  for (const char* name :
-       {"JETD_BIN", "JETD_CACHE", "JETD_ETCD", "JETD_ETCDCTL", "JETD_NATS_SERVER_2_10",
-        "JETD_NATS_SERVER_2_9", "JETD_SIM_SEED", "JETD_SIM_SEEDS", "JETD_TEST_FOLDER",
-        "JETD_TEST_SCENARIO", "JETD_PROTOC", "JETD_SANITIZE", "JETD_PORT", "JETD_SERVICE_HOST",
-        "JETD_SERVICE_PORT", "JETD_PORT_2379_TCP_ADDR"}) {
+  for (const char* name : {"JETD_BIN",
+                           "JETD_CACHE",
+                           "JETD_ETCD",
+                           "JETD_ETCDCTL",
+                           "JETD_NATS_SERVER_2_10",
+                           "JETD_NATS_SERVER_2_9",
+                           "JETD_SIM_SEED",
+                           "JETD_SIM_SEEDS",
+                           "JETD_TEST_FOLDER",
+                           "JETD_TEST_SCENARIO",
+                           "JETD_PROTOC",
+                           "JETD_SANITIZE",
+                           "JETD_PORT",
+                           "JETD_SERVICE_HOST",
+                           "JETD_SERVICE_PORT",
+                           "JETD_PORT_2379_TCP_ADDR",
+                           "JETD_STATE_DIR",
+                           "JETD_STREAM",
+                           "JETD_PID_FILE",
+                           "JETD_NATS_CONFIG"}) {
     others.push_back(std::make_unique<Variable>(name, "x"));
   }
   EXPECT_THAT(

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "base/nearest_name.h"
@@ -15,6 +16,9 @@ namespace jetd::etcdapi {
 namespace {
 
 constexpr std::string_view kPrefix = "JETD_";
+// What jetctl alone reads: one shell has them for both.
+constexpr std::string_view kOfJetctl[] = {"JETD_NATS_API_PREFIX", "JETD_NATS_CONFIG",
+                                          "JETD_PID_FILE", "JETD_STATE_DIR", "JETD_STREAM"};
 
 // "data-dir" for "JETD_DATA_DIR".
 std::string FlagOf(std::string_view variable) {
@@ -47,6 +51,8 @@ Variables ReadVariables(const std::vector<std::string>& flags) {
       result.arguments.push_back(Cat("--", flag, "=", value));
       continue;
     }
+    if (std::find(std::begin(kOfJetctl), std::end(kOfJetctl), name) != std::end(kOfJetctl))
+      continue;
     const bool goes_on = std::any_of(flags.begin(), flags.end(), [&flag = flag](const auto& known) {
       return flag.starts_with(known + "-");
     });

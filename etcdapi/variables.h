@@ -18,7 +18,7 @@ struct Variables {
   std::vector<std::string> arguments;  // "--data-dir=/var/lib/jetd"
   // One line for each variable that looks mistyped. What is like no flag is somebody else's, and so
   // is what goes on behind a flag's name: tests and tools have JETD_BIN and JETD_NATS_SERVER_2_10,
-  // and Kubernetes sets JETD_SERVICE_HOST for a service named jetd.
+  // and Kubernetes sets JETD_SERVICE_HOST for a service named jetd. Nor are jetctl's such.
   std::vector<std::string> warnings;
 };
 // Reads the environment. `flags` are the names that jetd takes, without dashes; an empty variable
