@@ -46,7 +46,7 @@ absl::Status Send(const NatsEndpoint& system, const char* subject, const std::st
   const auto answer = jetstream::AskNats(system, {.subject = subject, .payload = jwt}, kPatience);
   if (absl::IsNotFound(answer.status()) || absl::IsDeadlineExceeded(answer.status())) {
     return MakeStatus(
-        absl::StatusCode::kUnavailable, "no resolver answers at ",
+        absl::StatusCode::kFailedPrecondition, "no resolver answers at ",
         jetstream::UrlWithoutSecrets(system.url),
         ": is its configuration that of `jetctl tenant init`, and the user one of the "
         "system account?");

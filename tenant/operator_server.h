@@ -36,8 +36,8 @@ struct NewOperator {
                                             int64_t issued);
 
 // Gives a running server an account's JWT, in the place of the one that it had. `system` is a user
-// of the system account. Blocks. Unavailable, or FailedPrecondition with the server's words. (That
-// the server stores a JWT does not mean that it trusts who signed it.)
+// of the system account. Blocks. Unavailable: nobody is there; FailedPrecondition: no resolver, or
+// the server's words. (That the server stores a JWT does not mean that it trusts who signed it.)
 [[nodiscard]] absl::Status PushAccount(const jetstream::NatsEndpoint& system,
                                        const jetstream::NkeyPair& signer, const Tenant& tenant,
                                        int64_t issued);

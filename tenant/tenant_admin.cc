@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_split.h"
@@ -26,6 +27,7 @@ using jetstream::NkeyPair;
 // Until when JWTs of a user are revoked: its key never comes again, and a clock that was ahead may
 // have dated one into the future. The last second of the year 9999.
 constexpr int64_t kForEver = 253'402'300'799;
+constexpr std::chrono::milliseconds kPushPause{200};
 
 template <typename... Pieces>
 absl::Status Failed(const Pieces&... pieces) {
@@ -398,7 +400,8 @@ absl::StatusOr<std::string> TenantAdmin::Publish(const Tenant& tenant) {
   if (!system.ok()) return system.status();
   const auto key = OperatorKey();
   if (!key.ok()) return key.status();
-  absl::Status pushed = PushAccount(*system, *key, tenant, roster_.issued);
+  absl::Status pushed =
+      UntilThere([&] { return PushAccount(*system, *key, tenant, roster_.issued); });
   if (pushed.ok()) return std::string();
   return MakeStatus(
       pushed.code(), "written to ", options_.folder,
@@ -411,9 +414,20 @@ absl::StatusOr<std::string> TenantAdmin::PublishRemoval(const Tenant& tenant) {
   if (!system.ok()) return system.status();
   const auto key = OperatorKey();
   if (!key.ok()) return key.status();
-  absl::Status deleted = DeleteAccount(*system, *key, tenant.account, NowSeconds());
+  absl::Status deleted =
+      UntilThere([&] { return DeleteAccount(*system, *key, tenant.account, NowSeconds()); });
   if (!deleted.ok()) return deleted;
   return std::string();
+}
+
+absl::Status TenantAdmin::UntilThere(const std::function<absl::Status()>& push) const {
+  const auto deadline = std::chrono::steady_clock::now() + options_.arrival_patience;
+  for (bool told = false;; told = true) {
+    absl::Status pushed = push();
+    if (!absl::IsUnavailable(pushed) || std::chrono::steady_clock::now() >= deadline) return pushed;
+    if (!told && options_.tell) options_.tell(Cat("trying again: ", MessageOf(pushed)));
+    std::this_thread::sleep_for(kPushPause);
+  }
 }
 
 absl::StatusOr<std::string> TenantAdmin::PublishConfig() {

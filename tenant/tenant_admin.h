@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -133,6 +134,8 @@ class TenantAdmin {
   [[nodiscard]] absl::Status Forget(const Tenant& tenant);
   [[nodiscard]] Change ChangeOf(const Tenant& tenant) const;
   [[nodiscard]] absl::StatusOr<jetstream::NatsEndpoint> SystemUser() const;
+  // Again while nobody is there, as for a server that is just being started; arrival_patience long.
+  [[nodiscard]] absl::Status UntilThere(const std::function<absl::Status()>& push) const;
   [[nodiscard]] absl::StatusOr<jetstream::NkeyPair> OperatorKey() const;
 
   const AdminOptions options_;

@@ -245,6 +245,25 @@ TEST_P(OfOperator, CredentialsOfAClockThatWasAheadAreRevokedToo) {
   ExpectRefused(old, "acme");
 }
 
+// As by hand: nats-server is started, and the next command does not wait until it is there.
+TEST_P(OfOperator, AServerThatIsBeingStartedIsWaitedFor) {
+  Start();
+  if (admin_ == nullptr) return;
+  server_->Kill();
+  AdminOptions options = Options();
+  options.arrival_patience = std::chrono::minutes(2);
+  int told = 0;
+  options.tell = [&](const std::string& line) {
+    EXPECT_THAT(line, HasSubstr("trying again: cannot connect to "));
+    if (++told == 1) server_->Restart();
+  };
+  Open(options);
+  const auto acme = admin_->Add(Wanted("acme"));
+  ASSERT_TRUE(acme.ok()) << acme.status();
+  EXPECT_EQ(told, 1);
+  ExpectToConnect(acme->credentials_file, "acme");
+}
+
 INSTANTIATE_TEST_SUITE_P(Operator, OfOperator, testing::Values(ServerKind::kOperator));
 
 }  // namespace
