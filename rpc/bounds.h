@@ -58,6 +58,8 @@ inline constexpr size_t kMaxStatusTextBytes = 4UL << 10;
 inline constexpr size_t kSpareDescriptors = 150;
 // From one line in the log that clients wait for descriptors to the next.
 inline constexpr std::chrono::minutes kAcceptComplaints{1};
+// The same of handshakes that fail.
+inline constexpr std::chrono::seconds kHandshakeComplaints{1};
 
 }  // namespace jetd::rpc
 

@@ -13,14 +13,17 @@ namespace jetd::rpc {
 // written where `Due` says so. One thread at a time.
 class Complaints {
  public:
-  // True if the last one that was due is kAcceptComplaints ago, or there was none.
+  explicit Complaints(MonoTime at_most_each = kAcceptComplaints) : at_most_each_(at_most_each) {}
+
+  // True if the last one that was due is so long ago, or there was none.
   [[nodiscard]] bool Due(MonoTime now) {
-    if (last_.has_value() && now - *last_ < kAcceptComplaints) return false;
+    if (last_.has_value() && now - *last_ < at_most_each_) return false;
     last_ = now;
     return true;
   }
 
  private:
+  const MonoTime at_most_each_;
   std::optional<MonoTime> last_;
 };
 

@@ -8,12 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "base/mutex.h"
 #include "base/strings.h"
 #include "base/testing/test_certificate.h"
@@ -26,6 +28,7 @@
 namespace jetd::rpc {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::Each;
 using ::testing::HasSubstr;
 
@@ -206,6 +209,39 @@ TEST_F(TlsTest, ClientsShowCertificatesOfTheCa) {
   EXPECT_EQ(CallWith(ca_, client_).error_code(), grpc::StatusCode::UNAVAILABLE);
   source_->Refuse(false);
   EXPECT_TRUE(CallWith(ca_, client_).ok());
+}
+
+// Whoever set up a client finds the reason there; the client itself says "context deadline
+// exceeded".
+TEST_F(TlsTest, TheLogSaysWhyAHandshakeFails) {
+  log::Init({.level = log::Level::kInfo});
+  TlsCertificates certificates = ServedBy(ca_);
+  certificates.ca = ca_.cert_pem;
+  source_->Use(certificates);
+  const TestCertificate other_ca = MakeTestCertificate("other ca");
+  const TestCertificate stranger = MakeTestCertificate("client", &other_ca);
+  const auto said_of = [&](const std::function<void()>& fail) {
+    ::testing::internal::CaptureStderr();
+    Start();
+    fail();
+    server_.reset();  // it has said all
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(said_of([&] { (void)ShakeHands(TLS1_2_VERSION, "h2"); }),
+              ContainsRegex("a connection from 127.0.0.1:[0-9]+ is refused at its TLS handshake: "
+                            "peer did not return a certificate"));
+  EXPECT_THAT(said_of([&] { (void)ShakeHands(TLS1_2_VERSION, "h2", &stranger); }),
+              ContainsRegex("certificate verify failed: [a-z ]+"));
+  EXPECT_THAT(said_of([&] {
+                const int fd = ConnectTo(server_->port());
+                EXPECT_EQ(write(fd, "GET / HTTP/1.1\r\n\r\n", 18), 18);
+                char byte = 0;
+                while (read(fd, &byte, 1) > 0) continue;
+                close(fd);
+              }),
+              HasSubstr("http request"));
+  // One that only looks whether somebody listens.
+  EXPECT_EQ(said_of([&] { close(ConnectTo(server_->port())); }), "");
 }
 
 TEST_F(TlsTest, CallsOfAClientThatIsNotWelcomeAnyMoreAreRefused) {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rpc/tls_wire.h"
 
+#include <netdb.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/x509.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -16,6 +19,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/log_fields.h"
 #include "base/strings.h"
 
 namespace jetd::rpc {
@@ -68,12 +72,29 @@ BIO* SocketBio(int fd) {
   return bio;
 }
 
+// " from 127.0.0.1:4711"; "" of one that has no address.
+std::string WhereFrom(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  char host[NI_MAXHOST];
+  char port[NI_MAXSERV];
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  if (getpeername(fd, any, &size) != 0 || address.ss_family == AF_UNIX ||
+      getnameinfo(any, size, host, sizeof(host), port, sizeof(port),
+                  NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return "";
+  }
+  const bool brackets = address.ss_family == AF_INET6;
+  return Cat(" from ", brackets ? "[" : "", host, brackets ? "]:" : ":", port);
+}
+
 // TLS on a non-blocking socket. OpenSSL may want the socket writable to read, and the other way
 // round; wants_writable says so.
 class TlsWire final : public Wire {
  public:
-  TlsWire(int fd, std::unique_ptr<SSL, FreeSsl> ssl, std::shared_ptr<TlsSource> source)
-      : fd_(fd), ssl_(std::move(ssl)), source_(std::move(source)) {}
+  TlsWire(int fd, std::unique_ptr<SSL, FreeSsl> ssl, std::shared_ptr<TlsSource> source,
+          TlsContexts* contexts)
+      : fd_(fd), ssl_(std::move(ssl)), source_(std::move(source)), contexts_(contexts) {}
   ~TlsWire() override {
     // Freed first: it refers to the descriptor.
     ssl_.reset();
@@ -91,7 +112,9 @@ class TlsWire final : public Wire {
       has_more_ = true;  // the client's first words may have come along with its last of these
       return Greeting::kDone;
     }
-    return ForNow(result) ? Greeting::kGoesOn : Greeting::kFailed;
+    if (ForNow(result)) return Greeting::kGoesOn;
+    contexts_->Complain(*ssl_, fd_);
+    return Greeting::kFailed;
   }
 
   [[nodiscard]] Status Admit() override {
@@ -180,6 +203,7 @@ class TlsWire final : public Wire {
   int fd_;
   std::unique_ptr<SSL, FreeSsl> ssl_;
   const std::shared_ptr<TlsSource> source_;
+  TlsContexts* const contexts_;
   bool wants_writable_ = false;
   bool has_more_ = false;
   bool ended_ = false;
@@ -209,6 +233,20 @@ std::unique_ptr<SSL, FreeSsl> TlsContexts::Begin() {
   return ssl;
 }
 
+void TlsContexts::Complain(const SSL& ssl, int fd) {
+  const auto first = ERR_peek_error();
+  const auto verified = SSL_get_verify_result(&ssl);
+  if (first == 0 || ERR_GET_REASON(first) == SSL_R_UNEXPECTED_EOF_WHILE_READING) return;
+  // Whom the source refuses, it has told of.
+  if (verified == X509_V_ERR_APPLICATION_VERIFICATION) return;
+  if (!complaints_.Due(std::chrono::steady_clock::now().time_since_epoch())) return;
+  const char* const reason = ERR_reason_error_string(first);
+  const std::string why = Cat(reason == nullptr ? "TLS" : reason, verified == X509_V_OK ? "" : ": ",
+                              verified == X509_V_OK ? "" : X509_verify_cert_error_string(verified));
+  log::Warn("a connection{} is refused at its TLS handshake: {}{}", WhereFrom(fd),
+            log::As("reason", why), log::Event("client_refused"));
+}
+
 std::unique_ptr<Wire> TlsContexts::Accept(int fd) {
   std::unique_ptr<SSL, FreeSsl> ssl = Begin();
   BIO* const bio = ssl == nullptr ? nullptr : SocketBio(fd);
@@ -217,7 +255,7 @@ std::unique_ptr<Wire> TlsContexts::Accept(int fd) {
     return nullptr;
   }
   SSL_set_bio(ssl.get(), bio, bio);
-  return std::make_unique<TlsWire>(fd, std::move(ssl), source_);
+  return std::make_unique<TlsWire>(fd, std::move(ssl), source_, this);
 }
 
 }  // namespace jetd::rpc

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "rpc/bounds.h"
+#include "rpc/complaints.h"
 #include "rpc/tls.h"
 #include "rpc/wire.h"
 
@@ -46,12 +48,16 @@ class TlsContexts {
   [[nodiscard]] std::unique_ptr<SSL, FreeSsl> Begin();
   // The same on a connected socket, which is taken over, also where null comes of it.
   [[nodiscard]] std::unique_ptr<Wire> Accept(int fd);
+  // Right after a greeting has failed: says in the log whose and why, now and then. A client that
+  // just went is none.
+  void Complain(const SSL& ssl, int fd);
 
  private:
   const std::shared_ptr<TlsSource> source_;
   const Protocols protocols_;
   std::shared_ptr<const TlsCertificates> made_of_;
   std::unique_ptr<SSL_CTX, FreeSsl> context_;
+  Complaints complaints_{kHandshakeComplaints};
 };
 
 }  // namespace jetd::rpc
