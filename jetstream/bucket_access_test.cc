@@ -171,6 +171,24 @@ TEST_F(BucketAccessTest, IsEnoughForALogAndAMessenger) {
   EXPECT_THAT(ServerLog(), Not(HasSubstr("Violation")));
 }
 
+// The server drops what its user asks, and says why on the side.
+TEST_F(BucketAccessTest, AnotherBucketsLogSaysWhyItHasNoConnection) {
+  NatsLogOptions options;
+  options.endpoint = RotateEndpoints({server_->url()}, As("jetd").credentials);
+  options.stream.bucket = "other";
+  options.answer_timeout = std::chrono::milliseconds(500);
+  NatsLog log(&loop_, std::move(options));
+  Notes notes;
+  log.Open(&notes, [](const absl::Status& why) { FAIL() << why; });
+  EXPECT_TRUE(RunUntil([&] {
+    return log.trouble().find("no answer from JetStream: the user may not ask") !=
+               std::string::npos &&
+           log.trouble().find("Permissions Violation for ") != std::string::npos;
+  })) << log.trouble();
+  EXPECT_FALSE(notes.connected);
+  log.Close();
+}
+
 TEST_F(BucketAccessTest, IsNotMore) {
   const std::chrono::milliseconds soon(1'000);
   const std::string inbox = InboxPrefix("b");

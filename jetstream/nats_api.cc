@@ -80,9 +80,15 @@ void NatsApi::ArmTimer() {
 void NatsApi::OnTimer() {
   timer_ = 0;
   const MonoTime now = loop_->Now();
+  // A request that this user may not make is dropped by the server, not answered.
+  const std::string refusal = connection_->refusal();
+  const absl::Status why = MakeError(
+      Errc::kTimeout, refusal.empty()
+                          ? std::string("no answer from JetStream")
+                          : Cat("no answer from JetStream: the user may not ask (", refusal, ")"));
   while (!pending_.empty() && !failed_ && pending_.begin()->second.deadline <= now) {
     auto node = pending_.extract(pending_.begin());
-    node.mapped().done(MakeError(Errc::kTimeout, "no answer from JetStream"));
+    node.mapped().done(why);
   }
   ArmTimer();
 }

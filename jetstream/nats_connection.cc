@@ -54,14 +54,6 @@ absl::Status StatusOf(natsStatus status, std::string_view what) {
   return absl::Status(code, text);
 }
 
-// nats.c tells of refused permissions and the like on a thread of its own, after the fact.
-void LogAsyncError(natsConnection* nc, natsSubscription* /*sub*/, natsStatus status,
-                   void* /*closure*/) {
-  const char* detail = nullptr;
-  natsConnection_GetLastError(nc, &detail);
-  log::Warn("nats: {} ({})", natsStatus_GetText(status), detail == nullptr ? "" : detail);
-}
-
 }  // namespace
 
 struct NatsConnection::Subscription {
@@ -107,6 +99,7 @@ struct NatsConnection::Link {
 
   Mutex mutex;
   Loop* loop ABSL_GUARDED_BY(mutex);
+  std::string refusal ABSL_GUARDED_BY(mutex);
 };
 
 struct NatsConnection::EventCallbacks {
@@ -139,9 +132,9 @@ struct NatsConnection::EventCallbacks {
   }
 };
 
-// nats.c tells of lame ducks on a thread of its own, at any time until a connection is destroyed
-// and a moment longer, and frees nothing that it was given to tell them by. So the connection is
-// looked up.
+// nats.c tells of lame ducks and of refused permissions on a thread of its own, at any time until a
+// connection is destroyed and a moment longer, and frees nothing that it was given to tell them by.
+// So the connection is looked up.
 class NatsConnection::Links {
  public:
   static Links& All() {
@@ -157,17 +150,30 @@ class NatsConnection::Links {
     links_.erase(nc);
   }
   static void OnLameDuck(natsConnection* nc, void* /*closure*/) {
-    std::shared_ptr<Link> link;
-    Links& all = All();
-    {
-      MutexLock lock(all.mutex_);
-      const auto it = all.links_.find(nc);
-      if (it != all.links_.end()) link = it->second.lock();
-    }
+    const std::shared_ptr<Link> link = All().Of(nc);
     if (link != nullptr) link->Tell(&NatsConnection::OnLameDuck);
+  }
+  // Of several at once nats.c keeps the last one's text only: it is told once.
+  static void OnError(natsConnection* nc, natsSubscription* /*sub*/, natsStatus status,
+                      void* /*closure*/) {
+    const char* detail = nullptr;
+    natsConnection_GetLastError(nc, &detail);
+    const std::string text(detail == nullptr ? "" : detail);
+    if (const std::shared_ptr<Link> link = All().Of(nc); link != nullptr) {
+      MutexLock lock(link->mutex);
+      if (!text.empty() && link->refusal == text) return;
+      if (status == NATS_NOT_PERMITTED) link->refusal = text;
+    }
+    log::Warn("nats: {} ({})", natsStatus_GetText(status), text);
   }
 
  private:
+  std::shared_ptr<Link> Of(natsConnection* nc) {
+    MutexLock lock(mutex_);
+    const auto it = links_.find(nc);
+    return it == links_.end() ? nullptr : it->second.lock();
+  }
+
   Mutex mutex_;
   std::map<natsConnection*, std::weak_ptr<Link>> links_ ABSL_GUARDED_BY(mutex_);
 };
@@ -227,7 +233,7 @@ absl::Status NatsConnection::Configure(natsOptions* options, const NatsEndpoint&
   set(natsOptions_SetIOBufSize(options, kReadBufferBytes));
   set(natsOptions_SetPingInterval(options, kPingIntervalMs));
   set(natsOptions_SetMaxPingsOut(options, kMaxPingsOut));
-  set(natsOptions_SetErrorHandler(options, &LogAsyncError, nullptr));
+  set(natsOptions_SetErrorHandler(options, &Links::OnError, nullptr));
   set(natsOptions_SetLameDuckModeCB(options, &Links::OnLameDuck, nullptr));
   set(natsOptions_SetEventLoop(options, &link_, &EventCallbacks::Attach, &EventCallbacks::Read,
                                &EventCallbacks::Write, &EventCallbacks::Detach));
@@ -300,6 +306,11 @@ void NatsConnection::Start(ClosedFn on_closed) {
 }
 
 bool NatsConnection::closed() const { return link_->closed.load(); }
+
+std::string NatsConnection::refusal() const {
+  MutexLock lock(link_->mutex);
+  return link_->refusal;
+}
 
 void NatsConnection::Stop() {
   if (!started_ || stopped_) return;

@@ -73,6 +73,9 @@ class NatsConnection {
   void set_on_lame_duck(std::function<void()> fn) { on_lame_duck_ = std::move(fn); }
   // Whether the socket is closed; on_closed may still be on its way, or have come without that.
   [[nodiscard]] bool closed() const;
+  // What the server has last refused this user, as it says it; "" if nothing. It comes a moment
+  // after what was refused, and without a word of which request it was.
+  [[nodiscard]] std::string refusal() const;
   // No callback comes after it, and what was published and not yet sent is dropped.
   void Stop();
 

@@ -147,8 +147,7 @@ void NatsLog::StartSession(std::unique_ptr<NatsConnection> connection) {
         if (synced) session->turn->OnSent(session->predicted);
       },
       [session = session_.get()] {
-        // Where none is held each asks for itself, and the turn has to know of it before its
-        // answer.
+        // Where none is held each asks for itself: the turn has to know before its answer.
         if (session->chain == nullptr || session->chain->held() == 0) return size_t{0};
         const size_t pushed = session->connection->published();
         session->connection->Flush();
@@ -339,6 +338,7 @@ void NatsLog::RetireSession(const absl::Status& why) {
 
 void NatsLog::ConnectLater(const absl::Status& why, Expected expected) {
   phase_ = Phase::kIdle;
+  trouble_ = std::string(MessageOf(why));
   if (expected == Expected::kYes) {
     log::Debug("NATS: {}; trying again in {} ms", MessageOf(why), backoff_.count());
   } else {

@@ -113,6 +113,8 @@ class NatsLog : public Log {
   // When the stream was made whose records these are: its own, or the one that it mirrors. 0: a
   // mirror that does not say of which, or no connection yet.
   [[nodiscard]] int64_t origin_created_ns() const { return origin_created_ns_; }
+  // Why the last connection, or try, came to nothing; "" before there was one. For people.
+  [[nodiscard]] const std::string& trouble() const { return trouble_; }
 
  private:
   struct Session;
@@ -170,6 +172,7 @@ class NatsLog : public Log {
   std::unique_ptr<Session> session_;
   std::vector<std::unique_ptr<Session>> retired_;
   std::chrono::milliseconds backoff_;
+  std::string trouble_;
   TimerId connect_timer_ = 0;
 
   StreamSeq highest_predicted_;  // of all appends, of all sessions

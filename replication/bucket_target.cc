@@ -38,8 +38,7 @@ class Filling {
       log_->Open(writer_.get(), [this](const absl::Status& why) { End(why); });
       loop_.RunAfter(patience.connect, [this, patience] {
         if (log_ != nullptr && !writer_->connected_once()) {
-          End(MakeStatus(absl::StatusCode::kDeadlineExceeded, "no connection to NATS within ",
-                         patience.connect.count(), " s"));
+          End(NoConnection(patience, *log_));
         }
       });
       if (patience.interrupted != nullptr) LookForInterrupt(patience.interrupted);

@@ -21,8 +21,7 @@ class Session : public jetstream::SilentObserver {
       log_.Open(this, [this](const absl::Status& why) { End(why); });
       loop_.RunAfter(patience.connect, [this, patience] {
         if (!working_) {
-          End(MakeStatus(absl::StatusCode::kDeadlineExceeded, "no connection to NATS within ",
-                         patience.connect.count(), " s"));
+          End(NoConnection(patience, log_));
         }
       });
       if (patience.interrupted != nullptr) LookForInterrupt(patience.interrupted);
@@ -65,6 +64,12 @@ class Session : public jetstream::SilentObserver {
 };
 
 }  // namespace
+
+absl::Status NoConnection(const Patience& patience, const jetstream::NatsLog& log) {
+  return MakeStatus(absl::StatusCode::kDeadlineExceeded, "no connection to NATS within ",
+                    patience.connect.count(), " s", log.trouble().empty() ? "" : ": ",
+                    log.trouble());
+}
 
 absl::Status RunOnLog(jetstream::NatsLogOptions options, const Patience& patience,
                       const LogWorkFn& work) {

@@ -19,6 +19,9 @@ struct Patience {
   const std::atomic<bool>* interrupted = nullptr;
 };
 
+// DeadlineExceeded, with what was in the way of the log if it knows.
+[[nodiscard]] absl::Status NoConnection(const Patience& patience, const jetstream::NatsLog& log);
+
 // Opens a log on a loop of its own, which runs on the calling thread, and begins `work` there once
 // it is connected. Blocks until `done` is called with how it ended, the log gives up, or patience
 // is at its end (DeadlineExceeded). After that nothing of the log's is called any more.
