@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/mirrors/mirrored_world.h"
 
+#include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 #include <utility>
@@ -30,7 +32,8 @@ std::string LastLine(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MirroredWorld>> MirroredWorld::Start(const std::string& program) {
+absl::StatusOr<std::unique_ptr<MirroredWorld>> MirroredWorld::Start(const std::string& program,
+                                                                    Disk disk) {
   std::unique_ptr<MirroredWorld> world(new MirroredWorld);
   world->program_ = program;
   world->domains_ = NatsTestDomains::Start([&world](int port) {
@@ -39,6 +42,9 @@ absl::StatusOr<std::unique_ptr<MirroredWorld>> MirroredWorld::Start(const std::s
   });
   if (world->domains_ == nullptr) {
     return absl::NotFoundError("JETD_NATS_SERVER names no nats-server");
+  }
+  if (disk == Disk::kForgetful) {
+    if (absl::Status mounted = world->MountDisk(); !mounted.ok()) return mounted;
   }
   auto jetd = world->Serve(kBucket);
   if (!jetd.ok()) return jetd.status();
@@ -49,6 +55,35 @@ absl::StatusOr<std::unique_ptr<MirroredWorld>> MirroredWorld::Start(const std::s
     return added;
   }
   return world;
+}
+
+MirroredWorld::~MirroredWorld() {
+  if (disk_ == nullptr) return;
+  domains_->leaf().Kill();
+  disk_ = nullptr;
+}
+
+absl::Status MirroredWorld::MountDisk() {
+  const std::string folder = domains_->leaf().folder() + "/js";
+  domains_->leaf().Kill();
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  auto mount = power::Mount::Make({.folder = folder});
+  if (!mount.ok()) return mount.status();
+  disk_ = *std::move(mount);
+  domains_->leaf().Restart();
+  return absl::OkStatus();
+}
+
+absl::Status MirroredWorld::CutPowerOfMirror(uint64_t seed) {
+  disk_->Freeze();
+  // It ends once its last calls are let go, of which nothing comes to the disk any more.
+  std::thread end([this] { domains_->leaf().Kill(); });
+  disk_->Release();
+  end.join();
+  if (absl::Status cut = disk_->Cut(seed); !cut.ok()) return cut;
+  domains_->leaf().Restart();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<ServerProcess>> MirroredWorld::Serve(

@@ -30,6 +30,8 @@ void AddFlags(Flags& flags, CLI::App& app) {
   app.add_option("--faults", options.faults,
                  "cuts of the link, kills of jetd and of either nats-server, in turn")
       ->capture_default_str();
+  app.add_option("--power-cuts", options.power_cuts,
+                 "of the mirror's nats-server, before the others; each takes it a minute");
   app.add_option("--long-cuts", options.long_cuts, "of the cuts, so many last 15 s")
       ->capture_default_str();
   app.add_option("--points", options.points, "random moments, read on both sides")
@@ -53,11 +55,19 @@ void Print(const PointsReport& report, uint64_t seed) {
             << " had happened\n";
   for (const auto& [kind, count] : report.faults)
     std::cout << "  " << count << " x " << kind << "\n";
+  const PointsReport::PowerCuts& power = report.power;
+  if (power.unharmed + power.copied_again + power.with_gap > 0) {
+    std::cout << "power cuts of the mirror: " << power.unharmed << " lost nothing, after "
+              << power.copied_again << " it copied again what it had lost, after " << power.with_gap
+              << " not all of it was left; " << power.gone << " took its stream; "
+              << power.records_lost << " records lost, " << power.records_gone
+              << " of them for good\n";
+  }
   std::cout << "the mirror had all " << report.caught_up_ms << " ms after the last step\n"
             << report.at_origin << " points read at the origin (" << report.not_at_origin
             << " more are gone there, below the compact revision), " << report.at_mirror
-            << " at the mirror, in " << report.read_seconds << " s; " << report.keys_compared
-            << " keys compared\n"
+            << " at the mirror (which lacks " << report.not_at_mirror << " and says so), in "
+            << report.read_seconds << " s; " << report.keys_compared << " keys compared\n"
             << report.restored << " restored into new buckets in " << report.restore_seconds
             << " s, " << report.served << " of them served by a jetd\n";
   history::PrintVerdict({}, report.violations);

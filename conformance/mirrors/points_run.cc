@@ -17,6 +17,8 @@
 #include "jetstream/api_session.h"
 #include "jetstream/stream_setup.h"
 #include "replication/bucket_restore.h"
+#include "replication/mirror_tools.h"
+#include "replication/mirrors.h"
 #include "replication/past_state.h"
 #include "replication/state_at.h"
 
@@ -25,6 +27,7 @@ namespace {
 
 namespace pb = etcdclient::pb;
 using etcdclient::ServerProcess;
+using replication::Mirrors;
 using replication::Point;
 using replication::State;
 using replication::StreamSource;
@@ -86,7 +89,9 @@ class PointsRun {
       : options_(options), say_(say), random_(options.seed) {}
 
   absl::StatusOr<PointsReport> Run() {
-    auto world = MirroredWorld::Start(options_.jetd);
+    using Disk = MirroredWorld::Disk;
+    auto world = MirroredWorld::Start(options_.jetd,
+                                      options_.power_cuts > 0 ? Disk::kForgetful : Disk::kPlain);
     if (!world.ok()) return world.status();
     world_ = *std::move(world);
     if (absl::Status written = Write(); !written.ok()) return written;
@@ -108,11 +113,13 @@ class PointsRun {
 
   // The random history, and what happens to it.
   absl::Status Write() {
+    std::atomic<size_t> allowed{options_.power_cuts > 0 ? 0 : options_.steps};
     writer_ = std::make_unique<RandomWriter>(RandomWriter::Options{
         .endpoint = world_->jetd().endpoint(),
         .steps = options_.steps,
         .compactions = options_.compactions,
         .seed = options_.seed,
+        .allowed = &allowed,
     });
     const auto start = steady_clock::now();
     absl::Status written;
@@ -122,6 +129,14 @@ class PointsRun {
       ended.store(true);
     });
     absl::Status faulty;
+    for (size_t i = 1; i <= options_.power_cuts && faulty.ok() && !ended; ++i) {
+      const size_t from = allowed;
+      allowed = i * options_.steps / options_.power_cuts;
+      const size_t at = from + Pick(allowed - from);
+      while (writer_->done() < at && !ended) std::this_thread::sleep_for(milliseconds(1));
+      faulty = PowerCut();
+    }
+    allowed = options_.steps;
     for (size_t i = 1; i <= options_.faults && faulty.ok(); ++i) {
       const size_t at = i * options_.steps / (options_.faults + 1);
       while (writer_->done() < at && !ended) std::this_thread::sleep_for(milliseconds(1));
@@ -154,6 +169,62 @@ class PointsRun {
     Say(Cat(report_.steps, " steps, revision ", report_.revisions, ", compacted at ",
             report_.compacted, "; the mirror had all ", report_.caught_up_ms,
             " ms after the last one"));
+  }
+
+  // What the mirror has, asked of its own server. NotFound: nothing.
+  [[nodiscard]] absl::StatusOr<jetstream::StreamState> StateOfMirror() const {
+    const auto mirrors = Mirrors::Open(world_->Mirror());
+    if (!mirrors.ok()) return mirrors.status();
+    const auto facts = (*mirrors)->LookAlone(world_->Mirror().domain);
+    if (!facts.ok()) return facts.status();
+    return facts->stream.state;
+  }
+  static uint64_t HolesIn(const jetstream::StreamState& state) {
+    return state.last.value() - state.messages;
+  }
+
+  // Behind it the client writes on, while the mirror's server starts and finds its origin again.
+  absl::Status PowerCut() {
+    const auto before = StateOfMirror();
+    if (!before.ok()) return before.status();
+    if (absl::Status cut = world_->CutPowerOfMirror(random_()); !cut.ok()) return cut;
+    auto after = StateOfMirror();
+    if (absl::IsNotFound(after.status())) {
+      ++report_.power.gone;
+      if (absl::Status made = MakeMirrorAnew(); !made.ok()) return made;
+      after = jetstream::StreamState{};
+    }
+    if (!after.ok()) return after.status();
+    const bool lost = after->last < before->last;
+    if (lost) report_.power.records_lost += before->last.value() - after->last.value();
+    if (absl::Status copied = world_->WaitCopied(); !copied.ok()) return copied;
+    after = StateOfMirror();
+    if (!after.ok()) return after.status();
+    const uint64_t gone = HolesIn(*after) - std::min(HolesIn(*after), HolesIn(*before));
+    report_.power.records_gone += gone;
+    ++(gone > 0 ? report_.power.with_gap
+       : lost   ? report_.power.copied_again
+                : report_.power.unharmed);
+    const auto verified = replication::VerifyMirror(world_->Origin(), world_->Mirror());
+    if (!verified.ok()) return verified.status();
+    if (verified->difference.count > 0) {
+      Wrong("power cut", Cat("the mirror differs: ", verified->difference.named.front()));
+    }
+    Say(Cat("power cut ",
+            report_.power.unharmed + report_.power.copied_again + report_.power.with_gap,
+            ": the mirror ended at ", before->last.value(), ", lost ", report_.power.records_lost,
+            " records by now, of which ", report_.power.records_gone, " are gone for good"));
+    return absl::OkStatus();
+  }
+  absl::Status MakeMirrorAnew() {
+    const auto mirrors = Mirrors::Open(world_->Origin());
+    if (!mirrors.ok()) return mirrors.status();
+    const auto reports = (*mirrors)->Look();
+    if (!reports.ok()) return reports.status();
+    if (reports->front().state.fit == jetstream::MirrorState::Fit::kFits) {
+      Wrong("power cut", "the mirror's stream is gone, and nobody says so");
+    }
+    return (*mirrors)->Add({.domain = world_->Mirror().domain});
   }
 
   absl::Status Fault(size_t number) {
@@ -292,7 +363,10 @@ class PointsRun {
       ++report_.not_at_origin;
       if (probe->revision >= report_.compacted) Lost("origin", *probe, why);
     }
-    for (const auto& [probe, why] : mirror->missing) Lost("mirror", *probe, why);
+    for (const auto& [probe, why] : mirror->missing) {
+      ++report_.not_at_mirror;
+      if (report_.power.records_gone == 0 && report_.power.gone == 0) Lost("mirror", *probe, why);
+    }
     report_.at_origin = origin->states.size();
     report_.at_mirror = mirror->states.size();
     mirror_ = *std::move(mirror);

@@ -22,6 +22,9 @@ struct PointsOptions {
   size_t steps = 2'000;
   size_t compactions = 3;
   size_t faults = 4;
+  // Of the mirror's nats-server, on a disk that forgets what was not synced, while the client
+  // writes. After each one the mirror must be whole again, or say what it lacks.
+  size_t power_cuts = 0;
   size_t long_cuts = 0;  // of the cuts so many last longer than a leaf node's connection is missed
   size_t points = 100;
   // Of the points, so many are restored too, and of those a jetd serves so many.
@@ -36,7 +39,13 @@ struct PointsReport {
   int64_t compacted = 0;
   std::map<std::string, size_t> faults{};
   int64_t caught_up_ms = 0;  // of the mirror, from the last step on
-  size_t at_origin = 0, at_mirror = 0;
+  // Of the power cuts: after which the mirror was as before; it had lost records, and has them
+  // again or lacks some that the origin had removed meanwhile, and says which; its stream was gone.
+  struct PowerCuts {
+    size_t unharmed = 0, copied_again = 0, with_gap = 0, gone = 0;
+    uint64_t records_lost = 0, records_gone = 0;
+  } power;
+  size_t at_origin = 0, at_mirror = 0, not_at_mirror = 0;
   size_t not_at_origin = 0;  // they lie below the compact revision, and the origin says so
   size_t restored = 0, served = 0, keys_compared = 0;
   double write_seconds = 0, read_seconds = 0, restore_seconds = 0;

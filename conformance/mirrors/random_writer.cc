@@ -193,6 +193,9 @@ absl::Status RandomWriter::Run() {
   client_ = *std::move(client);
   const size_t pause = options_.steps / (options_.compactions + 1) + 1;
   for (size_t i = 1; i <= options_.steps; ++i) {
+    while (options_.allowed != nullptr && i > options_.allowed->load()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     if (absl::Status status = DoStep(AnyStep()); !status.ok()) return status;
     if (i % pause == 0) {
       if (absl::Status status = Compact(); !status.ok()) return status;

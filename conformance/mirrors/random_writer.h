@@ -30,6 +30,8 @@ class RandomWriter {
     size_t compactions = 3;
     size_t keys = 120;
     uint64_t seed = 1;
+    // It waits before it goes further; null: it does not. Anybody may raise it.
+    const std::atomic<size_t>* allowed = nullptr;
   };
 
   explicit RandomWriter(Options options) : options_(std::move(options)), random_(options_.seed) {}
