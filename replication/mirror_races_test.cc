@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What others do while a mirror is added or promoted, on two real nats-servers.
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
+#include "base/loop.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "jetstream/nats_connection.h"
 #include "replication/config_lock.h"
 #include "replication/mirrored_bucket.h"
 #include "replication/promotion.h"
@@ -19,6 +23,53 @@ namespace {
 using jetstream::MirrorDeclaration;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+// Counts what is asked of a server by everybody else.
+class Eavesdropper {
+ public:
+  Eavesdropper(const std::string& url, const std::string& subject)
+      : connection_(
+            jetstream::NatsConnection::Connect(&loop_, {.url = url}, "test", kPatience).value()) {
+    loop_.AddRoundHook([this] {
+      if (!over_) connection_->Flush();
+    });
+    loop_.Post([this, subject] {
+      connection_->Start([](const absl::Status& why) { ADD_FAILURE() << why; });
+      connection_->Subscribe(subject, [this](const jetstream::NatsMessage& message) {
+        ++(message.payload().find("\"last\"") == std::string_view::npos ? heard_ : last_);
+      });
+    });
+    thread_ = std::thread([this] { loop_.Run(); });
+  }
+  ~Eavesdropper() {
+    loop_.Post([this] {
+      over_ = true;
+      connection_->Stop();
+      loop_.Stop();
+    });
+    thread_.join();
+  }
+  Eavesdropper(const Eavesdropper&) = delete;
+  Eavesdropper& operator=(const Eavesdropper&) = delete;
+
+  // Up to `say_last`, which asks with a "last" in it.
+  [[nodiscard]] int Count(const std::function<void()>& say_last) {
+    const int before = last_;
+    EXPECT_TRUE(WaitUntil([&] {
+      say_last();
+      return last_ > before;
+    }));
+    return heard_;
+  }
+
+ private:
+  static constexpr std::chrono::seconds kPatience{5};
+  Loop loop_;
+  std::unique_ptr<jetstream::NatsConnection> connection_;
+  std::thread thread_;
+  bool over_ = false;
+  std::atomic<int> heard_{0}, last_{0};
+};
 
 class MirrorRacesTest : public MirroredBucketTest {
  protected:
@@ -77,6 +128,30 @@ TEST_F(MirrorRacesTest, AnAddThatLostItsLockWritesNothing) {
                                             }});
   EXPECT_TRUE(absl::IsAborted(added)) << added;
   EXPECT_TRUE(mirrors_->List().value().empty());
+}
+
+// The lock is forgotten after a minute, and a question to another domain may take a tenth of a
+// second.
+TEST_F(MirrorRacesTest, TermRecordsAreNotComparedAgainUnderTheLock) {
+  constexpr int kLeaders = 40;
+  AddMirror();
+  for (int i = 0; i < kLeaders; ++i) writer_->Lead("ffeeddccbbaa99887766554433221100");
+  writer_->Flush();
+  ASSERT_TRUE(WaitForAll());
+  // With a wildcard: by name, the two servers would part (docs/adr/0093).
+  Eavesdropper listener(domains_->hub().url(), Cat("$JS.*.API.STREAM.MSG.GET.", kStream));
+  const auto count = [&] {
+    return listener.Count([this] {
+      const nlohmann::json last = {{"seq", 1}, {"last", true}};
+      (void)Ask("dr", "STREAM.MSG.GET", last);
+    });
+  };
+  const int before = count();
+  const absl::Status added = mirrors_->Add({.domain = "dr", .cap_records = 9});
+  ASSERT_TRUE(added.ok()) << added;
+  const int asked = count() - before;
+  EXPECT_GE(asked, kLeaders);
+  EXPECT_LT(asked, kLeaders + 20);
 }
 
 TEST_F(MirrorRacesTest, AnOldPrimaryIsNotDeletedWithoutTheLock) {
