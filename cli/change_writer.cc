@@ -59,6 +59,7 @@ class Writing {
   struct Answer {
     Change change;
     absl::StatusOr<pb::TxnResponse> response;
+    std::chrono::steady_clock::time_point when;
   };
 
   void Send(const Change& change) {
@@ -83,7 +84,7 @@ class Writing {
         txn,
         [this, change](absl::StatusOr<pb::TxnResponse> response) {
           MutexLock lock(mutex_);
-          answers_.push_back({change, std::move(response)});
+          answers_.push_back({change, std::move(response), std::chrono::steady_clock::now()});
           changed_.NotifyOne();
         },
         {.timeout = std::chrono::seconds(15), .unreachable = CallOptions::Unreachable::kWait});
@@ -92,7 +93,8 @@ class Writing {
   void TakeAnswer() {
     Answer answer = Pop();
     --under_way_;
-    if (!answer.response.ok()) return OnFailure(answer.change, answer.response.status());
+    if (!answer.response.ok()) return OnFailure(answer);
+    tally_->trouble.clear();
     const pb::TxnResponse& response = *answer.response;
     if (const uint64_t who = response.header().cluster_id();
         who != options_.cluster_id && who != 0 && options_.cluster_id != 0) {
@@ -147,7 +149,9 @@ class Writing {
   }
 
   // It may have happened: then the guard does not hold any more, and the key is as wanted.
-  void OnFailure(Change change, const absl::Status& why) {
+  void OnFailure(const Answer& answer) {
+    Change change = answer.change;
+    const absl::Status& why = answer.response.status();
     if (!end_.ok()) return;
     if (absl::IsNotFound(why) && MessageOf(why).find(kLeaseGone) != std::string_view::npos) {
       change.lease = LeaseId{};
@@ -155,8 +159,20 @@ class Writing {
     }
     const bool passes = absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why);
     if (!passes || ++change.failures > kMaxFailures) return Fail(why);
-    std::this_thread::sleep_for(kFailurePause);
+    tally_->trouble = std::string(MessageOf(why));
+    if (options_.progress) options_.progress(*tally_);
+    // What failed before the last pause ended was paused for.
+    if (answer.when > paused_) Pause();
     Send(change);
+  }
+
+  void Pause() {
+    if (options_.pause) {
+      options_.pause();
+    } else {
+      std::this_thread::sleep_for(kFailurePause);
+    }
+    paused_ = std::chrono::steady_clock::now();
   }
 
   void Fail(const absl::Status& why) {
@@ -169,6 +185,7 @@ class Writing {
   ChangeTally* const tally_;
   size_t next_ = 0, under_way_ = 0;
   absl::Status end_;
+  std::chrono::steady_clock::time_point paused_;  // until when
 
   Mutex mutex_;
   CondVar changed_;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,6 +22,7 @@ struct ChangeTally {
   uint64_t again = 0;     // times that a key had changed since, and was looked at again
   uint64_t unleased = 0;  // put without their lease, which was gone by then
   Revision newest;        // of what was written
+  std::string trouble;    // why the store did not answer the last call; empty: it did
 };
 
 struct ChangeOptions {
@@ -29,6 +31,9 @@ struct ChangeOptions {
   // Transactions under way at a time.
   size_t in_flight = 32;
   std::function<void(const ChangeTally& done)> progress{};
+  // Blocks for a while before calls that failed are sent again, once for all that failed together.
+  // Unset: half a second.
+  std::function<void()> pause{};
   const std::atomic<bool>* interrupted = nullptr;
 };
 

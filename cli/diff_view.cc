@@ -186,7 +186,9 @@ std::string DiffView::Summary() const {
   std::string text = Cat(counts_[0], " added, ", counts_[1], " changed, ", counts_[2], " deleted");
   if (encrypted_ > 0) {
     CatTo(text, "; ", encrypted_,
-          " of them are encrypted by Kubernetes: only that they changed can be said");
+          encrypted_ == 1
+              ? " of them is encrypted by Kubernetes: only that it changed can be said"
+              : " of them are encrypted by Kubernetes: only that they changed can be said");
   }
   return text;
 }

@@ -77,7 +77,7 @@ TEST_F(DiffViewTest, Json) {
 
 TEST_F(DiffViewTest, ASummary) {
   EXPECT_EQ(View(DiffView::Values::kNo).Summary(),
-            "1 added, 3 changed, 1 deleted; 1 of them are encrypted by Kubernetes: only that they "
+            "1 added, 3 changed, 1 deleted; 1 of them is encrypted by Kubernetes: only that it "
             "changed can be said");
   to_ = from_;
   EXPECT_EQ(View(DiffView::Values::kNo).Summary(), "0 added, 0 changed, 0 deleted");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/figures.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -30,6 +31,7 @@ std::string SizeText(uint64_t bytes) {
 
 std::string SecondsText(double seconds) {
   constexpr uint64_t kMinute = 60;
+  if (seconds < 0.1) return Cat(static_cast<uint64_t>(std::max(seconds, 0.0) * 1'000 + 0.5), " ms");
   if (seconds < 10) return Cat(OneDecimal(seconds), " s");
   const auto whole = static_cast<uint64_t>(seconds + 0.5);
   if (whole < kMinute) return Cat(whole, " s");

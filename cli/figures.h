@@ -13,7 +13,7 @@ namespace jetd::cli {
 
 // "17 bytes", "3.4 KiB", "1.2 GiB".
 [[nodiscard]] std::string SizeText(uint64_t bytes);
-// "0.4 s", "12 s", "3 min 20 s".
+// "7 ms", "0.4 s", "12 s", "3 min 20 s".
 [[nodiscard]] std::string SecondsText(double seconds);
 // "1 key", "2 keys".
 [[nodiscard]] std::string Counted(uint64_t n, std::string_view noun);

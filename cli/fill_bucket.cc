@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "cli/figures.h"
 #include "nlohmann/json.hpp"
+#include "replication/bucket_target.h"
 
 namespace jetd::cli {
 namespace {
@@ -52,6 +53,19 @@ std::string TextOf(const std::string& moment, const replication::RestoreReport& 
   return text;
 }
 
+// A dry run that says nothing of a place which the real one refuses would be of little use.
+void TellWhatIsThere(Output* output, const replication::StreamSource& target) {
+  const std::string place =
+      target.data_dir.empty() ? Cat("bucket ", target.bucket) : target.data_dir;
+  const auto found = replication::FoundAt(target);
+  if (!found.ok()) {
+    output->Say("", Cat(place, " could not be looked at: ", MessageOf(found.status())));
+  } else if (!found->empty()) {
+    output->Say("", Cat(place, " ", *found,
+                        " already: it is filled only if that is a part of this, begun before"));
+  }
+}
+
 // What filling it would be.
 absl::StatusOr<int> DryRun(Output* output, OutputForm form, const std::string& moment,
                            const replication::RestoreOptions& options, BucketState state) {
@@ -65,6 +79,7 @@ absl::StatusOr<int> DryRun(Output* output, OutputForm form, const std::string& m
   const auto restore = replication::NewRestore("", state.revision, state.newest, options.bump);
   if (!restore.ok()) return restore.status();
   const double seconds = replication::EstimateSeconds(state);
+  TellWhatIsThere(output, options.target);
   if (form == OutputForm::kJson) {
     const nlohmann::json json = {{"moment", moment},
                                  {"keys", report.keys},

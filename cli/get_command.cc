@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "cli/figures.h"
 #include "cli/table.h"
 #include "nlohmann/json.hpp"
 
@@ -126,7 +127,7 @@ absl::StatusOr<int> GetCommand::Run(Output* output) {
   }
   PrintTable(*state, output);
   if (!keys_only_ && !value_only_) {
-    output->Say(name(), Cat(ToText(*state), ": ", state->keys.size(), " keys"));
+    output->Say(name(), Cat(ToText(*state), ": ", Counted(state->keys.size(), "key")));
   }
   return kExitOk;
 }

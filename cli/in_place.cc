@@ -99,7 +99,11 @@ std::string TextOf(const InPlaceOptions& options, const LiveStore& store, const 
     CatTo(text, "  ", Counted(difference.unleased, "key"),
           " without the lease that they had: it is gone, and is not attached again\n");
   }
-  if (difference.changes.empty()) return text;
+  if (difference.changes.empty()) {
+    return Cat(text, "nothing to do: ",
+               difference.same > 0 ? "all is as it was" : "no such key was there, and none is now",
+               "\n");
+  }
   CatTo(text, "just this, now or after an interruption:\n  ", GoOn(options), "\n");
   return text;
 }
@@ -186,11 +190,12 @@ void Tell(Output* output, const InPlaceOptions& options, const ChangeTally& tall
     output->Print(Cat(json.dump(), "\n"));
     return;
   }
+  if (plan.difference.changes.empty()) return;  // TextOf has said so
   std::string text = Cat("wrote ", Counted(tally.written, "key"), " in ", SecondsText(seconds));
   if (tally.newest > Revision{}) CatTo(text, ", up to revision ", tally.newest.value());
   if (tally.found > 0) CatTo(text, "; ", tally.found, " were as wanted by then");
   if (tally.again > 0) CatTo(text, "; others had changed keys meanwhile ", tally.again, " times");
-  CatTo(text, "\n", plan.difference.changes.empty() ? std::string() : UndoText(options, plan));
+  CatTo(text, "\n", UndoText(options, plan));
   output->Print(text);
 }
 
@@ -210,7 +215,8 @@ absl::Status Write(Output* output, LiveStore* store, const InPlaceOptions& optio
   writing.cluster_id = store->cluster_id();
   writing.interrupted = output->interrupted();
   writing.progress = [&](const ChangeTally& done) {
-    output->Progress(pace.Text(done.written + done.found, plan.difference.changes.size()));
+    const std::string text = pace.Text(done.written + done.found, plan.difference.changes.size());
+    output->Progress(done.trouble.empty() ? text : Cat(text, "; waiting: ", done.trouble));
   };
   const absl::Status written =
       WriteChanges(store->client(), plan.difference.changes, writing, tally);

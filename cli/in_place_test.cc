@@ -238,6 +238,58 @@ TEST_F(InPlaceTest, AStoreThatTookItsPlaceIsNotWrittenOn) {
   EXPECT_EQ(ValuesOf(client_.get())["/a"], "of the source");
 }
 
+// All that is under way fails at once; it is paused for once, and sent again.
+TEST_F(InPlaceTest, AStoreThatIsAwayForAMomentIsWaitedFor) {
+  std::vector<replication::KeyChange> changes;
+  for (int i = 0; i < 500; ++i) {
+    const std::string key = Cat("/registry/pods/web/p", i);
+    changes.push_back({.key = key,
+                       .wanted = revision::KvBlock::Make({.key = key,
+                                                          .value = "v",
+                                                          .mod = {Revision(2), 0},
+                                                          .create_revision = Revision(2),
+                                                          .version = 1}),
+                       .lease = {},
+                       .now = Revision(0)});
+  }
+  bool killed = false;
+  int pauses = 0, troubles = 0;
+  ChangeOptions options;
+  options.progress = [&](const ChangeTally& done) {
+    troubles += static_cast<int>(!done.trouble.empty());
+    if (killed || done.written < 100) return;
+    killed = true;
+    server_->Kill(ServerProcess::Scope::kTree);
+  };
+  options.pause = [&] {
+    if (++pauses > 1) return;
+    ASSERT_TRUE(server_->Restart().ok());
+    ASSERT_TRUE(server_->WaitReady(kPatient.timeout).ok());
+  };
+  ChangeTally tally;
+  const absl::Status written = WriteChanges(client_.get(), changes, options, &tally);
+  ASSERT_TRUE(written.ok()) << written;
+  EXPECT_EQ(ValuesOf(client_.get()).size(), changes.size());
+  EXPECT_EQ(tally.written + tally.found, changes.size());
+  EXPECT_GE(troubles, 1);
+  // Not one for each of the calls that were under way.
+  EXPECT_LE(pauses, 4);
+  EXPECT_EQ(tally.trouble, "");
+}
+
+TEST_F(InPlaceTest, KeysThatNeverWereAreNothingToDo) {
+  Put(client_.get(), "/registry/pods/web/p", "pod");
+  const Ran typo = Jetctl(Restore({"--to-revision=1", "--namespace=wbe", "--yes"}));
+  EXPECT_EQ(typo.exit_code, kExitOk) << typo.messages;
+  EXPECT_NE(typo.results.find("nothing to do: no such key was there, and none is now"),
+            std::string::npos)
+      << typo.results;
+  const Ran same = Jetctl(Restore({"--to-revision=2", "--namespace=web", "--yes"}));
+  EXPECT_EQ(same.exit_code, kExitOk) << same.messages;
+  EXPECT_NE(same.results.find("nothing to do: all is as it was"), std::string::npos)
+      << same.results;
+}
+
 // Who is asked may take his time, and others write meanwhile.
 TEST_F(InPlaceTest, APlanThatIsNoLongerTrueIsAskedForAgain) {
   Put(client_.get(), "/a", "good");

@@ -115,6 +115,9 @@ TEST_F(MirrorCommandTest, FromAddToRemove) {
   const Ran verified = Mirror({"verify"});
   EXPECT_EQ(verified.exit_code, kExitOk) << verified.messages;
   EXPECT_THAT(verified.results, HasSubstr("no difference\n"));
+  const Ran points = Jetctl(
+      {"points", Cat("--nats-url=", domains_->leaf().url()), "--nats-domain=dr", "--bucket=b"});
+  EXPECT_THAT(points.results, HasSubstr("\ndr      1     11 "));
   EXPECT_EQ(Mirror({"trim", "--horizon=99", "--dry-run"}).results,
             "would remove 6 of 12 records; what can be restored begins at revision 8\n");
   EXPECT_EQ(Mirror({"trim", "--horizon=5", "--yes"}).results,

@@ -94,8 +94,8 @@ absl::StatusOr<std::vector<PointsCommand::Place>> PointsCommand::Places(Output* 
   auto source = view_.Source(output);
   if (!source.ok()) return source.status();
   std::vector<Place> places;
-  const bool mirror = !source->stream.empty();
-  places.push_back({.name = mirror ? source->stream : kOrigin, .source = *source});
+  const std::string& named = source->stream.empty() ? source->domain : source->stream;
+  places.push_back({.name = named.empty() ? kOrigin : named, .source = *source});
   for (const std::string& text : mirrors_) {
     if (source->nats_urls.empty()) {
       return absl::InvalidArgumentError("--mirror is for a bucket of --nats-url");

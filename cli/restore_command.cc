@@ -184,6 +184,10 @@ absl::StatusOr<int> RestoreCommand::Run(Output* output) {
   std::erase_if(state.keys,
                 [&selection](const revision::KvRef& kv) { return !selection->Matches(kv->key()); });
   if (in_place_) return InPlace(output, *form, moment, cluster_id, *selection, state);
+  if (state.keys.empty() && !selection->all()) {
+    return MakeStatus(absl::StatusCode::kNotFound, moment, " has no ", selection->Text(),
+                      "; nothing was done");
+  }
   return IntoBucket(output, *form, *source, Cat(moment, ", ", selection->Text()), std::move(state),
                     target);
 }

@@ -140,6 +140,12 @@ TEST_F(RestoreTest, BeforeAChangeAndPrefixes) {
                           Cat("--to-data-dir=", target), "--dry-run", "--output=json"});
   ASSERT_EQ(dry.exit_code, kExitOk) << dry.messages;
   EXPECT_EQ(nlohmann::json::parse(dry.results, nullptr, false)["keys"], 2);
+  // A prefix that nothing has is a mistake, and no bucket is made of it.
+  const Ran typo = Jetctl(
+      {"restore", Source(), "--before-change=/a/1", "--prefix=/z/", Cat("--to-data-dir=", target)});
+  EXPECT_EQ(typo.exit_code, kExitFailed);
+  EXPECT_NE(typo.messages.find("has no keys with prefix /z/; nothing was done"), std::string::npos)
+      << typo.messages;
   EXPECT_FALSE(std::filesystem::exists(target));
   const Ran ran = Jetctl(
       {"restore", Source(), "--before-change=/a/1", "--prefix=/a/", Cat("--to-data-dir=", target)});
@@ -150,6 +156,12 @@ TEST_F(RestoreTest, BeforeAChangeAndPrefixes) {
   const auto client = restored->Connect();
   SeenKeys keys = KeysOf(client->get());
   ASSERT_EQ(keys.size(), 2U);
+  // A dry run says that the place is taken.
+  const Ran taken = Jetctl(
+      {"restore", Source(), "--before-change=/a/1", Cat("--to-data-dir=", target), "--dry-run"});
+  EXPECT_EQ(taken.exit_code, kExitOk);
+  EXPECT_NE(taken.messages.find(Cat(target, " holds a store already")), std::string::npos)
+      << taken.messages;
   EXPECT_EQ(std::get<0>(keys["/a/1"]), "one");
 }
 

@@ -41,7 +41,15 @@ std::string Table::ToText() const {
 }
 
 std::string Printable(std::string_view bytes, size_t max_bytes) {
-  const std::string text = absl::CHexEscape(ToAbsl(bytes.substr(0, max_bytes)));
+  std::string text;
+  for (const char byte : bytes.substr(0, max_bytes)) {
+    // Quotes stay: most values are JSON, and a key or a value is copied from here.
+    if (byte == '"' || byte == '\'') {
+      text += byte;
+    } else {
+      text += absl::CHexEscape({&byte, 1});
+    }
+  }
   return bytes.size() > max_bytes ? text + "…" : text;
 }
 

@@ -22,7 +22,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// Bytes that are not printable ASCII as \xNN; of a long one the beginning, and "…".
+// Bytes that are not printable ASCII as \xNN or \n, a backslash as two, quotes as they are; of a
+// long one the beginning, and "…".
 inline constexpr size_t kWhole = std::string_view::npos;
 [[nodiscard]] std::string Printable(std::string_view bytes, size_t max_bytes = kWhole);
 [[nodiscard]] std::string Base64(std::string_view bytes);

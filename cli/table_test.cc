@@ -20,6 +20,10 @@ TEST(TableTest, ColumnsAreAsWideAsWhatIsInThem) {
 
 TEST(TableTest, Bytes) {
   EXPECT_EQ(Printable("a\xff\n"), "a\\xff\\n");
+  EXPECT_EQ(Printable("a\xff"
+                      "0\\"),
+            "a\\xff0\\\\");
+  EXPECT_EQ(Printable(R"({"it's":1})"), R"({"it's":1})");
   EXPECT_EQ(Printable("abcdef", 3), "abc…");
   EXPECT_EQ(Printable("abc", 3), "abc");
   EXPECT_EQ(Base64("hello"), "aGVsbG8=");

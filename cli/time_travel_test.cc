@@ -10,6 +10,7 @@
 #include <memory>
 #include <ostream>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -294,6 +295,21 @@ TEST_F(TimeTravelTest, ACompactionLeavesWhatItSaysAndAMirrorAll) {
     EXPECT_LT(at, compacted);
   }
   EXPECT_GT(refused, 0);
+  // What changed, too: told of the mirror as of the origin, and of all that the client saw.
+  const std::vector<std::string> since = {Cat("--from=", compacted), "--to=now", "--output=json",
+                                          "--values"};
+  std::vector<std::string> of_mirror = since;
+  of_mirror.emplace_back(kOfMirror);
+  EXPECT_EQ(Travel("diff", of_mirror).results, Travel("diff", since).results);
+  const Ran history = Travel("history", {"--prefix=", "--output=json", kOfMirror});
+  const auto versions = nlohmann::json::parse(history.results, nullptr, false);
+  ASSERT_TRUE(versions.is_object()) << history.results << history.messages;
+  std::set<int64_t> told;
+  for (const auto& one : versions["versions"]) {
+    EXPECT_EQ(one["gone_before"], 0);
+    told.insert(one["revision"].get<int64_t>());
+  }
+  for (const auto& [revision, moment] : moments_) EXPECT_TRUE(told.contains(revision)) << revision;
   const Ran both = Travel("points", {"--mirror=/KV_travel_mirror"});
   EXPECT_EQ(both.exit_code, kExitOk) << both.messages;
   EXPECT_NE(both.results.find("\norigin "), std::string::npos) << both.results;

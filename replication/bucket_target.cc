@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication/bucket_target.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "base/strings.h"
+#include "jetstream/api_session.h"
 #include "jetstream/group_sync.h"
 #include "jetstream/nats_log.h"
 #include "jetstream/stream_setup.h"
+#include "nlohmann/json.hpp"
 
 namespace jetd::replication {
 namespace {
@@ -80,6 +83,24 @@ class Filling {
 };
 
 }  // namespace
+
+absl::StatusOr<std::string> FoundAt(const StreamSource& place) {
+  if (!place.data_dir.empty()) {
+    std::error_code ignored;
+    const std::filesystem::path folder = place.data_dir;
+    return std::string(std::filesystem::exists(folder / "nats", ignored) ? "holds a store" : "");
+  }
+  const auto session =
+      jetstream::ApiSession::Open({.urls = place.nats_urls, .credentials = place.credentials});
+  if (!session.ok()) return session.status();
+  const auto info =
+      (*session)->Ask(place.domain, Cat("STREAM.INFO.", jetstream::StreamName(place.bucket)));
+  if (absl::IsNotFound(info.status())) return "";
+  if (!info.ok()) return info.status();
+  const nlohmann::json::json_pointer messages("/state/messages");
+  if (!info->contains(messages) || (*info)[messages] == 0) return "";
+  return Cat("has ", (*info)[messages].dump(), " records");
+}
 
 BucketTarget::BucketTarget(StreamSource place, int replicas)
     : place_(std::move(place)), replicas_(replicas), codec_(place_.bucket) {}

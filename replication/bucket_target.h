@@ -18,6 +18,12 @@
 
 namespace jetd::replication {
 
+// What is there already where a bucket is to be made, as words behind the name of the place: "has
+// 17 records"; "" if nothing is. Such a place can be filled only if what is there is a part of the
+// same filling, which goes on. Changes nothing; blocks. Errors: of the connection, or of the
+// question.
+[[nodiscard]] absl::StatusOr<std::string> FoundAt(const StreamSource& place);
+
 // A bucket that is to be made and filled: on a nats-server that runs, or in a new data folder, for
 // a jetd with a nats-server of its own. The stream is made as a jetd makes it.
 class BucketTarget {
