@@ -76,15 +76,15 @@ absl::StatusOr<BucketFeed::More> LiveFeed::Next(StreamSeq seq, PlannedRecord* re
 absl::StatusOr<BucketFeed::More> LiveFeed::Take() {
   // What was taken before an error counts for nothing.
   if (absl::Status status = follower_.status(); !status.ok()) return status;
-  auto item = follower_.Take();
-  if (!item.has_value()) {
-    if (begun_ && follow_ && !std::exchange(told_, true)) {
-      output_->Say("import",
-                   "all keys are written; following. Stop the writers of the old store, then ^C "
-                   "cuts over");
-    }
-    return More::kLater;
+  // Also where changes come faster than they are taken: who waits for an idle moment might wait for
+  // ever.
+  if (begun_ && follow_ && !std::exchange(told_, true)) {
+    output_->Say("import",
+                 "all keys are written; following. Stop the writers of the old store, then ^C "
+                 "cuts over");
   }
+  auto item = follower_.Take();
+  if (!item.has_value()) return More::kLater;
   if (auto* const whole = std::get_if<LiveFollower::Whole>(&*item)) {
     if (whole->state.revision >= bumped_) return OnChange({.leases = {}, .keys = {}});
     return OnWhole(std::move(*whole));
