@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a follower reads the tail: what it holds, what it applies as it comes, what it reads twice.
+// How a follower reads the tail: what it holds, what it applies as it comes, what it reads twice
+// and what it does not pass.
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -162,6 +164,46 @@ TEST_F(CommitterTailTest, ATailThatComesIsReadOnce) {
   }
   Settle();
   EXPECT_TRUE(read);
+}
+
+// Written at a: k=1 (2), four leases (3 .. 6), their ends (7 .. 10), another lease (11), and then
+// k=2 (12), a compaction (13) and a list of what lives (14), which let all these but 11 go. What is
+// begun before 12 must not find the four at b, which is at 6; 11 is what comes next there, and
+// makes no revision by which the others would be missed.
+TEST_F(CommitterTailTest, NothingIsReadBehindAGapWhereLeasesEnded) {
+  auto a = Start("a");
+  auto b = Start("b", {.read_batch = 1});
+  a->Put("k", "1");
+  for (int i = 1; i <= 4; ++i) a->committer->GrantLease(LeaseId(i), 60, [](const auto&) {});
+  Settle();
+  ASSERT_EQ(b->store.lease_count(), 4U);
+  b->log.Hold(Leg::kApi);
+  for (int i = 1; i <= 4; ++i) a->committer->RevokeLease(LeaseId(i), [](const auto&) {});
+  a->committer->GrantLease(LeaseId(5), 60, [](const auto&) {});
+  Settle();
+  ASSERT_EQ(stream_.last(), StreamSeq(11));
+  std::optional<absl::Status> read;
+  b->committer->Barrier([&read](const absl::Status& status) { read = status; });
+  Settle(milliseconds(50));
+  b->messenger->Freeze();  // it hears of nothing behind 11
+  const auto put = a->Put("k", "2");
+  Settle();
+  ASSERT_TRUE(Ok(put));
+  a->committer->Compact(RevisionOf(put), Committer::Wait::kPhysical, [](const auto&) {});
+  Settle(seconds(1));
+  for (uint64_t seq = 3; seq <= 10; ++seq) ASSERT_EQ(stream_.Find(StreamSeq(seq)), nullptr) << seq;
+  ASSERT_NE(stream_.Find(StreamSeq(11)), nullptr);
+  b->log.Pass(Leg::kApi, 1);
+  exec_.RunDeferred();
+  EXPECT_FALSE(read.has_value()) << "a compaction may lie behind it";
+  b->messenger->Thaw();
+  b->log.Release(Leg::kApi);
+  Settle(seconds(1));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_TRUE(read->ok()) << *read;
+  EXPECT_EQ(b->store.lease_count(), 1U);
+  EXPECT_TRUE(b->store.FindLease(LeaseId(5)).has_value());
+  EXPECT_EQ(b->committer->phase(), Committer::Phase::kFollowing);
 }
 
 }  // namespace
