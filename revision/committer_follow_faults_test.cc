@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/strings.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "revision/committer.h"
 #include "revision/committer_follow_harness.h"
@@ -20,6 +22,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 using Leg = jetstream::MemoryLog::Leg;
 
 class CommitterFollowFaultsTest : public FollowWorld {
@@ -351,11 +354,14 @@ TEST_F(CommitterFollowFaultsTest, AFollowerThatAloneKnowsOfALossWritesItDown) {
   auto b = Start("b");
   ASSERT_NO_FATAL_FAILURE(LoseThree(a.get(), b.get()));
   const Revision seen = b->store.committed();
+  const uint64_t replayed = b->committer->counters().replayed_records;
   a.reset();
   Reconnect(b.get());
   Settle(seconds(4));
   ASSERT_TRUE(b->fatal.has_value());
   EXPECT_EQ(GetErrc(*b->fatal), Errc::kCorrupt);
+  EXPECT_THAT(std::string(MessageOf(*b->fatal)), HasSubstr("lost/3 (3), lost/4 (4), lost/5 (5)"));
+  EXPECT_EQ(b->committer->counters().replayed_records, replayed) << "nothing was read anew";
   b.reset();
   auto c = Start("c");
   ASSERT_TRUE(c->committer->leading());

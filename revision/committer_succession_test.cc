@@ -67,6 +67,37 @@ TEST_F(CommitterSuccessionTest, AStreamThatWentBackUnseenIsReadAnew) {
   EXPECT_TRUE(b->committer->alarms().Has(jetstream::AlarmType::kCorrupt));
 }
 
+// b has shown revisions 3 .. 5. c knows nothing of these, gives 3 .. 7 out, and is gone when b is
+// back: by their numbers alone nothing is missing.
+TEST_F(CommitterSuccessionTest, ALossIsWrittenDownWhereItsNumbersWereGivenOutAgain) {
+  auto a = Start("a");
+  auto b = Start("b");
+  for (int i = 2; i <= 5; ++i) a->Put("k", std::to_string(i));
+  Settle();
+  ASSERT_EQ(b->store.committed(), Revision(5));
+  Disconnect(a.get());
+  Disconnect(b.get());
+  Settle();
+  stream_.LoseTail(StreamSeq(2));
+  a.reset();
+  auto c = Start("c");
+  for (int i = 3; i <= 7; ++i) c->Put("k", "other");
+  Settle();
+  const Revision given = c->store.committed();
+  ASSERT_EQ(given, Revision(7));
+  c.reset();
+  b->messenger->Reconnect();
+  b->log.Reconnect();
+  Settle(seconds(4));
+  EXPECT_TRUE(b->fatal.has_value());
+  b.reset();
+  auto d = Start("d");
+  ASSERT_TRUE(d->committer->leading()) << d->committer->waiting_for();
+  EXPECT_GT(d->store.compacted(), given) << "older watches are told so, of both pasts";
+  EXPECT_TRUE(d->committer->alarms().Has(jetstream::AlarmType::kCorrupt));
+  EXPECT_EQ(d->Get("k"), "other");
+}
+
 TEST_F(CommitterSuccessionTest, AReadWhoseQuestionWasLostIsAskedAgain) {
   auto a = Start("a");
   auto b = Start("b");
