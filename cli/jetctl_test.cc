@@ -90,8 +90,8 @@ TEST(JetctlTest, Mistakes) {
        "jetctl points: where is the bucket? Give --data-dir, the folder of a jetd with a "
        "nats-server of its own, or --nats-url\n"},
       {{"mirror"},
-       "jetctl mirror: name what to do: add, list, status, verify, trim or remove; see jetctl "
-       "mirror --help\n"},
+       "jetctl mirror: name what to do: add, list, status, verify, trim, remove or attend; see "
+       "jetctl mirror --help\n"},
       {{"mirror", "verfy"},
        "jetctl mirror: unknown command \"verfy\"; did you mean jetctl mirror verify?\n"},
       {{"mirror", "list", "--domain=dr"},

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <iterator>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "cli/json_member.h"
 #include "cli/web_page.h"
 #include "nlohmann/json.hpp"
+#include "replication/mirror_attendant.h"
 #include "replication/mirror_tools.h"
 
 namespace jetd::cli {
@@ -29,7 +31,8 @@ using replication::StreamSource;
 constexpr int64_t kSilentNs = 10'000'000'000;
 
 constexpr char kExamples[] =
-    "--nats-url is a server of the bucket's domain, or one that reaches it as --nats-domain.\n"
+    "--nats-url is a server of the bucket's domain, or one that reaches it as --nats-domain; for\n"
+    "attend it is one of the mirror's.\n"
     "\n"
     "With --metrics-url, of the jetd that leads, status shows what that has compared too.\n"
     "\n"
@@ -201,6 +204,8 @@ const MirrorCommand::Verb MirrorCommand::kVerbs[] = {
      &MirrorCommand::Trim},
     {"remove", "Takes the declaration back, and deletes the mirror's stream",
      &MirrorCommand::Remove},
+    {"attend", "Stays beside a mirror, so that it is attached soon after a cut of its link",
+     &MirrorCommand::Attend},
 };
 
 void MirrorCommand::AddFlags(CLI::App* app) {
@@ -230,7 +235,7 @@ void MirrorCommand::AddFlagsOf(std::string_view verb, CLI::App* sub) {
     add("--domain", &domain_, "Only the mirror in that domain, declared or not");
     add("--metrics-url", &metrics_url_,
         "http:// URL of the leading jetd's /metrics, without the path");
-  } else if (verb != "list") {
+  } else if (verb != "list" && verb != "attend") {
     add("--name", &name_, "Which mirror [the only one]");
   }
   if (verb == "trim") {
@@ -257,7 +262,8 @@ absl::StatusOr<int> MirrorCommand::Run(Output* output) {
   const std::vector<CLI::App*> chosen = app_->get_subcommands();
   if (chosen.empty()) {
     return Invalid(
-        "name what to do: add, list, status, verify, trim or remove; see jetctl mirror --help");
+        "name what to do: add, list, status, verify, trim, remove or attend; see jetctl mirror "
+        "--help");
   }
   const auto verb = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& one) {
     return chosen.front()->get_name() == one.name;
@@ -270,6 +276,7 @@ absl::StatusOr<int> MirrorCommand::Run(Output* output) {
   if (!source.ok()) return source.status();
   source->patience = std::chrono::seconds(0);  // as long as it takes
   source->interrupted = output->interrupted();
+  if (verb->run == &MirrorCommand::Attend) return Attend(nullptr, *source, output);
   const auto mirrors = Mirrors::Open(*source);
   if (!mirrors.ok()) return mirrors.status();
   return (this->*verb->run)(mirrors->get(), *source, output);
@@ -418,6 +425,27 @@ absl::StatusOr<int> MirrorCommand::Trim(Mirrors* mirrors, const StreamSource& /*
        Cat(dry_run_ ? "would remove " : "removed ", plan->removed.size(), " of ", plan->records,
            " records; what can be restored begins at revision ", plan->horizon.value(), "\n"),
        output);
+  return kExitOk;
+}
+
+absl::StatusOr<int> MirrorCommand::Attend(Mirrors* /*mirrors*/, const StreamSource& mirror,
+                                          Output* output) const {
+  const replication::AttendOptions options{
+      .mirror = mirror,
+      .say = [this, output](std::string_view line) { output->Say(name(), line); },
+      .interrupted = output->interrupted()};
+  std::string told;
+  while (!output->interrupted()->load()) {
+    const absl::Status ended = replication::AttendMirror(options);
+    if (ended.ok()) break;
+    if (absl::IsFailedPrecondition(ended)) return ended;
+    // Its server may be starting.
+    if (std::string text(MessageOf(ended)); text != told) {
+      output->Say(name(), Cat(text, "; trying again"));
+      told = std::move(text);
+    }
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
   return kExitOk;
 }
 

@@ -56,6 +56,10 @@ class MirrorCommand final : public Command {
   [[nodiscard]] absl::StatusOr<int> Remove(replication::Mirrors* mirrors,
                                            const replication::StreamSource& origin,
                                            Output* output) const;
+  // `mirrors` is null: it is the mirror's own server that is asked, which may be alone.
+  [[nodiscard]] absl::StatusOr<int> Attend(replication::Mirrors* mirrors,
+                                           const replication::StreamSource& mirror,
+                                           Output* output) const;
   // The mirror that is named, where its records are read.
   [[nodiscard]] absl::StatusOr<replication::StreamSource> Source(replication::Mirrors* mirrors,
                                                                  Output* output) const;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How long a mirror takes to be whole again after its link was cut, by the length of the cut: what
-// nats-server does by itself, or with its configuration touched once a second meanwhile.
+// nats-server does by itself, with its configuration touched once a second meanwhile, or with an
+// attendant beside it.
 //
-//   mirror_reattach --cut-s 1 --cut-s 30 [--touch]
+//   mirror_reattach --cut-s 1 --cut-s 30 [--touch | --attend]
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,6 +24,7 @@
 #include "conformance/relay/relay.h"
 #include "jetstream/api_session.h"
 #include "jetstream/nats_test_domains.h"
+#include "replication/mirror_attendant.h"
 #include "replication/mirror_fixture.h"
 #include "replication/mirrors.h"
 
@@ -46,7 +50,9 @@ void Touch(jetstream::ApiSession* api, int count) {
   JETD_CHECK(touched.ok()) << touched.status();
 }
 
-void Measure(int cut_s, bool touch) {
+enum class Help { kNone, kTouch, kAttend };
+
+void Measure(int cut_s, Help help) {
   std::unique_ptr<Relay> link;
   const auto domains = jetstream::NatsTestDomains::Start([&link](int port) {
     link = Relay::Start(port).value();
@@ -74,6 +80,14 @@ void Measure(int cut_s, bool touch) {
     return info.ok() && info->at("state").at("last_seq") == writer.last();
   };
   JETD_CHECK(WaitUntil(has_all)) << "the mirror does not begin";
+  std::atomic<bool> over{false};
+  const replication::AttendOptions options{
+      .mirror = {.bucket = replication::kMirrorBucket, .nats_urls = {domains->leaf().url()}},
+      .interrupted = &over};
+  std::future<absl::Status> attendant;
+  if (help == Help::kAttend) {
+    attendant = std::async(std::launch::async, [&] { return AttendMirror(options); });
+  }
   link->Refuse();
   for (int i = 0; i < kRecords; ++i) {
     writer.Put(Cat("/key/", i % 100), std::string(200, 'v'));
@@ -86,25 +100,35 @@ void Measure(int cut_s, bool touch) {
   int touches = 0;
   while (!has_all()) {
     std::this_thread::sleep_for(milliseconds(20));
-    if (!touch || steady_clock::now() < next_touch) continue;
+    if (help != Help::kTouch || steady_clock::now() < next_touch) continue;
     Touch(api.get(), ++touches);
     next_touch += seconds(1);
   }
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - healed);
-  std::printf("cut %d s, %s: whole again after %.1f s\n", cut_s, touch ? "touched" : "left alone",
+  const char* const how = help == Help::kNone    ? "left alone"
+                          : help == Help::kTouch ? "touched"
+                                                 : "attended";
+  std::printf("cut %d s, %s: whole again after %.1f s\n", cut_s, how,
               static_cast<double>(took.count()) / 1e3);
   std::fflush(stdout);
+  over = true;
+  if (attendant.valid()) {
+    const absl::Status ended = attendant.get();
+    JETD_CHECK(ended.ok()) << ended;
+  }
 }
 
 int Main(int argc, char** argv) {
   CLI::App app("How long a mirror takes to be whole again after a cut", "mirror_reattach");
   std::vector<int> cuts = {1};
-  bool touch = false;
+  bool touch = false, attend = false;
   app.add_option("--cut-s", cuts, "Length of the cut, in seconds; may be repeated");
   app.add_flag("--touch", touch, "Touch the mirror's configuration once a second after it");
+  app.add_flag("--attend", attend, "Have an attendant beside it (`jetctl mirror attend`)");
   CLI11_PARSE(app, argc, argv);
   log::Init({.level = log::Level::kError});
-  for (const int cut : cuts) Measure(cut, touch);
+  const Help help = attend ? Help::kAttend : touch ? Help::kTouch : Help::kNone;
+  for (const int cut : cuts) Measure(cut, help);
   return 0;
 }
 
