@@ -165,7 +165,6 @@ TEST(JetctlTest, OneSecretForNats) {
             "jetctl import: --to-nats-token-file and --to-nats-nkey exclude each other\n");
 }
 
-// A script that takes its results for whole must not get a 0.
 // One way to ask for what programs read.
 TEST(JetctlTest, EveryCommandHasTheSameOutputFlags) {
   for (const char* command :
@@ -184,6 +183,7 @@ TEST(JetctlTest, EveryCommandHasTheSameOutputFlags) {
   }
 }
 
+// A script that takes its results for whole must not get a 0.
 TEST(JetctlTest, ResultsThatCannotBeWritten) {
   std::FILE* const results = std::fopen("/dev/full", "w");
   std::FILE* const messages = std::tmpfile();
