@@ -152,11 +152,8 @@ absl::StatusOr<Mirrors::Ground> Mirrors::LookForAdd(const AddOptions& options) {
 }
 
 absl::StatusOr<Mirrors::States> Mirrors::ProbeCopy(const std::string& domain, States known) {
-  const auto reports = session_->Mirrors({.bucket = origin_.bucket,
-                                          .domain = origin_.domain,
-                                          .only_domain = domain,
-                                          .look = {.known = std::move(known)}});
-  if (!reports.ok()) return With(reports.status(), "the origin");
+  const auto reports = Look(domain, std::move(known));
+  if (!reports.ok()) return reports.status();
   States states;
   for (const jetstream::MirrorReport& report : *reports) {
     if (report.state.fit == jetstream::MirrorState::Fit::kFits) {
@@ -251,9 +248,12 @@ absl::StatusOr<std::vector<MirrorDeclaration>> Mirrors::List() {
   return jetstream::DeclaredMirrors(info->at("config"));
 }
 
-absl::StatusOr<std::vector<jetstream::MirrorReport>> Mirrors::Look(const std::string& domain) {
-  auto reports = session_->Mirrors(
-      {.bucket = origin_.bucket, .domain = origin_.domain, .only_domain = domain});
+absl::StatusOr<std::vector<jetstream::MirrorReport>> Mirrors::Look(const std::string& domain,
+                                                                   States known) {
+  auto reports = session_->Mirrors({.bucket = origin_.bucket,
+                                    .domain = origin_.domain,
+                                    .only_domain = domain,
+                                    .look = {.known = std::move(known)}});
   if (!reports.ok()) return With(reports.status(), "the origin");
   return reports;
 }

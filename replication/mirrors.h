@@ -50,9 +50,11 @@ class Mirrors {
 
   [[nodiscard]] absl::StatusOr<std::vector<jetstream::MirrorDeclaration>> List();
   // How each of them is. One that is cut off is in the answer. With a domain only the one there,
-  // declared or not: a bucket that was made anew has lost its declarations.
+  // declared or not: a bucket that was made anew has lost its declarations. What an earlier look
+  // has compared (`known`) is not compared again.
+  using States = std::vector<jetstream::MirrorState>;
   [[nodiscard]] absl::StatusOr<std::vector<jetstream::MirrorReport>> Look(
-      const std::string& domain = {});
+      const std::string& domain = {}, States known = {});
   // When the origin does not answer: what the mirror in a domain says of itself.
   [[nodiscard]] absl::StatusOr<jetstream::MirrorFacts> LookAlone(const std::string& domain);
   // By name, or with none the only one. NotFound, or InvalidArgument if there are several.
@@ -84,9 +86,8 @@ class Mirrors {
   [[nodiscard]] absl::StatusOr<Ground> LookForAdd(const AddOptions& options);
   [[nodiscard]] absl::StatusOr<Ground::There> LookThere(const AddOptions& options,
                                                         const Ground& ground);
-  // That a mirror which is there already is one: by what it says of itself, and read whole.
-  // What was found before is not compared again; the answer is what is known then.
-  using States = std::vector<jetstream::MirrorState>;
+  // That a mirror which is there already is one: by what it says of itself, which is then the
+  // answer; and read whole.
   [[nodiscard]] absl::StatusOr<States> ProbeCopy(const std::string& domain, States known);
   [[nodiscard]] absl::Status ReadCopy(const std::string& domain);
   [[nodiscard]] absl::Status Create(ConfigLock* lock, const jetstream::MirrorDeclaration& mirror,
