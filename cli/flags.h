@@ -4,7 +4,11 @@
 #ifndef JETD_CLI_FLAGS_H_
 #define JETD_CLI_FLAGS_H_
 
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "CLI/App.hpp"
 #include "absl/status/status.h"
@@ -22,6 +26,15 @@ template <typename... Pieces>
 inline void AddText(CLI::App* app, const std::string& group, const std::string& name,
                     std::string* value, const std::string& help) {
   app->add_option(name, *value, help)->take_last()->group(group);
+}
+
+// Of a command whose table has a subcommand for each verb: the one that was typed, or null.
+template <typename Verb, size_t n>
+[[nodiscard]] const Verb* ChosenVerb(const CLI::App& app, const Verb (&verbs)[n]) {
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  if (chosen.empty()) return nullptr;
+  return std::find_if(std::begin(verbs), std::end(verbs),
+                      [&](const Verb& one) { return chosen.front()->get_name() == one.name; });
 }
 
 }  // namespace jetd::cli

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <iterator>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -259,15 +258,12 @@ absl::Status MirrorCommand::CheckFlags(std::string_view verb) const {
 }
 
 absl::StatusOr<int> MirrorCommand::Run(Output* output) {
-  const std::vector<CLI::App*> chosen = app_->get_subcommands();
-  if (chosen.empty()) {
+  const Verb* const verb = ChosenVerb(*app_, kVerbs);
+  if (verb == nullptr) {
     return Invalid(
         "name what to do: add, list, status, verify, trim, remove or attend; see jetctl mirror "
         "--help");
   }
-  const auto verb = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& one) {
-    return chosen.front()->get_name() == one.name;
-  });
   const auto form = output_.Read();
   if (!form.ok()) return form.status();
   json_ = *form == OutputForm::kJson;

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/tenant_command.h"
 
-#include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -231,15 +229,12 @@ void TenantCommand::AddFlags(CLI::App* app) {
 }
 
 absl::StatusOr<int> TenantCommand::Run(Output* output) {
-  const std::vector<CLI::App*> chosen = app_->get_subcommands();
-  if (chosen.empty()) {
+  const Verb* const verb = ChosenVerb(*app_, kVerbs);
+  if (verb == nullptr) {
     return Invalid(
         "name what to do: init, add, list, show, limit, rotate or remove; see jetctl "
         "tenant --help");
   }
-  const auto verb = std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& one) {
-    return chosen.front()->get_name() == one.name;
-  });
   const auto form = output_.Read();
   if (!form.ok()) return form.status();
   json_ = *form == OutputForm::kJson;
