@@ -28,6 +28,8 @@ constexpr milliseconds kRoomAgain{5'000};
 constexpr milliseconds kLeaderPatience{60'000};
 // How long a nats-server may take to read its configuration and to do as it says.
 constexpr milliseconds kReloadPatience{30'000};
+// Longer than the way to NATS and back.
+constexpr etcdclient::CallOptions kBriefCall{.timeout = milliseconds(1'000)};
 constexpr etcdclient::CallOptions kCall{.timeout = milliseconds(5'000)};
 
 // For a fault that needs another program to come to a point first: nothing else hangs on it.
@@ -83,6 +85,8 @@ const std::vector<OutsideWorld::Kind>& OutsideWorld::Kinds() {
       {"nats-server that leads the stream killed", Where::kCluster, false, &W::KillStreamLeader},
       {"two nats-servers killed", Where::kCluster, true, &W::KillTwo},
       {"followers of the stream leader frozen", Where::kCluster, true, &W::FreezeFollowers},
+      {"followers of the stream leader frozen while nobody writes", Where::kCluster, false,
+       &W::FreezeFollowersAtRest},
       {"stream leader split off", Where::kCluster, false, &W::SplitLeader},
       {"a follower split off", Where::kCluster, false, &W::SplitFollower},
       {"nats-servers restarted one by one", Where::kCluster, false, &W::RollNats},
@@ -368,6 +372,46 @@ absl::Status OutsideWorld::FreezeFollowers(const Draw& draw) {
   MemberOf(draw).probe->Watch(draw.time);
   for (size_t i = 0; i < network_->size(); ++i) {
     if (i != *leader) network_->server(i).Thaw();
+  }
+  return absl::OkStatus();
+}
+
+// What is in flight to a stream leader without followers is never answered, and what is asked of
+// it after that waits behind it. So it can be believed only by a jetd that is connected to it and
+// has nothing in flight: clients are held until that is so.
+absl::Status OutsideWorld::FreezeFollowersAtRest(const Draw& draw) {
+  const auto leader = network_->FindStreamLeader(kStream, kLeaderPatience);
+  if (!leader.ok()) return leader.status();
+  for (const Member& member : members_) member.front->Hold(Direction::kUp);
+  const auto& links = network_->links(draw.member);
+  for (size_t i = 0; i < links.size(); ++i) {
+    if (i != *leader) links[i]->Refuse();
+  }
+  // What was sent before it is answered when this is.
+  MemberOf(draw).probe->AwaitRecovery(kLeaderPatience);
+  for (size_t i = 0; i < network_->size(); ++i) {
+    if (i != *leader) network_->server(i).Freeze();
+  }
+  const absl::Status checked = ReadIsNotAnswered(MemberOf(draw));
+  for (size_t i = 0; i < network_->size(); ++i) {
+    if (i != *leader) network_->server(i).Thaw();
+  }
+  OnLinks(draw, [](Relay& link) { link.Release(); });
+  for (const Member& member : members_) member.front->Release();
+  return checked;
+}
+
+absl::Status OutsideWorld::ReadIsNotAnswered(const Member& member) {
+  auto client = member.server->Connect();
+  if (!client.ok()) return client.status();
+  pb::RangeRequest read;
+  read.set_key("/faults/probe");
+  const absl::Status answered = (*client)->Call(read, kBriefCall).status();
+  if (answered.ok()) {
+    violations_.Add("answered without NATS", "a read whose stream leader had no followers");
+  } else if (answered.code() != absl::StatusCode::kUnavailable &&
+             answered.code() != absl::StatusCode::kDeadlineExceeded) {
+    violations_.Add("strange error", Cat("a read: ", MessageOf(answered)));
   }
   return absl::OkStatus();
 }

@@ -110,6 +110,7 @@ class OutsideWorld : public history::World {
     for (const auto& link : network_->links(draw.member)) fn(*link);
   }
   [[nodiscard]] absl::Status WriteIsRefused(const Member& member);
+  [[nodiscard]] absl::Status ReadIsNotAnswered(const Member& member);
 
   // jetd.
   absl::Status KillMember(const Draw& draw);
@@ -147,6 +148,7 @@ class OutsideWorld : public history::World {
   absl::Status KillStreamLeader(const Draw& draw);
   absl::Status KillTwo(const Draw& draw);
   absl::Status FreezeFollowers(const Draw& draw);
+  absl::Status FreezeFollowersAtRest(const Draw& draw);
   absl::Status SplitLeader(const Draw& draw);
   absl::Status SplitFollower(const Draw& draw);
   absl::Status RollNats(const Draw& draw);
