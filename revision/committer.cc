@@ -82,13 +82,16 @@ Committer::Impl::~Impl() {
 
 absl::Status Committer::Impl::Refusal() const {
   if (stopped || phase == Phase::kStopped) return MakeError(Errc::kStopped);
-  if (phase == Phase::kSuperseded || impatient) return MakeError(Errc::kNoLeader, waiting_for);
+  if (phase == Phase::kSuperseded || (impatient && !room_awaited)) {
+    return MakeError(Errc::kNoLeader, waiting_for);
+  }
   return absl::OkStatus();
 }
 
 void Committer::Impl::Enqueue(std::unique_ptr<Entry> entry) {
   absl::Status refusal = Refusal();
   if (refusal.ok() && Elsewhere()) refusal = MakeError(Errc::kNoLeader, "another member leads");
+  if (refusal.ok() && room_awaited) refusal = MakeError(Errc::kNoSpace);
   if (refusal.ok() && (queue.size() + settled.size() >= limits::kMaxQueuedRequests ||
                        queue_bytes + entry->bytes > limits::kMaxQueuedBytes)) {
     refusal = MakeError(Errc::kTooManyRequests);
@@ -104,7 +107,7 @@ void Committer::Impl::Enqueue(std::unique_ptr<Entry> entry) {
 }
 
 void Committer::Impl::SchedulePump() {
-  if (pump_scheduled || phase != Phase::kLeading) return;
+  if (pump_scheduled || (phase != Phase::kLeading && !room_awaited)) return;
   pump_scheduled = true;
   executor->Defer([this] { Pump(); });
 }
@@ -113,6 +116,11 @@ void Committer::Impl::SchedulePump() {
 // write of the same round, and records leave in one piece.
 void Committer::Impl::Pump() {
   pump_scheduled = false;
+  if (room_awaited) {
+    // Not while the term record is on its way again: its answer is one for them too.
+    if (chain.sent() == chain.landed()) reads.Flush();
+    return;
+  }
   if (phase != Phase::kLeading || handed_over) return;
   while (!queue.empty() && !compacting && pending.size() < limits::kMaxPendingTxns &&
          pending_bytes < limits::kMaxPendingBytes) {

@@ -3,6 +3,7 @@
 // Alarms: each change of them is a record that names all that are raised then. And what becomes of
 // writes when the log has no room.
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -158,6 +159,7 @@ void Committer::Impl::OnNoSpace() {
   if (term_record != nullptr) {
     RaiseWithoutRoom();
     ResumeRemoval();  // as in ContendAgain
+    AwaitRoom();
     RetryAfter(std::chrono::seconds(1), &Impl::Continue);
     return;
   }
@@ -189,6 +191,28 @@ void Committer::Impl::OnNoSpace() {
       Resume();
     }
   });
+}
+
+// All that landed is committed, so this member knows what is in the stream as far as a barrier says
+// that nothing is behind it. On several replicas the barrier would be a record. What a member has
+// shown and the stream has lost must not be read again.
+void Committer::Impl::AwaitRoom() {
+  if (info.replicas > 1) reads.FailAll(MakeError(Errc::kNoSpace));
+  room_awaited = info.replicas == 1 && !loss_adopted && lost_shown <= store->newest();
+  if (!room_awaited) return;
+  std::deque<std::unique_ptr<Entry>> unsealed;
+  queue_bytes = 0;
+  for (auto& entry : std::exchange(queue, {})) {
+    if (entry->may_land) {
+      queue_bytes += entry->bytes;
+      unsealed.push_back(std::move(entry));
+    } else {
+      entry->Answer(MakeError(Errc::kNoSpace));
+    }
+  }
+  queue = std::move(unsealed);
+  chain.Rewind();
+  reads.Flush();
 }
 
 void Committer::ChangeAlarm(AlarmChange change, const Alarm& alarm, AlarmsFn done) {

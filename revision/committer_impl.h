@@ -175,6 +175,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void VoidTail(StreamSeq last);
   // The log has no room: what did not land is answered so (committer_alarms.cc).
   void OnNoSpace();
+  void AwaitRoom();
   // `revision` is the newest that counts.
   void AppendTerm(const std::vector<jetstream::SeqRange>& voids, Revision revision);
   void Lead();
@@ -392,6 +393,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   bool term_doubted = false;   // the last reading of term records had another one as the newest
   StreamSeq led_seq;           // of the term record in which this member leads
   bool no_space = false;       // why the chain broke
+  bool room_awaited = false;   // by the term record; reads go on, writes are refused
   bool busy = false;
   std::unique_ptr<PlannedRecord> term_record;  // while taking over
   StreamSeq term_seq;

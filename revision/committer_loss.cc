@@ -184,6 +184,7 @@ void Committer::Impl::SayLastWords(StreamSeq last, const std::string& why) {
   log::Error("{}", why);
   phase = Phase::kRecovering;
   waiting_for = why;
+  room_awaited = false;
   ++reading;
   reads.Restart();
   SuspendRemoval();

@@ -82,7 +82,7 @@ void Committer::Impl::OnConnected(const jetstream::LogInfo& new_info) {
 }
 
 void Committer::Impl::OnDisconnected(const absl::Status& why) {
-  connected = false;
+  connected = room_awaited = false;
   ambiguous = std::max(ambiguous, chain.sent());
   waiting_for = Cat("the connection to NATS: ", MessageOf(why));
   chain.OnDisconnected();
@@ -224,7 +224,7 @@ void Committer::Impl::Lead() {
 void Committer::Impl::Resume() {
   phase = Phase::kLeading;
   waiting_for.clear();
-  impatient = silence.lasts = false;
+  impatient = silence.lasts = room_awaited = false;
   executor->Cancel(patience);
   patience = 0;
   reads.Restart();
@@ -355,6 +355,7 @@ void Committer::Impl::Continue() {
   if (term_record != nullptr) {
     phase = Phase::kTakingOver;
     waiting_for = "its term record";
+    reads.Restart();  // the record would look like somebody else's
   } else {
     Resume();
   }
@@ -422,6 +423,7 @@ void Committer::Impl::StepDown(const absl::Status& why) {
             log::Event("not_leading"));
   waiting_for = std::string(MessageOf(why));
   phase = Phase::kSuperseded;
+  room_awaited = false;
   loss_told.clear();  // the other one hears of it too
   // Copies from lost connections may have landed in front of the other's term record, and then
   // count.

@@ -44,7 +44,7 @@ class ReadQueue {
   // A record landed at `seq`.
   void OnAppended(StreamSeq seq);
   // Sends a barrier if somebody waits whom nothing in flight will free. Call at the end of a round,
-  // while leading and connected.
+  // while connected, and leading or with nothing in flight.
   void Flush();
   // True if somebody waits whom nothing in flight will free.
   [[nodiscard]] bool uncovered() const {
