@@ -81,6 +81,8 @@ const std::vector<OutsideWorld::Kind>& OutsideWorld::Kinds() {
       {"clients thin", Where::kAnywhere, false, &W::ThrottleClients},
       {"disk full", Where::kSmallDisk, false, &W::FillDisk},
       {"account full", Where::kOneServer, false, &W::FillAccount},
+      {"account full, link cut with writes in its buffers", Where::kOneServer, false,
+       &W::FillAccountUnsealed},
       {"stream leader steps down", Where::kCluster, false, &W::StepDown},
       {"nats-server that leads the stream killed", Where::kCluster, false, &W::KillStreamLeader},
       {"two nats-servers killed", Where::kCluster, true, &W::KillTwo},
@@ -329,6 +331,21 @@ absl::Status OutsideWorld::WriteIsRefused(const Member& member) {
 absl::Status OutsideWorld::FillAccount(const Draw& draw) {
   network_->LimitAccount(1'024);
   Pause(draw.time);
+  const absl::Status checked = WriteIsRefused(MemberOf(draw));
+  network_->LimitAccount(-1);
+  return checked;
+}
+
+// Nobody knows whether what was in the buffers may yet arrive: jetd has to begin a term to be sure,
+// and that takes a record.
+absl::Status OutsideWorld::FillAccountUnsealed(const Draw& draw) {
+  OnLinks(draw, [](Relay& link) { link.Hold(Direction::kUp); });
+  Pause(std::min(draw.time, kUntilCut));
+  network_->LimitAccount(1'024);
+  OnLinks(draw, [](Relay& link) {
+    link.Cut();
+    link.Release();
+  });
   const absl::Status checked = WriteIsRefused(MemberOf(draw));
   network_->LimitAccount(-1);
   return checked;

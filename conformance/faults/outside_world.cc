@@ -140,7 +140,12 @@ std::vector<history::World::Fault> OutsideWorld::NextFaults(size_t operations) {
 }
 
 absl::Status OutsideWorld::Inflict(const Kind& kind, const Draw& draw) {
+  const size_t known = violations_.lines().size();
   absl::Status done = (this->*kind.inflict)(draw);
+  if (violations_.lines().size() > known) {
+    violations_.Add("fault", Cat("what stands above was found at: ", kind.name, " (",
+                                 draw.time.count(), " ms)\n", MemberOf(draw).server->LogTail()));
+  }
   if (!done.ok()) return done;
   for (const Member& member : members_) {
     member.probe->AwaitRecovery(kRecovery);

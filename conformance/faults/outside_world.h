@@ -143,6 +143,7 @@ class OutsideWorld : public history::World {
   // Room.
   absl::Status FillDisk(const Draw& draw);
   absl::Status FillAccount(const Draw& draw);
+  absl::Status FillAccountUnsealed(const Draw& draw);
   // A cluster.
   absl::Status StepDown(const Draw& draw);
   absl::Status KillStreamLeader(const Draw& draw);
