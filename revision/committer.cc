@@ -80,14 +80,6 @@ Committer::Impl::~Impl() {
 
 // --- requests -----------------------------------------------------------------------------------
 
-absl::Status Committer::Impl::Refusal() const {
-  if (stopped || phase == Phase::kStopped) return MakeError(Errc::kStopped);
-  if (phase == Phase::kSuperseded || (impatient && !room_awaited)) {
-    return MakeError(Errc::kNoLeader, waiting_for);
-  }
-  return absl::OkStatus();
-}
-
 void Committer::Impl::Enqueue(std::unique_ptr<Entry> entry) {
   absl::Status refusal = Refusal();
   if (refusal.ok() && Elsewhere()) refusal = MakeError(Errc::kNoLeader, "another member leads");

@@ -11,6 +11,14 @@
 
 namespace jetd::revision {
 
+absl::Status Committer::Impl::Refusal() const {
+  if (stopped || phase == Phase::kStopped) return MakeError(Errc::kStopped);
+  if (phase == Phase::kSuperseded || (impatient && !room_awaited)) {
+    return MakeError(Errc::kNoLeader, waiting_for);
+  }
+  return absl::OkStatus();
+}
+
 void Committer::Impl::StartPatience() {
   if (patience != 0 || impatient) return;
   patience = executor->RunAfter(limits::kUnavailableAfter, [this] { LosePatience(); });
