@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several members as a program. Exit code 0: nothing wrong (with --expect: the expected is wrong);
 // 1: violations, on stdout; 2: the run could not be done; 77: a program it needs is not there.
+#include <chrono>
+#include <cstdint>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -20,6 +22,7 @@ using etcdclient::ServerProcess;
 
 struct Flags {
   MembersOptions options;
+  int64_t patience_s = 60;
   bool keep = false;
   std::vector<std::string> expect;
 };
@@ -44,6 +47,12 @@ void AddFlags(Flags& flags, CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000));
   app.add_option("--keys", options.keys, "in the store from the start on")->capture_default_str();
+  app.add_option(
+         "--patience", flags.patience_s,
+         "seconds that a start, a stop and an outage may last: a start reads all that a long "
+         "run has written")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   app.add_option("--failed-moves", options.failed_moves_percent,
                  "how many of a hundred moves may fail, for want of a processor")
       ->capture_default_str()
@@ -93,6 +102,7 @@ int Run(Flags& flags) {
   if (flags.keep) server.keep = ServerProcess::DataDir::kKeep;
   if (const auto end = ChooseServer(ServerKind::kJetd, &server.program); end.has_value())
     return *end;
+  flags.options.cluster.patience = std::chrono::seconds(flags.patience_s);
   if (flags.options.cold_moves > 0) flags.options.cluster.members = 1;
   const auto report =
       RunMembers(flags.options, [](const std::string& line) { std::cout << line << std::endl; });
