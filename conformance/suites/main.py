@@ -13,6 +13,7 @@ import time
 
 import report
 import score
+from bin_dir import make_bin_dir
 from build import Builder, BuildFailed
 from catalog import SUITES, select
 from exclusions import Exclusions
@@ -82,32 +83,6 @@ def plan(selections, programs, builder, kind, bin_dir):
     return runs, tests
 
 
-# Starts the program under test. One that makes no certificate of its own gets one; the clients of
-# those tests take any.
-ADAPTER = """#!/bin/sh
-: >"$CONFORMANCE_LOGS/server-started"
-for argument; do
-  shift
-  case $argument in
-    --auto-tls*) set -- "$@" {tls} ;;
-    *) set -- "$@" "$argument" ;;
-  esac
-done
-exec "$CONFORMANCE_SERVER" "$@"
-"""
-
-
-def make_bin_dir(folder, etcdctl, tls):
-    """What etcd's e2e suite starts, under the names that it knows; `tls` for --auto-tls."""
-    os.makedirs(folder)
-    with open(f"{folder}/etcd", "w", encoding="ascii") as file:
-        file.write(ADAPTER.format(tls=tls))
-    os.chmod(f"{folder}/etcd", 0o755)
-    for name in ("etcdctl", "etcdutl"):
-        os.symlink(f"{os.path.dirname(etcdctl)}/{name}", f"{folder}/{name}")
-    return folder
-
-
 def execute(options, runs, tests, logs, scratch):
     """Runs the tests; every suite is reported once its last test has ended."""
     screen = report.Screen(len(tests))
@@ -160,7 +135,7 @@ def run(options, scratch):
     seconds["build"] = time.monotonic() - start
     tls = "--auto-tls" if server["kind"] == "etcd" else builder.certificate_flags()
     runs, tests = plan(selections, programs, builder, server["kind"],
-                       make_bin_dir(f"{scratch}/bin", options.etcdctl, tls))
+                       make_bin_dir(f"{scratch}/bin", options.etcdctl, server["kind"], tls))
     logs = os.path.join(options.results, server["kind"])
     for suite_run in runs:
         shutil.rmtree(f"{logs}/{suite_run.suite.name}", ignore_errors=True)

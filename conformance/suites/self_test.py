@@ -2,14 +2,18 @@
 """Shows that the runner sees what it is for, on shell scripts in the place of test programs."""
 
 import os
+import select as system
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 import unittest.mock
 
 import process
 import runner
+import shared_nats
+from bin_dir import make_bin_dir
 from catalog import SUITES, Suite, select
 from exclusions import Exclusions
 from process import alive
@@ -122,6 +126,84 @@ class RunnerTest(unittest.TestCase):
         result = self.run_script('mkdir $TMPDIR/x && echo "--- PASS: TestA (0.0s)"')
         self.assertEqual(result.status, "passed")
         self.assertEqual(os.listdir(f"{self.folder}/scratch"), [])
+
+
+# Says where it listens, as nats-server does, and stays.
+NATS_SERVER = """#!/bin/sh
+echo $$ >"$TMPDIR/pid"
+while [ "$1" != --ports_file_dir ]; do shift; done
+printf '{"nats": [' >"$2/x.ports"
+echo '"nats://127.0.0.1:7"]}' >>"$2/x.ports"
+exec sleep 1000
+"""
+
+
+class BinDirTest(unittest.TestCase):
+    """The program that e2e tests start as etcd; here it prints its flags."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.write("program", '#!/bin/sh\necho "$@"\n')
+        self.write("etcd", '#!/bin/sh\necho "etcd $@"\n')
+        self.write("nats-server", NATS_SERVER)
+        self.environment = {
+            "PATH": os.environ["PATH"], "TMPDIR": self.folder, "CONFORMANCE_LOGS": self.folder,
+            "CONFORMANCE_SERVER": f"{self.folder}/program",
+            "JETD_NATS_SERVER": f"{self.folder}/nats-server"}
+        self.test = subprocess.Popen(["sleep", "1000"])
+
+    def tearDown(self):
+        self.test.kill()
+        self.test.wait()
+        shutil.rmtree(self.folder)
+
+    def write(self, name, text):
+        with open(f"{self.folder}/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(f"{self.folder}/{name}", 0o755)
+
+    def start(self, kind, *flags):
+        """What the program was started with."""
+        folder = f"{self.folder}/bin-{kind}"
+        if not os.path.exists(folder):
+            make_bin_dir(folder, f"{self.folder}/etcdctl", kind, "--cert-file=c")
+        script = f'{folder}/etcd "$@"; echo'  # more than one command: the shell is its parent
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *flags], capture_output=True, check=True, timeout=60,
+            env=self.environment)
+        return done.stdout.decode().strip()
+
+    def test_flags(self):
+        self.assertEqual(self.start("jetd", "--name", "a b", "--auto-tls"),
+                         "--name a b --cert-file=c")
+        self.assertEqual(self.start("jetd", "gateway", "--endpoints=a"),
+                         "etcd gateway --endpoints=a")
+        self.assertEqual(self.start("jetd", "--initial-cluster", "a=http://a:1"),
+                         "--initial-cluster a=http://a:1")
+
+    def test_members_share_a_nats_server(self):
+        flags = ("--name", "a", "--data-dir=/a", "--initial-cluster", "a=http://a:1,b=http://b:1")
+        self.assertEqual(self.start("jetd", *flags), " ".join(flags)
+                         + " --nats-url=nats://127.0.0.1:7 --bucket=cluster-1")
+        self.assertEqual(self.start("etcd", *flags), " ".join(flags))
+
+    def test_the_nats_server_ends_with_the_test(self):
+        subprocess.run([sys.executable, "-B", shared_nats.__file__, str(self.test.pid), "--name=a"],
+                       capture_output=True, check=True, timeout=60, env=self.environment)
+        with open(f"{self.folder}/pid", encoding="ascii") as file:
+            server = os.pidfd_open(int(file.read()))
+        self.test.kill()
+        self.assertTrue(system.select([server], [], [], 60)[0])
+        os.close(server)
+
+    def test_which_cluster_a_member_is_in(self):
+        clusters = []
+        joined = [shared_nats.bucket_of(clusters, *member) for member in (
+            ("x", "a", "/1"), ("x", "b", "/2"), ("y", "a", "/3"),
+            ("x", "a", "/1"),  # again, on its data
+            ("x", "a", "/4"), ("x", "b", "/5"),  # another cluster, on the same ports
+            ("x", "b", "/2"))]
+        self.assertEqual(joined, [f"cluster-{number}" for number in (1, 1, 2, 1, 3, 3, 1)])
 
 
 class ExclusionsTest(unittest.TestCase):
