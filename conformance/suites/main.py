@@ -37,6 +37,7 @@ def arguments():
     parser.add_argument("--objects", default="")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--score", help="the file to write")
+    parser.add_argument("--keep-etcd", action="store_true")
     parser.add_argument("--fetch-s", type=float, default=0)
     return parser.parse_args()
 
@@ -175,7 +176,7 @@ def keep(result, selections, options):
         report.write_json(f"{options.results}/{result['server']['kind']}/{options.words[0]}.json",
                           result)
     if options.score:
-        score.write(options.results, options.score)
+        score.write(options.results, options.score, options.keep_etcd)
 
 
 def interrupted(number, _frame):

@@ -3,8 +3,13 @@
 
 import json
 import os
+import re
+from dataclasses import dataclass
 
 from catalog import OURS, SUITES
+from exclusions import Exclusions
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 STATES = ("passed", "failed", "skipped")
 SHOWN_PACKAGES = {
@@ -53,8 +58,69 @@ def count(result, state):
 
 
 def numbers(result):
-    """passed, failed, skipped, excluded and minutes of one suite."""
+    """passed, failed, skipped and excluded of one suite."""
     return [*(count(result, state) for state in STATES), len(result["suite"]["excluded"])]
+
+
+@dataclass
+class EtcdSide:
+    """What a score says of the stock etcd: measured beside jetd, or kept from the score before."""
+
+    version: str
+    date: str
+    rows: dict  # suite: passed, failed, skipped, excluded
+    excluded: dict  # suite: {test: reason}
+    own: dict  # test of this tree: how it ended
+    others: dict  # title: lines
+    times: list
+
+
+def measured(results):
+    etcd = load(results, "etcd")
+    first = etcd[SUITES[0].name]
+    chosen = {
+        "Failed on etcd": lambda t: t["status"] == "failed",
+        "Passed on etcd at the second try": lambda t: t["status"] == "passed" and t["retried"],
+    }
+    return EtcdSide(
+        version=first["server"]["version"], date=first["time"][:10],
+        rows={name: numbers(result) for name, result in etcd.items()},
+        excluded={name: result["suite"]["excluded"] for name, result in etcd.items()},
+        own={test["name"]: outcome(test) for suite in SUITES if suite.package.startswith(OURS)
+             for test in etcd[suite.name]["suite"]["tests"]},
+        others={title: named(etcd, lambda result, choose=choose: [
+            told(test) for test in result["suite"]["tests"] if choose(test)])
+                for title, choose in chosen.items()},
+        times=times(results, "etcd"))
+
+
+def kept(text, jetd, exclusions_path):
+    """From the text of a score. ValueError if packages or tests have changed since."""
+    if versions_line(jetd) not in text:
+        raise ValueError("the score that is there is of other packages: run it on etcd again")
+    list_of_excluded = Exclusions(exclusions_path)
+    rows = {name: [int(number) for number in row.split("|")] for name, row in
+            re.findall(r"^\| (\S+) \|((?: \d+ \|){3} \d+) \|(?: \d+ \|){4}$", text,
+                       re.MULTILINE)}
+    excluded = {}
+    for suite in SUITES:
+        result = jetd[suite.name]["suite"]
+        tests = sorted([test["name"] for test in result["tests"]] + list(result["excluded"]))
+        excluded[suite.name] = list_of_excluded.reasons(suite.name, tests, "etcd")
+        if suite.name not in rows or sum(rows[suite.name]) != len(tests) \
+                or rows[suite.name][3] != len(excluded[suite.name]):
+            raise ValueError(f"{suite.name} has changed since the score that is there: run it on "
+                             "etcd again")
+    sections = dict(re.findall(r"^## (.*)\n\n((?:[-|].*\n)+)", text, re.MULTILINE))
+    return EtcdSide(
+        version=re.search(r"stock etcd (\S+)", text)[1],
+        date=re.search(r"etcd: (\d{4}-\d\d-\d\d)|\. (\d{4}-\d\d-\d\d)\.$", text,
+                       re.MULTILINE).expand(r"\1\2"),
+        rows=rows, excluded=excluded,
+        own=dict(re.findall(r"^\| (Test\w+) \|[ \d]*\| ([^|]*) \|", text, re.MULTILINE)),
+        others={title: ["  " + line for line in sections.get(title, "").splitlines()]
+                for title in ("Failed on etcd", "Passed on etcd at the second try")},
+        times=re.findall(r"^- `\w+` on etcd: .*$", text, re.MULTILINE))
 
 
 def table(etcd, jetd):
@@ -63,7 +129,7 @@ def table(etcd, jetd):
              "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
     totals = [0] * 8
     for suite in SUITES:
-        row = numbers(etcd[suite.name]) + numbers(jetd[suite.name])
+        row = etcd.rows[suite.name] + numbers(jetd[suite.name])
         totals = [a + b for a, b in zip(totals, row)]
         lines.append(f"| {suite.name} | {' | '.join(map(str, row))} |")
     lines.append(f"| **all** | {' | '.join(f'**{number}**' for number in totals)} |")
@@ -84,7 +150,7 @@ def exclusions(etcd, jetd):
     """Sections of reasons, those that hold for jetd alone first."""
     sections = {"Not run on jetd": {}, "Not run on any server": {}, "Not run on etcd": {}}
     for suite in SUITES:
-        on_etcd = etcd[suite.name]["suite"]["excluded"]
+        on_etcd = etcd.excluded[suite.name]
         on_jetd = jetd[suite.name]["suite"]["excluded"]
         for test in sorted({**on_etcd, **on_jetd}):
             place = "Not run on any server"
@@ -113,20 +179,19 @@ def told(test):
 
 
 def others(etcd, jetd):
+    chosen = {
+        "Failed on jetd": lambda t: t["status"] == "failed",
+        "Passed on jetd at the second try": lambda t: t["status"] == "passed" and t["retried"],
+        "Passed without ever starting a server":
+            lambda t: t["status"] == "passed" and not t["served"],
+    }
+    found = {title: named(jetd, lambda result, choose=choose: [
+        told(test) for test in result["suite"]["tests"] if choose(test)])
+             for title, choose in chosen.items()}
     lines = []
-    for title, results, choose in (
-            ("Failed on jetd", jetd, lambda t: t["status"] == "failed"),
-            ("Failed on etcd", etcd, lambda t: t["status"] == "failed"),
-            ("Passed on jetd at the second try", jetd,
-             lambda t: t["status"] == "passed" and t["retried"]),
-            ("Passed on etcd at the second try", etcd,
-             lambda t: t["status"] == "passed" and t["retried"]),
-            ("Passed without ever starting a server", jetd,
-             lambda t: t["status"] == "passed" and not t["served"])):
-        found = named(results, lambda result, choose=choose: [
-            told(test) for test in result["suite"]["tests"] if choose(test)])
-        if found:
-            lines += ["", f"## {title}", ""] + [line[2:] for line in found]
+    for title, some in {**found, **etcd.others}.items():
+        if some:
+            lines += ["", f"## {title}", ""] + [line[2:] for line in some]
     skipped = [f"- {suite.name}: {test['name']}: {test['reason']}"
                for suite in SUITES for test in jetd[suite.name]["suite"]["tests"]
                if test["status"] == "skipped"]
@@ -143,11 +208,9 @@ def our_own(etcd, jetd):
             continue
         lines += ["", f"## {suite.name}, test by test", "",
                   "| test | parts | on etcd | on jetd |", "|---|--:|--:|--:|"]
-        other = {test["name"]: test for test in etcd[suite.name]["suite"]["tests"]}
         for test in jetd[suite.name]["suite"]["tests"]:
-            beside = outcome(other[test["name"]]) if test["name"] in other else "not run"
-            lines.append(f"| {test['name']} | {test['subtests'] or ''} | {beside} "
-                         f"| {outcome(test)} |")
+            lines.append(f"| {test['name']} | {test['subtests'] or ''} "
+                         f"| {etcd.own.get(test['name'], 'not run')} | {outcome(test)} |")
     return lines
 
 
@@ -159,32 +222,47 @@ def minutes(seconds):
     return f"{seconds / 60:.1f} min"
 
 
-def times(results, kinds):
+def times(results, kind):
     """How long the runs of quick and full took, where their times are known."""
     lines = []
-    for kind in kinds:
-        for word in ("quick", "full"):
-            path = f"{results}/{kind}/{word}.json"
-            if not os.path.exists(path):
-                continue
-            with open(path, encoding="utf-8") as file:
-                run = json.load(file)
-            lines.append(f"- `{word}` on {kind}: {minutes(run['seconds']['run'])} of tests, "
-                         f"{run['jobs']} at once on {run['processors']} processors, load "
-                         f"{run['load']} before it; fetching {minutes(run['seconds']['fetch'])}, "
-                         f"building {minutes(run['seconds']['build'])} before it")
+    for word in ("quick", "full"):
+        path = f"{results}/{kind}/{word}.json"
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8") as file:
+            run = json.load(file)
+        lines.append(f"- `{word}` on {kind}: {minutes(run['seconds']['run'])} of tests, "
+                     f"{run['jobs']} at once on {run['processors']} processors, load "
+                     f"{run['load']} before it; fetching {minutes(run['seconds']['fetch'])}, "
+                     f"building {minutes(run['seconds']['build'])} before it")
     return lines
 
 
-def write(results, path):
-    etcd, jetd = load(results, "etcd"), load(results, "jetd")
+def versions_line(jetd):
+    versions = jetd[SUITES[0].name]["versions"]
+    shown = [f"{title} {versions[name]}" for name, title in SHOWN_PACKAGES.items()]
+    return f"From Debian: {', '.join(shown)}."
+
+
+def write(results, path, keep_etcd=False):
+    """With keep_etcd the side of etcd stays as it is in the score that is there."""
+    jetd = load(results, "jetd")
+    if keep_etcd:
+        with open(path, encoding="utf-8") as file:
+            etcd = kept(file.read(), jetd, f"{HERE}/exclusions")
+    else:
+        etcd = measured(results)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(score(etcd, jetd, times(results, "jetd"))) + "\n")
+
+
+def score(etcd, jetd, jetd_times):
+    """The lines of it."""
     first = jetd[SUITES[0].name]
-    other = etcd[SUITES[0].name]
-    versions = [f"{title} {first['versions'][name]}" for name, title in SHOWN_PACKAGES.items()]
-    times_lines = times(results, ("etcd", "jetd"))
+    times_lines = etcd.times + jetd_times
     subtests = sum(test["subtests"] for result in jetd.values()
                    for test in result["suite"]["tests"] if test["status"] == "passed")
-    lines = [
+    return [
         "<!-- SPDX-License-Identifier: Apache-2.0 -->",
         "<!-- Written by conformance/run full --score. -->",
         "# Score",
@@ -192,9 +270,10 @@ def write(results, path):
         "etcd's and Kubernetes' own tests ([suites/README.md](suites/README.md)), and a modern API "
         "server",
         f"([apiextensions/README.md](apiextensions/README.md)), on a stock etcd "
-        f"{other['server']['version']} and on jetd {first['server']['version']}.",
+        f"{etcd.version} and on jetd {first['server']['version']}.",
         f"A test is a top-level test; those that passed on jetd hold {subtests} subtests.",
-        f"From Debian: {', '.join(versions)}. {first['time'][:10]}.",
+        versions_line(jetd),
+        f"Run on etcd: {etcd.date}, on jetd: {first['time'][:10]}.",
         "",
         *table(etcd, jetd),
         *(["", "Times:", ""] + times_lines if times_lines else []),
@@ -202,5 +281,3 @@ def write(results, path):
         *exclusions(etcd, jetd),
         *others(etcd, jetd),
     ]
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")

@@ -12,6 +12,7 @@ import unittest.mock
 
 import process
 import runner
+import score
 import shared_nats
 from bin_dir import make_bin_dir
 from catalog import SUITES, Suite, select
@@ -19,7 +20,6 @@ from exclusions import Exclusions
 from process import alive
 from report import SuiteRun, as_json
 from runner import Runner, Test
-from score import same_versions
 
 SUITE = Suite("a-suite", "example/a", "scripts", test_s=30)
 
@@ -247,9 +247,40 @@ class ScoreTest(unittest.TestCase):
     def test_results_of_several_versions(self):
         def result(server, **versions):
             return {"server": {"version": server}, "versions": versions}
-        self.assertTrue(same_versions([result("1", a="1"), result("1", a="1", b="2")]))
-        self.assertFalse(same_versions([result("1", a="1"), result("2", a="1")]))
-        self.assertFalse(same_versions([result("1", a="1", b="2"), result("1", a="1", b="3")]))
+        self.assertTrue(score.same_versions([result("1", a="1"), result("1", a="1", b="2")]))
+        self.assertFalse(score.same_versions([result("1", a="1"), result("2", a="1")]))
+        self.assertFalse(score.same_versions([result("1", a="1", b="2"),
+                                              result("1", a="1", b="3")]))
+
+    def test_the_side_of_etcd_can_be_kept(self):
+        test = {"status": "passed", "seconds": 2, "subtests": 1, "retried": False, "served": True,
+                "reason": ""}
+        result = {"time": "2026-01-02T03:04:05Z", "server": {"version": "0.1"},
+                  "versions": dict.fromkeys(score.SHOWN_PACKAGES, "5"),
+                  "suite": {"tests": [{**test, "name": "TestA"},
+                                      {**test, "name": "TestB", "status": "skipped"}],
+                            "excluded": {"TestC": "why", "TestD": "not yet"}}}
+        jetd = {suite.name: result for suite in SUITES}
+        with tempfile.NamedTemporaryFile("w", encoding="ascii") as file:
+            file.write("[any] why\n" + "".join(f"{name} TestC\n" for name in jetd)
+                       + "[jetd] not yet\n" + "".join(f"{name} TestD\n" for name in jetd))
+            file.flush()
+            etcd = score.EtcdSide(
+                version="3.5", date="2025-01-01", rows={name: [1, 1, 1, 1] for name in jetd},
+                excluded={name: {"TestC": "why"} for name in jetd},
+                own={"TestA": "passed, 3 s", "TestB": "failed, 4 s"},
+                others={"Failed on etcd": ["  - etcd-e2e: TestB (why so)"],
+                        "Passed on etcd at the second try": []},
+                times=["- `full` on etcd: 1.0 min of tests"])
+            lines = score.score(etcd, jetd, ["- `full` on jetd: 2.0 min of tests"])
+            text = "\n".join(lines) + "\n"
+            self.assertEqual(score.kept(text, jetd, file.name), etcd)
+            self.assertEqual(score.score(score.kept(text, jetd, file.name), jetd,
+                                         ["- `full` on jetd: 2.0 min of tests"]), lines)
+            with self.assertRaisesRegex(ValueError, "other packages"):
+                score.kept(text.replace("Go 5", "Go 4"), jetd, file.name)
+            with self.assertRaisesRegex(ValueError, "k8s-etcd3 has changed"):
+                score.kept(text.replace("| k8s-etcd3 | 1 |", "| k8s-etcd3 | 2 |"), jetd, file.name)
 
 
 if __name__ == "__main__":
