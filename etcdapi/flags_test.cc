@@ -221,9 +221,10 @@ TEST(FlagsTest, TakesWhatKubeadmWritesForEtcd) {
 
 TEST(FlagsTest, ForeignFlagsTakeTheirValuesAlong) {
   const Config config =
-      Good({"--heartbeat-interval", "100", "--pre-vote", "--name", "x", "--snapshot-count=8"});
+      Good({"--heartbeat-interval", "100", "--pre-vote", "--name", "x", "--snapshot-count=8",
+            "--experimental-snapshot-catchup-entries", "5"});
   EXPECT_EQ(config.name, "x");
-  EXPECT_EQ(config.warnings.size(), 3U);
+  EXPECT_EQ(config.warnings.size(), 4U);
 }
 
 TEST(FlagsTest, TakesTheQuotaAsEtcdDoes) {

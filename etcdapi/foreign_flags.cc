@@ -61,6 +61,7 @@ constexpr std::array kForeign = {
     // Disks and bbolt.
     Foreign{"wal-dir", Kind::kValue, kDisk},
     Foreign{"snapshot-count", Kind::kValue, kDisk},
+    Foreign{"experimental-snapshot-catchup-entries", Kind::kValue, kDisk},
     Foreign{"max-snapshots", Kind::kValue, kDisk},
     Foreign{"max-wals", Kind::kValue, kDisk},
     Foreign{"backend-bbolt-freelist-type", Kind::kValue, kDisk},

@@ -27,6 +27,7 @@
 #include "etcdapi/auto_compactor.h"
 #include "etcdapi/commit_tally.h"
 #include "etcdapi/engine.h"
+#include "etcdapi/etcd_files.h"
 #include "etcdapi/first_steps.h"
 #include "etcdapi/flags.h"
 #include "etcdapi/forwarder.h"
@@ -451,6 +452,7 @@ int Program::Run() {
 
 absl::StatusOr<std::unique_ptr<jetstream::EmbeddedServer>> StartEmbedded(const Config& config) {
   if (!config.nats.urls.empty()) return nullptr;
+  if (auto status = CheckNoEtcdFiles(config.data_dir); !status.ok()) return status;
   auto program = jetstream::FindNatsServer(config.nats.server_path);
   if (!program.ok()) return program.status();
   jetstream::EmbeddedServer::Options options;

@@ -38,6 +38,7 @@ namespace jetd::etcdapi {
 namespace {
 
 using jetstream::NatsTestServer;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -352,6 +353,34 @@ TEST_F(MainTest, NatsFilesThatAreOfNoUseEndIt) {
     EXPECT_THAT(jetd.output(), HasSubstr(wrong.complaint));
     EXPECT_THAT(jetd.output(), Not(HasSubstr("trying again")));
   }
+}
+
+// An empty store beside an etcd's data would look to its clients as if all was gone.
+TEST_F(MainTest, BeginsNoStoreInTheFolderOfAnEtcd) {
+  if (std::getenv("JETD_NATS_SERVER") == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER is not set";
+  std::filesystem::create_directories(Path("data/member/snap"));
+  const std::string file = Write("data/member/snap/db", "pages");
+  const auto start = [this] {
+    return std::make_unique<JetdProcess>(std::vector<std::string>{
+        "--data-dir", Path("data"), "--listen-client-urls", FreeUrl("http")});
+  };
+  auto refused = start();
+  EXPECT_EQ(refused->WaitForEnd(), kExitFailed) << refused->output();
+  EXPECT_THAT(refused->output(), HasSubstr(Cat("jetctl import --from-snapshot ", file)));
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(Path("data"))) {
+    left.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(left, ElementsAre("member"));
+  // A store of jetd's that is there is what counts, as after an import into the same folder.
+  std::filesystem::rename(Path("data/member"), Path("member"));
+  auto first = start();
+  ASSERT_TRUE(first->WaitFor("ready to serve client requests")) << first->output();
+  first->Signal(SIGTERM);
+  EXPECT_EQ(first->WaitForEnd(), kExitOk) << first->output();
+  std::filesystem::rename(Path("member"), Path("data/member"));
+  auto again = start();
+  EXPECT_TRUE(again->WaitFor("ready to serve client requests")) << again->output();
 }
 
 TEST_F(MainTest, ANatsServerThatEndsAtOnceEndsIt) {
