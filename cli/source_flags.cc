@@ -28,8 +28,8 @@ struct FileFlag {
   bool secret;  // a server takes one of them, and nats.c would not say which it shows
 };
 constexpr FileFlag kFileFlags[] = {
-    {"creds", &NatsCredentials::creds_file, "JETD_NATS_CREDS", "Credentials file (JWT and seed)",
-     true},
+    {"creds", &NatsCredentials::creds_file, "JETD_NATS_CREDS",
+     "Credentials file (JWT and seed, or a seed alone)", true},
     {"nkey", &NatsCredentials::nkey_seed_file, "JETD_NATS_NKEY", "File with a user's NKey seed",
      true},
     {"token-file", &NatsCredentials::token_file, "JETD_NATS_TOKEN_FILE", "File with a token", true},

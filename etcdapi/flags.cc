@@ -134,7 +134,8 @@ void AddNatsFlags(CLI::App* app, RawFlags* raw) {
   Add(app, group, "nats-url", &raw->nats_urls,
       "nats:// or tls:// URLs of a JetStream server, comma-separated [an embedded one]");
   Add(app, group, "bucket", &nats.bucket, "KV bucket of this tenant; made if it is not there");
-  Add(app, group, "nats-creds", &nats.creds_file, "Credentials file (JWT and seed)");
+  Add(app, group, "nats-creds", &nats.creds_file,
+      "Credentials file (JWT and seed, or a seed alone)");
   Add(app, group, "nats-nkey", &nats.nkey_file, "File with a user's NKey seed");
   Add(app, group, "nats-token-file", &nats.token_file, "File with a token");
   Add(app, group, "nats-ca-file", &nats.ca_file, "CA of the NATS servers, PEM");

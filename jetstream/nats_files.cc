@@ -31,7 +31,7 @@ absl::StatusOr<std::string> ReadToken(const std::string& path) {
 absl::Status CheckNatsFiles(const NatsCredentials& credentials) {
   absl::Status status;
   if (!credentials.creds_file.empty()) {
-    status.Update(Of("--nats-creds", CheckCredsFile(credentials.creds_file)));
+    status.Update(Of("--nats-creds", ReadCredsFile(credentials.creds_file).status()));
   }
   if (!credentials.nkey_seed_file.empty()) {
     status.Update(Of("--nats-nkey", PublicNkeyOfFile(credentials.nkey_seed_file).status()));

@@ -395,6 +395,7 @@ TEST_P(NatsAccessTest, NkeySeed) {
   const std::string seed =
       WriteFile("seed", "SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y\n");
   EXPECT_FALSE(Connects({.nkey_seed_file = seed + ".not-there"}));
+  EXPECT_TRUE(Connects({.creds_file = seed}));
   // Some signatures begin with a zero byte.
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(Connects({.nkey_seed_file = seed})) << i;
 }

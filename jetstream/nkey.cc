@@ -102,6 +102,11 @@ bool IsKind(uint8_t prefix) {
 
 using DigestContext = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
 
+absl::Status NoCredentials(const std::string& path, std::string_view missing) {
+  return absl::InvalidArgumentError(
+      Cat(path, " holds no ", missing, "; it is no credentials file"));
+}
+
 }  // namespace
 
 NkeyPair::NkeyPair(NkeyKind kind, std::shared_ptr<evp_pkey_st> key)
@@ -208,11 +213,14 @@ absl::StatusOr<UserCredentials> ReadCredsFile(const std::string& path) {
     OPENSSL_cleanse(line.data(), line.size());
   }
   OPENSSL_cleanse(text->data(), text->size());
-  if (!jwt.empty() && key.ok()) return UserCredentials{std::move(jwt), *std::move(key)};
-  return absl::InvalidArgumentError(Cat(path, " holds no ", jwt.empty() ? "user JWT" : "nkey seed",
-                                        "; it is no credentials file"));
+  if (key.ok()) return UserCredentials{std::move(jwt), *std::move(key)};
+  return NoCredentials(path, "nkey seed");
 }
 
-absl::Status CheckCredsFile(const std::string& path) { return ReadCredsFile(path).status(); }
+absl::Status CheckCredsFile(const std::string& path) {
+  const auto credentials = ReadCredsFile(path);
+  if (!credentials.ok()) return credentials.status();
+  return credentials->jwt.empty() ? NoCredentials(path, "user JWT") : absl::OkStatus();
+}
 
 }  // namespace jetd::jetstream

@@ -49,10 +49,11 @@ class NkeyPair {
 
 // What a credentials file holds, as NATS's tools write it: a user's JWT and its key.
 struct UserCredentials {
-  std::string jwt;
+  std::string jwt;  // empty: by the key alone, as users of a static configuration are known
   NkeyPair key;
 };
-// InvalidArgument: it is none, without any of what is in it.
+// Of a file with a seed alone too, so that where a unit or a manifest names one file it can be that
+// of either kind of server. InvalidArgument: it is none, without any of what is in it.
 [[nodiscard]] absl::StatusOr<UserCredentials> ReadCredsFile(const std::string& path);
 // The key of the first line that begins with `S`.
 [[nodiscard]] absl::StatusOr<NkeyPair> ReadSeedFile(const std::string& path);
@@ -61,7 +62,7 @@ struct UserCredentials {
 [[nodiscard]] absl::StatusOr<std::string> PublicNkeyOfSeed(std::string_view seed);
 // The same for a file whose first line that begins with `S` is the seed.
 [[nodiscard]] absl::StatusOr<std::string> PublicNkeyOfFile(const std::string& path);
-// OK if a file holds a user's JWT and a seed, each on a line of its own, as NATS's tools write
+// OK if a file holds both a user's JWT and a seed, each on a line of its own, as NATS's tools write
 // credentials. The error tells what is missing.
 [[nodiscard]] absl::Status CheckCredsFile(const std::string& path);
 

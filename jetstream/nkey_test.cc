@@ -82,6 +82,8 @@ TEST(Nkey, CredentialsHoldAJwtAndASeed) {
   EXPECT_EQ(complaint(Cat(jwt, seed)), "");
   EXPECT_NE(complaint(jwt).find("no nkey seed"), std::string::npos);
   EXPECT_NE(complaint(seed).find("no user JWT"), std::string::npos);
+  const auto alone = ReadCredsFile(path);
+  EXPECT_TRUE(alone.ok() && alone->jwt.empty() && alone->key.public_key() == kPublic);
   std::remove(path.c_str());
   EXPECT_NE(std::string(CheckCredsFile(path).message()).find("No such file"), std::string::npos);
 }
