@@ -5,79 +5,103 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/strings.h"
 
 namespace jetd::jetstream {
 
+ApiSession::ApiSession(const Options& options)
+    : options_(options), endpoints_(RotateEndpoints(options.urls, options.credentials)) {
+  loop_.AddRoundHook([this] { connection_->Flush(); });
+}
+
 absl::StatusOr<std::unique_ptr<ApiSession>> ApiSession::Open(const Options& options) {
   JETD_CHECK(!options.urls.empty());
-  const NatsEndpointFn endpoints = RotateEndpoints(options.urls, options.credentials);
   std::unique_ptr<ApiSession> session(new ApiSession(options));
-  absl::Status why;
-  for (size_t i = 0; i < options.urls.size() && session->connection_ == nullptr; ++i) {
-    auto connection = NatsConnection::Connect(&session->loop_, endpoints().value(),
-                                              options.client_name, options.connect_timeout);
-    if (connection.ok()) {
-      session->connection_ = *std::move(connection);
-    } else {
-      why = connection.status();
-    }
-  }
-  if (session->connection_ == nullptr) return why;
-  session->api_ = std::make_unique<DomainApi>(&session->loop_, session->connection_.get(),
-                                              options.answer_timeout);
-  ApiSession* const self = session.get();
-  session->loop_.AddRoundHook([self] { self->connection_->Flush(); });
-  session->connection_->Start([self](const absl::Status& lost) {
-    self->lost_ = lost;
-    self->api_->Fail(lost);
-  });
+  if (absl::Status connected = session->Connect(); !connected.ok()) return connected;
   return session;
 }
 
-ApiSession::~ApiSession() {
-  if (connection_ == nullptr) return;
-  api_.reset();
-  connection_->Stop();
+ApiSession::~ApiSession() { Disconnect(); }
+
+absl::Status ApiSession::Connect() {
+  absl::Status why;
+  for (size_t i = 0; i < options_.urls.size(); ++i) {
+    auto connection = NatsConnection::Connect(&loop_, endpoints_().value(), options_.client_name,
+                                              options_.connect_timeout);
+    if (!connection.ok()) {
+      why = connection.status();
+      continue;
+    }
+    connection_ = *std::move(connection);
+    url_ = connection_->server().url;
+    api_ = std::make_unique<DomainApi>(&loop_, connection_.get(), options_.answer_timeout);
+    lost_ = absl::OkStatus();
+    used_ = loop_.Now();
+    connection_->Start([this](const absl::Status& lost) {
+      lost_ = lost;
+      api_->Fail(lost);
+    });
+    return absl::OkStatus();
+  }
+  return why;
 }
 
-void ApiSession::RunUntilDone(const std::function<void(std::function<void()>)>& begin) {
-  loop_.Post([this, &begin] { begin([this] { loop_.Stop(); }); });
+void ApiSession::Disconnect() {
+  api_.reset();
+  if (connection_ != nullptr) connection_->Stop();
+  connection_.reset();
+}
+
+absl::Status ApiSession::RunUntilDone(const BeginFn& begin) {
+  while (true) {
+    const bool made_anew = connection_ == nullptr || !lost_.ok() || connection_->closed() ||
+                           loop_.Now() - used_ > options_.longest_rest;
+    if (made_anew) {
+      Disconnect();
+      if (absl::Status connected = Connect(); !connected.ok()) return connected;
+    }
+    if (RunOnce(begin)) return absl::OkStatus();
+    if (made_anew) return MakeStatus(absl::StatusCode::kUnavailable, url_, " ends connections");
+  }
+}
+
+bool ApiSession::RunOnce(const BeginFn& begin) {
+  bool begun = false;
+  loop_.Post([this, &begin, &begun] {
+    // The loop has looked at the socket before this.
+    begun = lost_.ok() && !connection_->closed();
+    if (!begun) return loop_.Stop();
+    begin([this] { loop_.Stop(); });
+  });
   loop_.Run();
+  used_ = loop_.Now();
+  return begun;
 }
 
 absl::StatusOr<nlohmann::json> ApiSession::Ask(const std::string& domain, std::string_view rest,
                                                const nlohmann::json& request) {
-  if (!lost_.ok()) return lost_;
   std::optional<absl::StatusOr<nlohmann::json>> result;
-  RunUntilDone([&](const std::function<void()>& done) {
-    // What was lost since is told by nobody.
-    if (!lost_.ok()) {
-      result = lost_;
-      return done();
-    }
+  const absl::Status ran = RunUntilDone([&](const std::function<void()>& done) {
     api_->Ask(domain, rest, request.is_null() ? std::string() : request.dump(),
               [&result, done](absl::StatusOr<nlohmann::json> answer) {
                 result = std::move(answer);
                 done();
               });
   });
+  if (!ran.ok()) return ran;
   return *std::move(result);
 }
 
 absl::StatusOr<std::vector<MirrorReport>> ApiSession::Mirrors(const MirrorQuestion& question) {
-  if (!lost_.ok()) return lost_;
   std::optional<absl::StatusOr<std::vector<MirrorReport>>> result;
-  RunUntilDone([&](const std::function<void()>& done) {
-    if (!lost_.ok()) {
-      result = lost_;
-      return done();
-    }
+  const absl::Status ran = RunUntilDone([&](const std::function<void()>& done) {
     AskMirrors(api_.get(), api_.get(), question,
                [&result, done](absl::StatusOr<std::vector<MirrorReport>> reports) {
                  result = std::move(reports);
                  done();
                });
   });
+  if (!ran.ok()) return ran;
   return *std::move(result);
 }
 
