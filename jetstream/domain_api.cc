@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "jetstream/nats_api.h"
+#include "jetstream/no_answer.h"
 
 namespace jetd::jetstream {
 namespace {
@@ -77,9 +78,10 @@ void DomainApi::Send(Question question) {
         Settle(number, MakeError(Errc::kUnavailable, Cat("nobody answers for ", NameOf(domain))));
       });
   connection_->Publish(question.subject, inbox, question.payload);
-  asked.timer = loop_->RunAfter(timeout_, [this, number, domain = question.domain] {
-    Settle(number, MakeError(Errc::kTimeout, Cat("no answer from ", NameOf(domain))));
-  });
+  asked.timer = loop_->RunAfter(
+      timeout_, [this, number, inbox, domain = question.domain, subject = question.subject] {
+        Settle(number, NoAnswer(*connection_, NameOf(domain), subject, inbox));
+      });
 }
 
 void DomainApi::Settle(uint64_t number, absl::StatusOr<nlohmann::json> answer) {

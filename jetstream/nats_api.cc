@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "jetstream/no_answer.h"
 
 namespace jetd::jetstream {
 
@@ -58,7 +59,11 @@ void NatsApi::Request(const std::string& subject, std::string_view payload, Repl
                       std::span<const NatsConnection::HeaderLine> headers) {
   if (failed_) return;
   const uint64_t id = next_++;
-  pending_.emplace_hint(pending_.end(), id, Pending{loop_->Now() + timeout_, std::move(done)});
+  ReplyFn named = [this, subject, done = std::move(done)](absl::StatusOr<NatsMessage*> reply) {
+    if (!reply.ok() || *reply != nullptr) return done(std::move(reply));
+    done(NoAnswer(*connection_, "JetStream", subject, inbox_ + "*"));
+  };
+  pending_.emplace_hint(pending_.end(), id, Pending{loop_->Now() + timeout_, std::move(named)});
   connection_->Publish(subject, Cat(inbox_, id), payload, headers);
   ArmTimer();
 }
@@ -80,15 +85,9 @@ void NatsApi::ArmTimer() {
 void NatsApi::OnTimer() {
   timer_ = 0;
   const MonoTime now = loop_->Now();
-  // A request that this user may not make is dropped by the server, not answered.
-  const std::string refusal = connection_->refusal();
-  const absl::Status why = MakeError(
-      Errc::kTimeout, refusal.empty()
-                          ? std::string("no answer from JetStream")
-                          : Cat("no answer from JetStream: the user may not ask (", refusal, ")"));
   while (!pending_.empty() && !failed_ && pending_.begin()->second.deadline <= now) {
     auto node = pending_.extract(pending_.begin());
-    node.mapped().done(why);
+    node.mapped().done(nullptr);  // there is none
   }
   ArmTimer();
 }

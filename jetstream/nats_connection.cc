@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
@@ -26,6 +28,8 @@ namespace {
 constexpr int kReadBufferBytes = 128 << 10;
 constexpr int kPingIntervalMs = 5'000;
 constexpr int kMaxPingsOut = 2;
+// What is remembered of what a server has refused: enough for all that is under way at a time.
+constexpr size_t kMaxRefusals = 16;
 // Of kReadBufferBytes each: more than a socket's buffer holds.
 constexpr int kMaxLastReads = 1000;
 
@@ -53,6 +57,8 @@ absl::Status StatusOf(natsStatus status, std::string_view what) {
   if (!detail.empty()) CatTo(text, " (", detail, ")");
   return absl::Status(code, text);
 }
+
+MonoTime Now() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 }  // namespace
 
@@ -99,7 +105,12 @@ struct NatsConnection::Link {
 
   Mutex mutex;
   Loop* loop ABSL_GUARDED_BY(mutex);
-  std::string refusal ABSL_GUARDED_BY(mutex);
+  // The newest last.
+  struct Refusal {
+    std::string text;
+    MonoTime when;
+  };
+  std::deque<Refusal> refusals ABSL_GUARDED_BY(mutex);
 };
 
 struct NatsConnection::EventCallbacks {
@@ -159,15 +170,21 @@ class NatsConnection::Links {
     const char* detail = nullptr;
     natsConnection_GetLastError(nc, &detail);
     const std::string text(detail == nullptr ? "" : detail);
-    if (const std::shared_ptr<Link> link = All().Of(nc); link != nullptr) {
-      MutexLock lock(link->mutex);
-      if (!text.empty() && link->refusal == text) return;
-      if (status == NATS_NOT_PERMITTED) link->refusal = text;
-    }
+    const std::shared_ptr<Link> link = All().Of(nc);
+    if (link != nullptr && status == NATS_NOT_PERMITTED && !IsNew(link.get(), text)) return;
     log::Warn("nats: {} ({})", natsStatus_GetText(status), text);
   }
 
  private:
+  static bool IsNew(Link* link, const std::string& refusal) {
+    MutexLock lock(link->mutex);
+    auto& refusals = link->refusals;
+    const size_t known =
+        std::erase_if(refusals, [&](const Link::Refusal& one) { return one.text == refusal; });
+    refusals.push_back({refusal, Now()});
+    if (refusals.size() > kMaxRefusals) refusals.pop_front();
+    return known == 0;
+  }
   std::shared_ptr<Link> Of(natsConnection* nc) {
     MutexLock lock(mutex_);
     const auto it = links_.find(nc);
@@ -308,8 +325,13 @@ void NatsConnection::Start(ClosedFn on_closed) {
 bool NatsConnection::closed() const { return link_->closed.load(); }
 
 std::string NatsConnection::refusal() const {
+  constexpr std::chrono::minutes kLately(1);
   MutexLock lock(link_->mutex);
-  return link_->refusal;
+  std::string lines;
+  for (const Link::Refusal& refusal : link_->refusals) {
+    if (Now() - refusal.when < kLately) CatTo(lines, refusal.text, "\n");
+  }
+  return lines;
 }
 
 void NatsConnection::Stop() {

@@ -73,8 +73,8 @@ class NatsConnection {
   void set_on_lame_duck(std::function<void()> fn) { on_lame_duck_ = std::move(fn); }
   // Whether the socket is closed; on_closed may still be on its way, or have come without that.
   [[nodiscard]] bool closed() const;
-  // What the server has last refused this user, as it says it; "" if nothing. It comes a moment
-  // after what was refused, and without a word of which request it was.
+  // What the server has refused this user in the last minute, a line each; "" if nothing. A line
+  // comes a moment after what was refused, and names its subject (jetstream/no_answer.h).
   [[nodiscard]] std::string refusal() const;
   // No callback comes after it, and what was published and not yet sent is dropped.
   void Stop();
