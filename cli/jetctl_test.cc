@@ -100,6 +100,12 @@ TEST(JetctlTest, Mistakes) {
        "jetctl mirror add: which domain? Give --domain\n"},
       {{"mirror", "list", "--data-dir=/a"},
        "jetctl mirror list: mirrors are of buckets on a nats-server of others; give --nats-url\n"},
+      {{"mirror", "attend", "--data-dir=/a"},
+       "jetctl mirror attend: it stands beside the mirror's nats-server: give that one's URL by "
+       "--nats-url, and no --nats-domain\n"},
+      {{"mirror", "attend", "--nats-url=nats://b", "--nats-domain=dr"},
+       "jetctl mirror attend: it stands beside the mirror's nats-server: give that one's URL by "
+       "--nats-url, and no --nats-domain\n"},
       {{"mirror", "remove", "--nats-url=nats://b"},
        "jetctl mirror remove: this deletes records of the mirror for good; give --yes\n"},
       {{"mirror", "trim", "--nats-url=nats://b", "--horizon=5"},

@@ -434,7 +434,7 @@ absl::StatusOr<int> MirrorCommand::Attend(Mirrors* /*mirrors*/, const StreamSour
   while (!output->interrupted()->load()) {
     const absl::Status ended = replication::AttendMirror(options);
     if (ended.ok()) break;
-    if (absl::IsFailedPrecondition(ended)) return ended;
+    if (absl::IsFailedPrecondition(ended) || absl::IsInvalidArgument(ended)) return ended;
     // Its server may be starting.
     if (std::string text(MessageOf(ended)); text != told) {
       output->Say(name(), Cat(text, "; trying again"));

@@ -12,6 +12,7 @@
 #include "jetstream/mirror_config.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"
+#include "jetstream/no_answer.h"
 #include "jetstream/stream_setup.h"
 #include "nlohmann/json.hpp"
 
@@ -41,6 +42,11 @@ class Attendant {
   Attendant& operator=(const Attendant&) = delete;
 
   absl::Status Run() {
+    if (options_.mirror.nats_urls.empty() || !options_.mirror.domain.empty()) {
+      return absl::InvalidArgumentError(
+          "it stands beside the mirror's nats-server: give that one's URL by --nats-url, and no "
+          "--nats-domain");
+    }
     if (absl::Status status = Connect(); !status.ok()) return status;
     loop_.AddRoundHook([this] { connection_->Flush(); });
     connection_->Start([this](const absl::Status& why) { End(why); });
@@ -106,7 +112,8 @@ class Attendant {
     create_ = Cat("$JS.", origin, rest);
     // With a wildcard: the origin's server ends the connection of a leaf node that wants to hear of
     // its own API by name, and only keeps back what is sent there from one that wants to hear more.
-    connection_->Subscribe(Cat("$JS.*", rest), [this](const NatsMessage& message) {
+    heard_ = Cat("$JS.*", rest);
+    connection_->Subscribe(heard_, [this](const NatsMessage& message) {
       if (message.subject() == create_) Note(message);
     });
     Say(Cat("beside the mirror in the domain ", own_domain_, " of the bucket in ", origin));
@@ -139,8 +146,19 @@ class Attendant {
     if (first) Say("the mirror's server asks for its origin");
   }
 
+  // Who may not hear or ask stands there for nothing.
+  [[nodiscard]] absl::Status MayWork() const {
+    for (const std::string* subject : {&heard_, &create_}) {
+      const std::string refusal = jetstream::RefusalOf(*connection_, *subject);
+      if (refusal.empty()) continue;
+      return absl::FailedPreconditionError(Cat("it cannot do its work: ", refusal));
+    }
+    return absl::OkStatus();
+  }
+
   void Tick() {
     if (options_.interrupted->load()) return End(absl::OkStatus());
+    if (absl::Status may = MayWork(); !may.ok()) return End(may);
     if (question_.has_value() && loop_.Now() - question_->asked > options_.patience) {
       question_.reset();
     }
@@ -180,7 +198,8 @@ class Attendant {
   Loop loop_;
   std::unique_ptr<NatsConnection> connection_;
   std::unique_ptr<jetstream::DomainApi> api_;
-  std::string own_domain_, origin_, create_;
+  std::string own_domain_, origin_;
+  std::string heard_, create_;        // subjects: what is listened to, and what is asked
   std::optional<Question> question_;  // that may still be waited for
   std::string repeated_;              // the newest that was asked again, by its reply subject
   bool looking_ = false;

@@ -36,8 +36,10 @@ struct AttendOptions {
 //             30   the link is back; this asks again, and the mirror is attached
 //             45   the server would have given up, and asked again at 55
 //
-// Blocks, any one thread. OK: interrupted. FailedPrecondition: what is there is no mirror of
-// `jetctl mirror add`. Unavailable: no connection, or it was lost: try again.
+// Blocks, any one thread. OK: interrupted. InvalidArgument: a source without a server of its own,
+// or one in another domain. FailedPrecondition: what is there is no mirror of `jetctl mirror add`,
+// or the user may not hear or ask the question. Unavailable: no connection, or it was lost: try
+// again.
 [[nodiscard]] absl::Status AttendMirror(const AttendOptions& options);
 
 }  // namespace jetd::replication

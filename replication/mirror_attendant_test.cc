@@ -3,13 +3,22 @@
 
 #include <atomic>
 #include <future>
+#include <string>
 #include <string_view>
 
+#include "base/log.h"
+#include "base/strings.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "jetstream/api_session.h"
+#include "jetstream/mirror_config.h"
+#include "jetstream/nats_test_server.h"
 #include "replication/mirrored_bucket.h"
 
 namespace jetd::replication {
 namespace {
+
+using ::testing::HasSubstr;
 
 class MirrorAttendantTest : public MirroredBucketTest {
  protected:
@@ -50,6 +59,36 @@ TEST_F(MirrorAttendantTest, StandsBesideMirrorsAlone) {
   EXPECT_TRUE(absl::IsFailedPrecondition(AttendMirror(options)));
   options.mirror = Leaf();
   EXPECT_TRUE(absl::IsNotFound(AttendMirror(options)));
+}
+
+// What the user may not do is said at once, and not when the link was cut for the first time.
+TEST(AttendantTest, SaysWhatItMayNotDo) {
+  constexpr char kUsers[] = R"(accounts { T { jetstream: enabled, users: [
+    {user: u, password: p, permissions: {subscribe: {allow: ["_INBOX.>"]}}},
+    {user: root, password: p}] } }
+)";
+  log::Init({.level = log::Level::kError});
+  const auto server =
+      jetstream::NatsTestServer::StartFrom("JETD_NATS_SERVER", kUsers, ", domain: dr");
+  if (server == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+  const auto root = jetstream::ApiSession::Open(
+      {.urls = {server->url()}, .credentials = {.user = "root", .password = "p"}});
+  const absl::Status made =
+      (*root)
+          ->Ask("", "STREAM.CREATE.KV_b",
+                jetstream::MirrorStreamConfig("b", 1, {.domain = "hub", .created_ns = 7}))
+          .status();
+  ASSERT_TRUE(made.ok()) << made;
+  const std::atomic<bool> never{false};
+  const AttendOptions options{.mirror = {.bucket = "b",
+                                         .nats_urls = {server->url()},
+                                         .credentials = {.user = "u", .password = "p"}},
+                              .interrupted = &never};
+  const absl::Status refused = AttendMirror(options);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_THAT(std::string(MessageOf(refused)),
+              HasSubstr("Permissions Violation for Subscription to "
+                        "\"$JS.*.API.CONSUMER.CREATE.KV_b\""));
 }
 
 }  // namespace
