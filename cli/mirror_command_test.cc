@@ -18,6 +18,7 @@
 #include "jetstream/nats_test_domains.h"
 #include "nlohmann/json.hpp"
 #include "replication/mirror_fixture.h"
+#include "replication/mirrors.h"
 
 namespace jetd::cli {
 namespace {
@@ -150,6 +151,31 @@ TEST_F(MirrorCommandTest, PromoteSaysWhatItWouldDoFirst) {
   EXPECT_EQ(status.exit_code, kExitDamaged);
   EXPECT_THAT(status.results, HasSubstr("ALARM: mirror dr in domain dr: it was promoted at "));
   EXPECT_EQ(Jetctl(really).exit_code, kExitFailed);
+}
+
+// To programs too, in the one object that they read.
+TEST_F(MirrorCommandTest, PromoteSaysWhatAJetdHadFound) {
+  ASSERT_EQ(Mirror({"add", "--domain=dr"}).exit_code, kExitOk);
+  const auto mirrors = replication::Mirrors::Open(
+      {.bucket = replication::kMirrorBucket, .nats_urls = {domains_->hub().url()}});
+  const auto made_ns = (*mirrors)->LookAlone("dr")->stream.created_ns;
+  writer_->Alarm({jetstream::AlarmType::kMirror, static_cast<uint64_t>(made_ns)});
+  writer_->Flush();
+  ASSERT_TRUE(replication::WaitUntil(
+      [&] { return (*mirrors)->LookAlone("dr")->stream.state.last.value() == writer_->last(); }));
+  domains_->hub().Kill();
+  std::vector<std::string> promote = {"promote", Cat("--nats-url=", domains_->leaf().url()),
+                                      "--bucket=b"};
+  EXPECT_THAT(Jetctl(promote).results, HasSubstr("ALARM: the origin's jetd had found records"));
+  promote.emplace_back("--json");
+  const auto look = nlohmann::json::parse(Jetctl(promote).results, nullptr, false);
+  ASSERT_TRUE(look.is_object()) << look;
+  EXPECT_EQ(look["doubted"], true) << look;
+  promote.insert(promote.end(), {"--yes", "--despite-differences"});
+  const auto done = nlohmann::json::parse(Jetctl(promote).results, nullptr, false);
+  ASSERT_TRUE(done.is_object()) << done;
+  EXPECT_EQ(done["promoted"], true) << done;
+  EXPECT_EQ(done["doubted"], true) << done;
 }
 
 TEST_F(MirrorCommandTest, WithoutItsOriginAMirrorSaysWhereItIs) {

@@ -61,9 +61,11 @@ std::string JsonOf(const std::string& bucket, const Promotion& promotion, bool p
     json["newest_revision"] = promotion.newest.value();
     json["revision"] = promotion.bumped.value();
     json["missing_sequences"] = promotion.missing;
+    if (!promotion.uncompared.empty()) json["uncompared"] = promotion.uncompared;
   } else {
     json["origin_answers"] = promotion.origin == Promotion::Origin::kSealed;
   }
+  json["doubted"] = promotion.doubted;
   return Cat(json.dump(), "\n");
 }
 
@@ -93,7 +95,7 @@ absl::StatusOr<int> PromoteCommand::Run(Output* output) {
   options.say = [output](std::string_view line) { output->Progress(line); };
   const auto look = replication::LookAtPromotion(options);
   if (!look.ok()) return look.status();
-  if (look->doubted) {
+  if (look->doubted && *form == OutputForm::kTable) {
     output->Print(
         "ALARM: the origin's jetd had found records here that differ from its own, or are missing; "
         "its log names the first\n");
