@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "revision/repeated_warning.h"
 
 namespace jetd::lease {
 namespace {
@@ -37,7 +39,11 @@ struct Lessor::Impl {
 
   Impl(Executor* executor_in, revision::Committer* committer_in, const revision::Store* store_in,
        Options options_in)
-      : executor(executor_in), committer(committer_in), store(store_in), options(options_in) {}
+      : executor(executor_in),
+        committer(committer_in),
+        store(store_in),
+        options(options_in),
+        not_yet(executor_in, [](const std::string& line) { log::Warn("{}", line); }) {}
   ~Impl() { Disarm(); }
 
   // Runs fn(status) after a barrier, unless the lessor is gone by then. A member that was
@@ -75,6 +81,8 @@ struct Lessor::Impl {
   const revision::Store* const store;
   const Options options;
 
+  // Of expired leases, each of which is tried again each second.
+  revision::RepeatedWarning not_yet;
   bool leading = false;
   absl::flat_hash_map<LeaseId, std::shared_ptr<Lease>> leases;
   std::set<std::pair<MonoTime, LeaseId>> due;
@@ -243,7 +251,7 @@ void Lessor::Impl::OnRevoked(LeaseId id, const absl::Status& status) {
   lease.revoking = false;
   due.emplace(lease.end, id);
   not_before = std::max(not_before, executor->Now() + limits::kLeaseExpiryRetry);
-  log::Warn("cannot revoke an expired lease yet: {}", MessageOf(status));
+  not_yet.Say(status, "cannot revoke expired leases yet");
   // They ask again, behind a barrier of their own.
   for (KeepAliveDone& done : std::exchange(lease.waiting, {})) KeepAlive(id, std::move(done));
   Arm();

@@ -196,10 +196,16 @@ void Committer::Impl::OnNoSpace() {
 // All that landed is committed, so this member knows what is in the stream as far as a barrier says
 // that nothing is behind it. On several replicas the barrier would be a record. What a member has
 // shown and the stream has lost must not be read again.
+bool Committer::Impl::ReadsGoOn() const {
+  return room_awaited && info.replicas == 1 && !loss_adopted && lost_shown <= store->newest();
+}
+
+// Comes by each second, as long as the server answers.
 void Committer::Impl::AwaitRoom() {
-  if (info.replicas > 1) reads.FailAll(MakeError(Errc::kNoSpace));
-  room_awaited = info.replicas == 1 && !loss_adopted && lost_shown <= store->newest();
-  if (!room_awaited) return;
+  const MonoTime now = executor->Now();
+  if (!std::exchange(room_awaited, true)) room_awaited_since = now;
+  executor->Cancel(patience);
+  patience = executor->RunAfter(limits::kUnavailableAfter, [this] { LosePatience(); });
   std::deque<std::unique_ptr<Entry>> unsealed;
   queue_bytes = 0;
   for (auto& entry : std::exchange(queue, {})) {
@@ -211,8 +217,17 @@ void Committer::Impl::AwaitRoom() {
     }
   }
   queue = std::move(unsealed);
+  if (now - room_awaited_since >= limits::kUnavailableAfter) {
+    std::vector<DoneFn> going_on = reads.TakeAll();
+    FailAll(MakeError(Errc::kNoSpace), MakeError(Errc::kTimeout, waiting_for));
+    for (DoneFn& read : going_on) reads.Wait(std::move(read));
+  }
   chain.Rewind();
-  reads.Flush();
+  if (ReadsGoOn()) {
+    reads.Flush();
+  } else {
+    reads.FailAll(MakeError(Errc::kNoSpace));
+  }
 }
 
 void Committer::ChangeAlarm(AlarmChange change, const Alarm& alarm, AlarmsFn done) {

@@ -176,6 +176,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   // The log has no room: what did not land is answered so (committer_alarms.cc).
   void OnNoSpace();
   void AwaitRoom();
+  // Waiting for room, and a barrier is proof enough for reads.
+  [[nodiscard]] bool ReadsGoOn() const;
   // `revision` is the newest that counts.
   void AppendTerm(const std::vector<jetstream::SeqRange>& voids, Revision revision);
   void Lead();
@@ -393,7 +395,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   bool term_doubted = false;   // the last reading of term records had another one as the newest
   StreamSeq led_seq;           // of the term record in which this member leads
   bool no_space = false;       // why the chain broke
-  bool room_awaited = false;   // by the term record; reads go on, writes are refused
+  bool room_awaited = false;   // by the term record: writes are refused
+  MonoTime room_awaited_since{0};
   bool busy = false;
   std::unique_ptr<PlannedRecord> term_record;  // while taking over
   StreamSeq term_seq;

@@ -2,7 +2,6 @@
 //
 // Clients that wait, and what they are told when that is too long.
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -28,13 +27,10 @@ void Committer::Impl::LosePatience() {
   patience = 0;
   if (phase == Phase::kLeading || (phase == Phase::kFollowing && shown && peers->found())) return;
   impatient = true;
+  room_awaited = false;
   log::Warn("not leading for {} s: waiting for {}{}", limits::kUnavailableAfter.count(),
             log::As("waiting_for", waiting_for), log::Event("unavailable"));
-  std::vector<DoneFn> going_on;
-  if (room_awaited) going_on = reads.TakeAll();
   FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
-  for (DoneFn& read : going_on) reads.Wait(std::move(read));
-  SchedulePump();
 }
 
 // Answers all that wait: `unwritten` to what was never sent, `written` to what was and may yet

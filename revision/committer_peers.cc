@@ -271,7 +271,7 @@ void Committer::Impl::FailElsewhere(const absl::Status& why) {
 bool Committer::elsewhere() const { return impl_->Elsewhere(); }
 
 bool Committer::has_leader() const {
-  if (impl_->phase != Phase::kFollowing) return serving();
+  if (impl_->phase != Phase::kFollowing) return serving() || impl_->ReadsGoOn();
   return impl_->shown && impl_->peers->found();
 }
 

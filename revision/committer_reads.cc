@@ -22,6 +22,7 @@ void Committer::Impl::AfterBarrier(std::function<void(absl::Status)> run) {
 void Committer::Impl::AfterRoundTrip(std::function<void(absl::Status)> run) {
   if (Elsewhere()) return ReadElsewhere(std::move(run));
   absl::Status refusal = Refusal();
+  if (refusal.ok() && room_awaited && !ReadsGoOn()) refusal = MakeError(Errc::kNoSpace);
   if (refusal.ok() && reads.size() >= limits::kMaxWaitingReads) {
     refusal = MakeError(Errc::kTooManyRequests);
   }

@@ -406,6 +406,7 @@ void Committer::Impl::Unevaluate() {
 }
 
 void Committer::Impl::VoidTail(StreamSeq last) {
+  no_space = busy = false;  // why it broke matters no more
   AfterDrain([this, last] {
     std::vector<SeqRange> voids;
     // The voids of a term record that never landed are still to be named.
@@ -413,6 +414,10 @@ void Committer::Impl::VoidTail(StreamSeq last) {
     const StreamSeq first = Unfinished();
     if (first <= last) voids.push_back({first, last});
     chain.Reset(last);
+    // Until the term record is there nobody can say that they are void.
+    for (auto& entry : pending) {
+      if (entry->writes() && entry->outcome.first_seq <= last) entry->may_land = true;
+    }
     Unevaluate();
     AppendTerm(voids, store->committed());
   });

@@ -74,7 +74,8 @@ void Committer::Impl::AskAgain() {
 bool Committer::serving() const { return leading() && !impl_->impatient; }
 
 std::string Committer::waiting_for() const {
-  return serving() || has_leader() ? std::string() : impl_->waiting_for;
+  const bool waits = !serving() && (!has_leader() || impl_->room_awaited);
+  return waits ? impl_->waiting_for : std::string();
 }
 
 }  // namespace jetd::revision

@@ -123,7 +123,7 @@ void Simulation::FillUp() {
   if (!mood_.full || !run_.random.Chance(50)) return;
   run_.Fault("no room");
   stream_.set_max_messages(stream_.State().messages + run_.random.Pick(10));
-  run_.exec.RunAfter(run_.random.Delay(milliseconds(run_.random.Chance(80) ? 30 : 3'000)),
+  run_.exec.RunAfter(run_.random.Delay(milliseconds(run_.random.Chance(80) ? 30 : 8'000)),
                      [this] { stream_.set_max_messages(jetstream::MemoryStream::kNoLimit); });
 }
 
