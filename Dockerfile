@@ -17,6 +17,7 @@ FROM debian:13-slim
 RUN --mount=type=bind,from=build,source=/out,target=/out /out/install
 USER 10001:10001
 VOLUME /var/lib/jetd
-ENV JETD_DATA_DIR=/var/lib/jetd JETD_NATS_SERVER=/usr/local/bin/nats-server
+# TMPDIR for jetctl, which has no /tmp to write in.
+ENV JETD_DATA_DIR=/var/lib/jetd JETD_NATS_SERVER=/usr/local/bin/nats-server TMPDIR=/var/lib/jetd
 EXPOSE 2379
 ENTRYPOINT ["/usr/local/bin/jetd"]
