@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -139,6 +140,22 @@ TEST_F(HttpWithoutDescriptorsTest, TheFirstClientIsClosed) {
   }
   EXPECT_EQ(Count(said.All(), "a client's HTTP request is not taken"), 1) << "not for each";
   EXPECT_THAT(RawHttpClient(server.get(), "GET /b HTTP/1.1\r\n\r\n").ReadAll(), EndsWith("GET /b"));
+}
+
+// The listener rests while there is no descriptor, and may find no room to be watched again.
+TEST_F(HttpWithoutDescriptorsTest, WhoConnectsWaitsForTheListenerToo) {
+  Said said;
+  const auto server = Serve({ParseListenUrl("http://127.0.0.1:0").value()});
+  auto none = std::make_unique<NoDescriptors>(1);
+  const RawHttpClient client(server->port(0));
+  client.Send("GET /a HTTP/1.1\r\n\r\n");
+  said.WaitFor("no descriptor is left for a client's HTTP request");
+  auto no_watches = std::make_unique<NoWatches>();
+  while (no_watches->refused() == 0) std::this_thread::yield();
+  none.reset();
+  no_watches.reset();
+  EXPECT_THAT(client.ReadAll(), EndsWith("GET /a"));
+  (void)said.All();
 }
 
 // … where the system has descriptors, and no room to watch one.

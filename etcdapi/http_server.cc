@@ -85,6 +85,8 @@ class HttpServer::Impl {
   void Accept(bool wanted);
   void SetListeners();
   void OnAcceptError();
+  // Who connects waits for a while.
+  void Pause(std::string_view why);
   [[nodiscard]] bool MakeRoom();
   void OnRequest(evhttp_request* request);
   void Reply(uint64_t number, const HttpReply& reply);
@@ -217,6 +219,7 @@ absl::Status HttpServer::Impl::Bind() {
   for (const ListenUrl& url : options_.urls) {
     if (auto status = BindOne(url); !status.ok()) return status;
   }
+  SetListeners();  // libevent has tried, and does not say whether in vain
   return absl::OkStatus();
 }
 
@@ -371,22 +374,26 @@ void HttpServer::Impl::Accept(bool wanted) {
 
 void HttpServer::Impl::SetListeners() {
   const bool wanted = accepting_ && evtimer_pending(pause_, nullptr) == 0;
+  bool watched = true;
   for (evconnlistener* listener : listeners_) {
     if (wanted) {
-      evconnlistener_enable(listener);
+      watched = evconnlistener_enable(listener) == 0 && watched;
     } else {
       evconnlistener_disable(listener);
     }
   }
+  if (!watched) Pause("no room to watch for clients' HTTP requests (fs.epoll.max_user_watches)");
 }
 
 void HttpServer::Impl::OnAcceptError() {
-  if (complaints_.Due(Now())) {
-    log::Warn("no descriptor is left for a client's HTTP request: others wait (see ulimit -n)");
-  }
+  Pause("no descriptor is left for a client's HTTP request (see ulimit -n)");
+  SetListeners();
+}
+
+void HttpServer::Impl::Pause(std::string_view why) {
+  if (complaints_.Due(Now())) log::Warn("{}: who connects waits", why);
   const timeval pause = TimevalOf(limits::kAcceptPause);
   evtimer_add(pause_, &pause);
-  SetListeners();
 }
 
 void HttpServer::Impl::OnRequest(evhttp_request* request) {

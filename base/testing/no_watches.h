@@ -13,6 +13,9 @@ class NoWatches {
   ~NoWatches();
   NoWatches(const NoWatches&) = delete;
   NoWatches& operator=(const NoWatches&) = delete;
+
+  // How many were to be watched, in vain.
+  [[nodiscard]] int refused() const;
 };
 
 }  // namespace jetd
