@@ -256,6 +256,14 @@ def write(results, path, keep_etcd=False):
         file.write("\n".join(score(etcd, jetd, times(results, "jetd"))) + "\n")
 
 
+def dates(results):
+    """Of the newest suite, and of those that were run on another day."""
+    days = {name: result["time"][:10] for name, result in results.items()}
+    newest = max(days.values())
+    older = [f"{name}: {day}" for name, day in days.items() if day != newest]
+    return f"{newest} ({', '.join(older)})" if older else newest
+
+
 def score(etcd, jetd, jetd_times):
     """The lines of it."""
     first = jetd[SUITES[0].name]
@@ -273,7 +281,7 @@ def score(etcd, jetd, jetd_times):
         f"{etcd.version} and on jetd {first['server']['version']}.",
         f"A test is a top-level test; those that passed on jetd hold {subtests} subtests.",
         versions_line(jetd),
-        f"Run on etcd: {etcd.date}, on jetd: {first['time'][:10]}.",
+        f"Run on etcd: {etcd.date}, on jetd: {dates(jetd)}.",
         "",
         *table(etcd, jetd),
         *(["", "Times:", ""] + times_lines if times_lines else []),

@@ -252,6 +252,11 @@ class ScoreTest(unittest.TestCase):
         self.assertFalse(score.same_versions([result("1", a="1", b="2"),
                                               result("1", a="1", b="3")]))
 
+    def test_dates(self):
+        old, new = {"time": "2025-12-31T23:00:00Z"}, {"time": "2026-01-02T03:04:05Z"}
+        self.assertEqual(score.dates({"a": new, "b": new}), "2026-01-02")
+        self.assertEqual(score.dates({"a": old, "b": new}), "2026-01-02 (a: 2025-12-31)")
+
     def test_the_side_of_etcd_can_be_kept(self):
         test = {"status": "passed", "seconds": 2, "subtests": 1, "retried": False, "served": True,
                 "reason": ""}
