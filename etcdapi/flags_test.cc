@@ -283,6 +283,16 @@ TEST(FlagsTest, ExplainsBadValues) {
   EXPECT_THAT(ErrorOf({"--grpc-keepalive-timeout", "20"}), HasSubstr("write 500ms"));
   EXPECT_THAT(ErrorOf({"--log-level", "loud"}), HasSubstr("--log-level"));
   EXPECT_THAT(ErrorOf({"--nats-url", "http://x"}), HasSubstr("nats://"));
+  EXPECT_EQ(ErrorOf({"--nats-url=nats://me:secret@x:y"}),
+            "--nats-url: \"x:y\" has no port from 1 to 65535; write nats://host:4222");
+  EXPECT_EQ(ErrorOf({"--nats-url=nats://x", "--nats-domain=a b"}),
+            "--nats-domain: \"a b\" is no name of a JetStream domain; it takes no blanks, dots, * "
+            "and >");
+  for (const char* url : {"foo", "http:/", "http://", "ftp://a:1", "://a"}) {
+    EXPECT_EQ(ErrorOf({std::string("--advertise-client-urls=http://a:1,") + url}),
+              Cat("--advertise-client-urls: \"", url,
+                  "\": it must start with http://, https://, unix:// or unixs://"));
+  }
   EXPECT_THAT(ErrorOf({"--nats-url", "user:secret@x:4222"}), Not(HasSubstr("secret")));
   EXPECT_THAT(ErrorOf({"--bucket", "a.b"}), HasSubstr("letters, digits, - and _"));
   EXPECT_THAT(ErrorOf({"--bucket", ""}), HasSubstr("--bucket"));
@@ -324,6 +334,9 @@ TEST(FlagsTest, SaysWhenTlsIsNotUsed) {
   };
   EXPECT_THAT(with({}), ElementsAre("--cert-file has no effect: http://127.0.0.1:2379 is without "
                                     "TLS; write https://"));
+  EXPECT_THAT(Good({"--trusted-ca-file=ca"}).warnings,
+              ElementsAre("--trusted-ca-file has no effect: http://127.0.0.1:2379 is without TLS; "
+                          "write https://"));
   EXPECT_THAT(with({"--listen-client-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-metrics-urls=https://127.0.0.1:1"}), ElementsAre());
   EXPECT_THAT(with({"--listen-client-http-urls=https://127.0.0.1:1"}), ElementsAre());

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "base/strings.h"
 #include "etcdapi/tls_flags.h"
+#include "jetstream/nats_place.h"
 #include "jetstream/stream_setup.h"
 
 namespace jetd::etcdapi {
@@ -117,6 +118,17 @@ absl::Status ReadMember(const RawFlags& raw, Config* c) {
   }
   c->extensive_metrics = raw.metrics == "extensive";
   c->advertise_client_urls = SplitCommas(raw.advertise_client_urls);
+  for (const std::string& url : c->advertise_client_urls) {
+    // Not parsed: its host is a name of the clients' world.
+    const size_t end = url.find("://");
+    const std::string scheme = url.substr(0, end);
+    if (end != std::string::npos && end + 3 < url.size() &&
+        (scheme == "http" || scheme == "https" || scheme == "unix" || scheme == "unixs")) {
+      continue;
+    }
+    return Invalid("--advertise-client-urls: \"", url,
+                   "\": it must start with http://, https://, unix:// or unixs://");
+  }
   if (c->advertise_client_urls.empty()) AdvertiseListenUrls(c);
   if (c->name.empty()) return Invalid("--name is empty");
   if (c->data_dir.empty()) c->data_dir = Cat(c->name, ".jetd");
@@ -174,10 +186,10 @@ absl::Status ReadNats(const RawFlags& raw, Config* c) {
   NatsConfig& nats = c->nats;
   nats.urls = SplitCommas(raw.nats_urls);
   for (const std::string& url : nats.urls) {
-    if (!url.starts_with("nats://") && !url.starts_with("tls://")) {
-      // Not shown: it may hold a password.
-      return Invalid("--nats-url: every URL must start with nats:// or tls://");
-    }
+    if (auto status = jetstream::CheckNatsUrl("--nats-url", url); !status.ok()) return status;
+  }
+  if (auto status = jetstream::CheckDomain("--nats-domain", nats.domain); !status.ok()) {
+    return status;
   }
   if (!jetstream::IsBucketName(nats.bucket)) {
     return Invalid("--bucket: \"", nats.bucket,

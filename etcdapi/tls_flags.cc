@@ -46,10 +46,12 @@ void WarnOfUnusedTls(Config* config) {
     }
   }
   for (const ListenUrl& url : config->http_urls()) used = used || url.tls;
-  if (!tls.cert_file.empty() && !used) {
-    config->warnings.push_back(Cat("--cert-file has no effect: ", plain->text,
-                                   " is without TLS; write ",
+  for (const auto& [flag, file] : {std::pair("--cert-file", &tls.cert_file),
+                                   std::pair("--trusted-ca-file", &tls.trusted_ca_file)}) {
+    if (file->empty() || used) continue;
+    config->warnings.push_back(Cat(flag, " has no effect: ", plain->text, " is without TLS; write ",
                                    plain->unix_socket ? "unixs://" : "https://"));
+    break;  // one line says it
   }
 }
 
