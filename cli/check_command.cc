@@ -98,9 +98,13 @@ absl::StatusOr<int> CheckCommand::Run(Output* output) {
     if (absl::Status status = CompareWithServer(check->get()); !status.ok()) return status;
   }
   const CheckReport& report = (*check)->report();
-  output->Print(*form == OutputForm::kJson ? Cat(ToJson(report), "\n")
-                                           : Cat("checked bucket ", options.source.bucket, " of ",
-                                                 (*check)->name(), "\n", ToText(report)));
+  if (*form == OutputForm::kJson) {
+    output->Print(Cat(ToJson(report), "\n"));
+  } else {
+    output->PrintVerdict(Cat("checked bucket ", options.source.bucket, " of ", (*check)->name(),
+                             "\n", ToText(report)),
+                         "no damage", "DAMAGE");
+  }
   return report.damages() == 0 ? kExitOk : kExitDamaged;
 }
 

@@ -4,6 +4,7 @@
 #include "cli/completion_command.h"
 #include "cli/diff_command.h"
 #include "cli/get_command.h"
+#include "cli/help_command.h"
 #include "cli/history_command.h"
 #include "cli/import_command.h"
 #include "cli/mirror_command.h"
@@ -31,6 +32,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(std::make_unique<CompletionCommand>());
   commands.push_back(std::make_unique<TenantCommand>());
   commands.push_back(std::make_unique<UsageCommand>());
+  commands.push_back(std::make_unique<HelpCommand>());
   return commands;
 }
 

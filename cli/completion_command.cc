@@ -28,7 +28,10 @@ struct Place {
   std::vector<Word> words;
 };
 
-void AddPlaces(const CLI::App& app, const std::string& path, std::vector<Place>* places) {
+enum class Flags { kNo, kYes };
+
+void AddPlaces(const CLI::App& app, const std::string& path, Flags flags,
+               std::vector<Place>* places) {
   Place place{.path = path};
   const std::vector<const CLI::App*> commands =
       app.get_subcommands([](const CLI::App* /*any*/) { return true; });
@@ -36,13 +39,15 @@ void AddPlaces(const CLI::App& app, const std::string& path, std::vector<Place>*
     place.words.push_back({command->get_name(), command->get_description()});
   }
   for (const CLI::Option* option : app.get_options()) {
+    if (flags == Flags::kNo) break;
     for (const std::string& name : option->get_lnames()) {
       place.words.push_back({Cat("--", name), option->get_description()});
     }
   }
   places->push_back(std::move(place));
   for (const CLI::App* command : commands) {
-    AddPlaces(*command, Cat(path, "/", command->get_name()), places);
+    if (command->get_name() == "help") continue;
+    AddPlaces(*command, Cat(path, "/", command->get_name()), flags, places);
   }
 }
 
@@ -56,7 +61,8 @@ std::vector<Place> AllPlaces() {
     command->AddFlags(app.add_subcommand(command->name(), command->summary()));
   }
   std::vector<Place> places;
-  AddPlaces(app, "", &places);
+  AddPlaces(app, "", Flags::kYes, &places);
+  AddPlaces(app, "/help", Flags::kNo, &places);
   return places;
 }
 

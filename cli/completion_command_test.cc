@@ -49,6 +49,9 @@ TEST(CompletionCommandTest, BashOffersWhatFits) {
   EXPECT_EQ(Offered(path, "jetctl check --data-dir /x --endp", 4), "--endpoint\n");
   EXPECT_EQ(Offered(path, "jetctl --vers", 1), "--version\n");
   EXPECT_EQ(Offered(path, "jetctl check che", 2), "\n");
+  EXPECT_EQ(Offered(path, "jetctl help mirr", 2), "mirror\n");
+  EXPECT_EQ(Offered(path, "jetctl help mirror tr", 3), "trim\n");
+  EXPECT_EQ(Offered(path, "jetctl help mirror trim --hor", 4), "\n");
   const std::string all = Offered(path, "jetctl \"\"", 1);
   for (const char* command : {"check", "transactions", "completion"}) {
     EXPECT_NE(all.find(command), std::string::npos) << command;

@@ -63,7 +63,7 @@ absl::StatusOr<int> DiffCommand::Run(Output* output) {
                       view.ToJson(), "}\n"));
     return kExitOk;
   }
-  output->Print(view.ToText());
+  output->Print(view.ToTable());
   output->Say(name(), Cat(ToText(from), " to ", ToText(to), ": ", view.Summary()));
   return kExitOk;
 }

@@ -122,7 +122,7 @@ DiffView::DiffView(const std::vector<StateChange>& changes, Values values)
   });
 }
 
-std::string DiffView::ToText() const {
+Table DiffView::ToTable() const {
   Table table({"CHANGE", "KIND", "NAMESPACE", "NAME", "REVISION", "BYTES", "VALUE"});
   for (const Line& line : lines_) {
     const StateChange& change = *line.change;
@@ -143,7 +143,7 @@ std::string DiffView::ToText() const {
            Cat("  ", Printable(field.path), ": ", Shown(field.from), " -> ", Shown(field.to))});
     }
   }
-  return table.ToText();
+  return table;
 }
 
 std::string DiffView::ToJson() const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/table.h"
 #include "replication/state_diff.h"
 
 namespace jetd::cli {
@@ -19,7 +20,7 @@ class DiffView {
   DiffView(const std::vector<replication::StateChange>& changes, Values values);
 
   // A table; with values each field that changed on a line of its own below.
-  [[nodiscard]] std::string ToText() const;
+  [[nodiscard]] Table ToTable() const;
   // `{"changes":[…],"counts":{…}}`, without the braces around it.
   [[nodiscard]] std::string ToJson() const;
   // "2 added, 1 changed, 0 deleted; 1 of them encrypted by Kubernetes, …"

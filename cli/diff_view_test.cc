@@ -43,7 +43,7 @@ class DiffViewTest : public ::testing::Test {
 
 TEST_F(DiffViewTest, ATable) {
   EXPECT_EQ(
-      View(DiffView::Values::kYes).ToText(),
+      View(DiffView::Values::kYes).ToTable().ToText(),
       "CHANGE   KIND                 NAMESPACE  NAME   REVISION  BYTES     VALUE\n"
       "added    -                               plain  6         3         bytes\n"
       "changed  nodes                           n1     4 -> 7    5 -> 6    protobuf, sha256 "
@@ -88,8 +88,9 @@ TEST_F(DiffViewTest, MadeAnewWithTheSameValue) {
   to_.keys.clear();
   from_.keys["a"] = Key("v", 2, 2, 1);
   to_.keys["a"] = Key("v", 5, 5, 1);
-  EXPECT_NE(View(DiffView::Values::kNo).ToText().find("bytes, made anew, the same value\n"),
-            std::string::npos);
+  EXPECT_NE(
+      View(DiffView::Values::kNo).ToTable().ToText().find("bytes, made anew, the same value\n"),
+      std::string::npos);
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ void GetCommand::PrintTable(const State& state, Output* output) const {
                Cat(value.version), LeaseText(value.lease), Cat(value.value.size()), Printable(key),
                Printable(value.value, key_.empty() ? kShownBytes : kWhole)});
   }
-  output->Print(table.ToText());
+  output->Print(table);
 }
 
 // A key a piece: all of them may be more than memory should hold twice.

@@ -87,7 +87,7 @@ void HistoryCommand::PrintTable(const KeyHistories& histories, Output* output) c
     if (values_) row.push_back(Printable(version.value));
     table.Add(std::move(row));
   }
-  output->Print(table.ToText());
+  output->Print(table);
 }
 
 void HistoryCommand::PrintJson(const KeyHistories& histories, Output* output) const {

@@ -22,7 +22,7 @@ constexpr char kFooter[] =
     "The flags that say where a bucket is can be given as variables too: JETD_DATA_DIR for\n"
     "--data-dir, JETD_NATS_URL for --nats-url, and so on, for all that begin with --nats-, for\n"
     "--bucket and --stream. What is typed counts for more. All others are flags only.\n"
-    "`jetctl COMMAND --help` says more of a command.\n"
+    "`jetctl COMMAND --help`, or `jetctl help COMMAND`, says more of a command.\n"
     "\n"
     "Exit codes: 0 done; 1 it could not be done; 2 the command line is wrong; 3 damage was found,\n"
     "in the bucket that was looked at, or in what came of it.";
@@ -153,7 +153,10 @@ int Run(const std::vector<std::string>& arguments, Output* output) {
   }
   try {
     app.parse(ForParser(arguments));
+    // One: what comes behind it may have a command's name, as a key or a tenant.
+    sub->require_subcommand(0, 1);
   } catch (const CLI::CallForHelp&) {
+  app.require_subcommand(0, 1);
     output->Print(app.help());
     return kExitOk;
   } catch (const CLI::CallForVersion& version) {
@@ -161,12 +164,12 @@ int Run(const std::vector<std::string>& arguments, Output* output) {
     return kExitOk;
   } catch (const CLI::ParseError& error) {
     const Chosen chosen = ChosenOf(app);
-    output->Say(chosen.name, Explain(app, chosen, names, error));
+    output->Fail(chosen.name, Explain(app, chosen, names, error));
     return kExitUsage;
   }
   const Chosen chosen = ChosenOf(app);
   if (chosen.command == nullptr) {
-    output->Say("", "name a command, see jetctl --help");
+    output->Fail("", "name a command, see jetctl --help");
     return kExitUsage;
   }
   const auto run = std::find_if(commands.begin(), commands.end(), [&chosen](const auto& one) {
@@ -177,7 +180,7 @@ int Run(const std::vector<std::string>& arguments, Output* output) {
   if (result.ok()) return *result;
   // If it ended because nobody takes its results, that is what there is to say.
   if (!output->Flush().ok()) return kExitFailed;
-  output->Say(chosen.name, MessageOf(result.status()));
+  output->Fail(chosen.name, MessageOf(result.status()));
   return ExitCodeOf(result.status());
 }
 
@@ -187,7 +190,7 @@ int RunJetctl(const std::vector<std::string>& arguments, Output* output) {
   const int exit_code = Run(arguments, output);
   const absl::Status written = output->Flush();
   if (written.ok()) return exit_code;
-  output->Say("", MessageOf(written));
+  output->Fail("", MessageOf(written));
   return exit_code == kExitOk ? kExitFailed : exit_code;
 }
 

@@ -292,3 +292,7 @@ TEST_F(JetctlServerTest, ChecksWhatKillsAndACleanStopLeave) {
 
 }  // namespace
 }  // namespace jetd::cli
+  EXPECT_EQ(Jetctl({"help"}).results, help.results);
+  EXPECT_EQ(Jetctl({"help", "check"}).results, check.results);
+  EXPECT_EQ(Jetctl({"help", "mirror", "trim"}).results,
+            Jetctl({"mirror", "trim", "--help"}).results);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/strings.h"
@@ -13,6 +14,15 @@ namespace {
 
 constexpr std::chrono::milliseconds kProgressPause{100};
 constexpr std::string_view kEraseLine = "\r\x1b[K";
+constexpr std::string_view kRed = "\x1b[31m", kGreen = "\x1b[32m", kPlain = "\x1b[0m";
+
+// https://no-color.org: any value but an empty one.
+bool TakesColours(std::FILE* file) {
+  const char* const no_color = std::getenv("NO_COLOR");
+  const char* const term = std::getenv("TERM");
+  return isatty(fileno(file)) != 0 && (no_color == nullptr || *no_color == '\0') &&
+         term != nullptr && std::strcmp(term, "dumb") != 0;
+}
 
 bool Write(std::FILE* file, std::string_view text) {
   return std::fwrite(text.data(), 1, text.size(), file) == text.size();
@@ -21,7 +31,11 @@ bool Write(std::FILE* file, std::string_view text) {
 }  // namespace
 
 Output::Output(std::FILE* results, std::FILE* messages)
-    : results_(results), messages_(messages), terminal_(isatty(fileno(messages)) != 0) {}
+    : results_(results),
+      messages_(messages),
+      terminal_(isatty(fileno(messages)) != 0),
+      colour_results_(TakesColours(results)),
+      colour_messages_(TakesColours(messages)) {}
 
 Output::~Output() {
   EndProgress();
@@ -31,6 +45,26 @@ Output::~Output() {
 void Output::Print(std::string_view text) {
   EndProgress();
   NoteResults(Write(results_, text));
+}
+
+void Output::Print(const Table& table) {
+  Print(table.ToText(colour_results_ ? Table::Head::kBold : Table::Head::kPlain));
+}
+
+void Output::PrintVerdict(std::string_view text, std::string_view good, std::string_view bad) {
+  if (!colour_results_) return Print(text);
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n') + 1);
+    const std::string_view word = line.starts_with(good)  ? good
+                                  : line.starts_with(bad) ? bad
+                                                          : std::string_view();
+    if (word.empty()) {
+      Print(line);
+    } else {
+      Print(Cat(word == good ? kGreen : kRed, word, kPlain, line.substr(word.size())));
+    }
+    text.remove_prefix(line.size());
+  }
 }
 
 absl::Status Output::Flush() {
@@ -46,10 +80,17 @@ void Output::NoteResults(bool written) {
   interrupted_.store(true);
 }
 
-void Output::Say(std::string_view command, std::string_view line) {
+void Output::Say(std::string_view command, std::string_view line) { Tell(command, line, ""); }
+
+void Output::Fail(std::string_view command, std::string_view line) {
+  Tell(command, line, colour_messages_ ? kRed : "");
+}
+
+void Output::Tell(std::string_view command, std::string_view line, std::string_view colour) {
   EndProgress();
   NoteResults(std::fflush(results_) == 0);
-  (void)Write(messages_, Cat("jetctl", command.empty() ? "" : " ", command, ": ", line, "\n"));
+  (void)Write(messages_, Cat(colour, "jetctl", command.empty() ? "" : " ", command, ":",
+                             colour.empty() ? "" : kPlain, " ", line, "\n"));
 }
 
 void Output::Progress(std::string_view line) {

@@ -18,7 +18,7 @@ size_t WidthOf(const std::string& text) {
 
 }  // namespace
 
-std::string Table::ToText() const {
+std::string Table::ToText(Head head) const {
   std::vector<size_t> widths(rows_.front().size(), 0);
   for (const auto& row : rows_) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
@@ -36,6 +36,9 @@ std::string Table::ToText() const {
       pad = widths[i] - WidthOf(row[i]) + 2;
     }
     text += '\n';
+    if (&row == &rows_.front() && head == Head::kBold) {
+      text = Cat("\x1b[1m", text.substr(0, text.size() - 1), "\x1b[0m\n");
+    }
   }
   return text;
 }

@@ -16,7 +16,9 @@ class Table {
   explicit Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
   // As many as the header has.
   void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  [[nodiscard]] std::string ToText() const;
+  // A bold head is for terminals.
+  enum class Head { kPlain, kBold };
+  [[nodiscard]] std::string ToText(Head head = Head::kPlain) const;
 
  private:
   std::vector<std::vector<std::string>> rows_;

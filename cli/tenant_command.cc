@@ -75,10 +75,10 @@ absl::StatusOr<TenantAdmin::LimitChange> ParseLimits(const std::string& storage,
   return change;
 }
 
-std::string TextOf(const std::vector<std::vector<std::string>>& rows) {
+Table TableOf(const std::vector<std::vector<std::string>>& rows) {
   Table table(rows.front());
   for (size_t i = 1; i < rows.size(); ++i) table.Add(rows[i]);
-  return table.ToText();
+  return table;
 }
 
 // What was begun and has to be ended; empty: nothing.
@@ -312,7 +312,7 @@ void TenantCommand::Show(const TenantAdmin& admin, const Change& change, const c
   if (!change.next.empty()) rows.push_back({"to do", change.next});
   output->Print(Cat("tenant ", change.tenant.name, ": ",
                     change.changed ? done : "nothing to change",
-                    change.finished ? "\n\n" : ", begun\n\n", TextOf(rows)));
+                    change.finished ? "\n\n" : ", begun\n\n", TableOf(rows).ToText()));
 }
 
 absl::StatusOr<int> TenantCommand::Init(Output* output) {
@@ -398,7 +398,7 @@ absl::StatusOr<int> TenantCommand::List(Output* output) {
                     Cat(tenant.limits.consumers), (*admin)->CredentialsFile(tenant)});
     if (use_) rows.back().push_back(AddUse(**admin, tenant, &objects.back()));
   }
-  output->Print(json_ ? Cat(objects.dump(2), "\n") : TextOf(rows));
+  json_ ? output->Print(Cat(objects.dump(2), "\n")) : output->Print(TableOf(rows));
   return kExitOk;
 }
 
@@ -413,7 +413,7 @@ absl::StatusOr<int> TenantCommand::ShowOne(Output* output) {
   if (!(*admin)->nats_urls().empty()) {
     rows.push_back({"in use", AddUse(**admin, *tenant, &object)});
   }
-  output->Print(json_ ? Cat(object.dump(2), "\n") : TextOf(rows));
+  output->Print(json_ ? Cat(object.dump(2), "\n") : TableOf(rows).ToText());
   return kExitOk;
 }
 
