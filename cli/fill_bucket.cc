@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "cli/figures.h"
 #include "nlohmann/json.hpp"
@@ -104,7 +105,12 @@ absl::StatusOr<int> FillBucket(Output* output, OutputForm form, bool dry_run,
                                const std::string& moment,
                                const replication::RestoreOptions& options, BucketState state) {
   if (dry_run) return DryRun(output, form, moment, options, std::move(state));
-  const auto report = replication::RestoreBucket(options, std::move(state));
+  replication::RestoreOptions logged = options;
+  logged.progress = [&options, begun = false](const auto& done, uint64_t of) mutable {
+    if (!std::exchange(begun, true)) LogWhatIsWaitedFor();
+    if (options.progress) options.progress(done, of);
+  };
+  const auto report = replication::RestoreBucket(logged, std::move(state));
   if (!report.ok()) {
     // What is wrong with a state or a place is no mistake in the command line.
     if (!absl::IsInvalidArgument(report.status())) return report.status();
@@ -113,6 +119,8 @@ absl::StatusOr<int> FillBucket(Output* output, OutputForm form, bool dry_run,
   TellFilled(output, form, moment, *report);
   return kExitOk;
 }
+
+void LogWhatIsWaitedFor() { log::Init({.level = log::Level::kWarn}); }
 
 void TellFilled(Output* output, OutputForm form, const std::string& moment,
                 const replication::RestoreReport& report,

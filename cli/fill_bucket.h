@@ -20,6 +20,10 @@ namespace jetd::cli {
                                              const replication::RestoreOptions& options,
                                              replication::BucketState state);
 
+// Once a filling is connected: a connection that is lost from here on is waited for, which is worth
+// a line of the log.
+void LogWhatIsWaitedFor();
+
 // How a filling ended, for people or as JSON, which has `more` numbers.
 void TellFilled(Output* output, OutputForm form, const std::string& moment,
                 const replication::RestoreReport& report,

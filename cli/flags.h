@@ -5,6 +5,8 @@
 #define JETD_CLI_FLAGS_H_
 
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <iterator>
 #include <string>
@@ -17,6 +19,9 @@
 namespace jetd::cli {
 
 // The command line is wrong; one line for people.
+// For a nats-server that runs; then the command ends and says what was in the way.
+inline constexpr std::chrono::seconds kConnectPatience{10};
+
 template <typename... Pieces>
 [[nodiscard]] absl::Status Invalid(const Pieces&... pieces) {
   return MakeStatus(absl::StatusCode::kInvalidArgument, pieces...);

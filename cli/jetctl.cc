@@ -8,6 +8,7 @@
 #include "CLI/App.hpp"
 #include "CLI/Config.hpp"
 #include "CLI/Formatter.hpp"
+#include "base/log.h"
 #include "base/nearest_name.h"
 #include "base/strings.h"
 #include "cli/command.h"
@@ -138,6 +139,8 @@ int ExitCodeOf(const absl::Status& failure) {
 }
 
 int Run(const std::vector<std::string>& arguments, Output* output) {
+  // A command says itself, in one line, what kept it; fill_bucket.h says more while it waits.
+  log::Init({.level = log::Level::kError});
   CLI::App app(kIntro, "jetctl");
   app.footer(kFooter);
   app.set_help_flag("-h,--help", "Prints this");

@@ -179,6 +179,21 @@ TEST(JetctlTest, EveryCommandHasTheSameOutputFlags) {
         "mirror add",    "mirror list",  "mirror status", "mirror verify", "mirror trim",
         "mirror remove", "tenant add",   "tenant list",   "tenant show",   "tenant limit",
         "tenant rotate", "tenant remove"}) {
+// It ends, with one line and no log before it, and shows no empty table.
+TEST(JetctlTest, NobodyAtTheUrl) {
+  for (const char* command : {"check", "points"}) {
+    testing::internal::CaptureStderr();
+    const Ran ran = Jetctl({command, "--nats-url=nats://127.0.0.1:1"});
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    EXPECT_EQ(ran.exit_code, kExitFailed);
+    EXPECT_EQ(ran.messages,
+              Cat("jetctl ", command, ": ", command == std::string("points") ? "origin: " : "",
+                  "no connection to NATS within 10 s: cannot connect to nats://127.0.0.1:1: No "
+                  "server available for connection\n"));
+    EXPECT_EQ(ran.results, "");
+  }
+}
+
     std::vector<std::string> words = {command, "--help"};
     if (const size_t blank = words[0].find(' '); blank != std::string::npos) {
       words = {words[0].substr(0, blank), words[0].substr(blank + 1), "--help"};

@@ -119,6 +119,7 @@ absl::StatusOr<int> ImportLive(Output* output, const LiveImportOptions& options)
       writer,
       [&](Loop* loop, const std::function<void()>& wake,
           const RestoreRecord& begun) -> absl::StatusOr<std::unique_ptr<BucketFeed>> {
+        LogWhatIsWaitedFor();
         LiveFollower::Options follow;
         follow.follow = options.follow;
         follow.until_idle = options.until_idle;

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/argument_secrets.h"
-#include "base/log.h"
 #include "cli/jetctl.h"
 
 namespace jetd::cli {
@@ -32,7 +31,6 @@ void CatchSignals(std::atomic<bool>* interrupted) {
 
 int main(int argc, char** argv) {
   try {
-    jetd::log::Init({.level = jetd::log::Level::kWarn});
     jetd::cli::Output output(stdout, stderr);
     jetd::cli::CatchSignals(output.interrupted());
     const std::vector<std::string> arguments(argv + 1, argv + argc);

@@ -120,13 +120,13 @@ absl::StatusOr<int> PointsCommand::Run(Output* output) {
   if (!places.ok()) return places.status();
   Table table({"SOURCE", "FROM", "TO", "FROM TIME", "TO TIME", "RESTORABLE"});
   nlohmann::json json = {{"sources", nlohmann::json::array()}};
-  int exit_code = kExitOk;
+  size_t failed = 0;
   for (const Place& place : *places) {
     output->Progress(Cat("opening ", place.name));
     const auto points = replication::ReadPoints(place.source, {.progress = ShowRecords(output)});
     if (!points.ok()) {
-      output->Say(name(), Cat(place.name, ": ", MessageOf(points.status())));
-      exit_code = kExitFailed;
+      output->Fail(name(), Cat(place.name, ": ", MessageOf(points.status())));
+      ++failed;
       continue;
     }
     AddRows(place.name, *points, &table);
@@ -135,12 +135,11 @@ absl::StatusOr<int> PointsCommand::Run(Output* output) {
     json["sources"].push_back(std::move(one));
     WarnOfClock(name(), *points, output);
   }
-  if (!view_.json()) {
-    output->Print(table.ToText());
-  } else {
-    output->Print(Dump(json) + "\n");
+  // Where nothing could be read there is nothing to show.
+  if (failed < places->size()) {
+    view_.json() ? output->Print(Dump(json) + "\n") : output->Print(table);
   }
-  return exit_code;
+  return failed == 0 ? kExitOk : kExitFailed;
 }
 
 }  // namespace jetd::cli

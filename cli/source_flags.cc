@@ -200,7 +200,7 @@ absl::StatusOr<StreamSource> SourceFlags::Read() const {
     if (!given.empty() && !program.ok()) return program.status();
     return source;
   }
-  source.connect_patience = std::chrono::seconds(15);
+  source.connect_patience = kConnectPatience;
   const absl::Status nats =
       nats_.Read(NatsFlags::Variables::kYes, &source.credentials, &source.domain);
   if (!nats.ok()) return nats;

@@ -58,7 +58,7 @@ absl::StatusOr<StreamSource> TargetFlags::Read(const StreamSource* beside) const
         "where to? Give --to-bucket, or --to-data-dir, a new folder for a jetd with a "
         "nats-server of its own");
   }
-  target.connect_patience = std::chrono::seconds(15);
+  target.connect_patience = kConnectPatience;
   if (nats_url_.empty()) {
     if (beside == nullptr || beside->nats_urls.empty()) {
       return Invalid(

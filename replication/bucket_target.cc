@@ -41,7 +41,7 @@ class Filling {
       log_->Open(writer_.get(), [this](const absl::Status& why) { End(why); });
       loop_.RunAfter(patience.connect, [this, patience] {
         if (log_ != nullptr && !writer_->connected_once()) {
-          End(NoConnection(patience, *log_));
+          End(NoConnection(patience.connect, *log_));
         }
       });
       if (patience.interrupted != nullptr) LookForInterrupt(patience.interrupted);

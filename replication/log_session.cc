@@ -17,12 +17,11 @@ class Session : public jetstream::SilentObserver {
       : log_(&loop_, std::move(options)), work_(work) {}
 
   absl::Status Run(const Patience& patience) {
+    connect_ = patience.connect;
     loop_.Post([this, patience] {
       log_.Open(this, [this](const absl::Status& why) { End(why); });
-      loop_.RunAfter(patience.connect, [this, patience] {
-        if (!working_) {
-          End(NoConnection(patience, log_));
-        }
+      loop_.RunAfter(connect_, [this] {
+        if (!working_) End(NoConnection(connect_, log_));
       });
       if (patience.interrupted != nullptr) LookForInterrupt(patience.interrupted);
       if (patience.end.count() == 0) return;
@@ -36,8 +35,14 @@ class Session : public jetstream::SilentObserver {
   }
 
   void OnConnected(const jetstream::LogInfo& info) override {
+    loop_.Cancel(std::exchange(cut_, 0));
     if (std::exchange(working_, true)) return;
     work_(&log_, info, [this](const absl::Status& status) { End(status); });
+  }
+
+  // A work that may last for ever waits for its connection no longer than for the first one.
+  void OnDisconnected(const absl::Status& /*why*/) override {
+    if (cut_ == 0) cut_ = loop_.RunAfter(connect_, [this] { End(NoConnection(connect_, log_)); });
   }
 
  private:
@@ -59,16 +64,17 @@ class Session : public jetstream::SilentObserver {
   Loop loop_;
   jetstream::NatsLog log_;
   const LogWorkFn& work_;
+  std::chrono::seconds connect_{0};
+  TimerId cut_ = 0;  // of the connection that was lost; 0: it is there, or never was
   bool working_ = false, ended_ = false;
   absl::Status result_ = absl::UnknownError("not begun");
 };
 
 }  // namespace
 
-absl::Status NoConnection(const Patience& patience, const jetstream::NatsLog& log) {
+absl::Status NoConnection(std::chrono::seconds patience, const jetstream::NatsLog& log) {
   return MakeStatus(absl::StatusCode::kDeadlineExceeded, "no connection to NATS within ",
-                    patience.connect.count(), " s", log.trouble().empty() ? "" : ": ",
-                    log.trouble());
+                    patience.count(), " s", log.trouble().empty() ? "" : ": ", log.trouble());
 }
 
 absl::Status RunOnLog(jetstream::NatsLogOptions options, const Patience& patience,

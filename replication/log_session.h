@@ -13,14 +13,15 @@
 namespace jetd::replication {
 
 struct Patience {
-  std::chrono::seconds connect{30};  // for a connection
+  std::chrono::seconds connect{30};  // for a connection, the first and each that is lost
   std::chrono::seconds end{300};     // for the end of the work; 0: for ever
   // Cancelled soon after it becomes true; null: never.
   const std::atomic<bool>* interrupted = nullptr;
 };
 
 // DeadlineExceeded, with what was in the way of the log if it knows.
-[[nodiscard]] absl::Status NoConnection(const Patience& patience, const jetstream::NatsLog& log);
+[[nodiscard]] absl::Status NoConnection(std::chrono::seconds patience,
+                                        const jetstream::NatsLog& log);
 
 // Opens a log on a loop of its own, which runs on the calling thread, and begins `work` there once
 // it is connected. Blocks until `done` is called with how it ended, the log gives up, or patience
