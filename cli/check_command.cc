@@ -2,11 +2,9 @@
 #include "cli/check_command.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 #include "base/strings.h"
-#include "etcdclient/client.h"
 
 namespace jetd::cli {
 namespace {
@@ -44,12 +42,16 @@ void CheckCommand::AddFlags(CLI::App* app) {
   output_.AddTo(app);
 }
 
-absl::Status CheckCommand::CompareWithServer(BucketCheck* check) const {
+absl::StatusOr<std::unique_ptr<etcdclient::Client>> CheckCommand::Dial() const {
   auto client = etcdclient::Client::Connect(
       {.endpoint = endpoint_, .ca_file = ca_file_, .cert_file = cert_file_, .key_file = key_file_});
-  if (!client.ok()) {
-    return MakeStatus(client.status().code(), "--endpoint: ", MessageOf(client.status()));
-  }
+  if (client.ok()) return client;
+  return MakeStatus(client.status().code(), "--endpoint: ", MessageOf(client.status()));
+}
+
+absl::Status CheckCommand::CompareWithServer(BucketCheck* check) const {
+  const auto client = Dial();
+  if (!client.ok()) return client.status();
   CheckReport& report = check->report();
   etcdclient::pb::HashKVRequest request;
   request.set_revision(report.revision.value());
@@ -83,6 +85,10 @@ absl::StatusOr<int> CheckCommand::Run(Output* output) {
   if (!source.ok()) return source.status();
   if (endpoint_.empty() && !(ca_file_.empty() && cert_file_.empty() && key_file_.empty())) {
     return absl::InvalidArgumentError("--cacert, --cert and --key are for --endpoint; give it");
+  }
+  if (!endpoint_.empty()) {
+    // That is seen here and not after an hour of reading; it does not wait for the server.
+    if (const auto client = Dial(); !client.ok()) return client.status();
   }
   BucketCheck::Options options;
   options.source = *std::move(source);

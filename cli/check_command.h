@@ -2,11 +2,13 @@
 #ifndef JETD_CLI_CHECK_COMMAND_H_
 #define JETD_CLI_CHECK_COMMAND_H_
 
+#include <memory>
 #include <string>
 
 #include "cli/command.h"
 #include "cli/output_flag.h"
 #include "cli/source_flags.h"
+#include "etcdclient/client.h"
 #include "replication/bucket_check.h"
 
 namespace jetd::cli {
@@ -22,6 +24,7 @@ class CheckCommand final : public Command {
   [[nodiscard]] absl::StatusOr<int> Run(Output* output) override;
 
  private:
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<etcdclient::Client>> Dial() const;
   [[nodiscard]] absl::Status CompareWithServer(replication::BucketCheck* check) const;
 
   SourceFlags source_;

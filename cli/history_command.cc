@@ -58,6 +58,11 @@ absl::StatusOr<replication::HistoryOptions> HistoryCommand::Options() const {
   if (!from.ok()) return from.status();
   auto to = BoundOf("--to", to_);
   if (!to.ok()) return to.status();
+  if (from->kind == Point::Kind::kRevision && to->kind == Point::Kind::kRevision &&
+      from->revision > to->revision) {
+    return MakeStatus(absl::StatusCode::kInvalidArgument, "--from ", from->revision.value(),
+                      " lies behind --to ", to->revision.value());
+  }
   replication::HistoryOptions options;
   options.key = key_;
   options.prefix = prefix_;

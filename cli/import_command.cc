@@ -58,10 +58,8 @@ void ImportCommand::AddFlags(CLI::App* app) {
   app->add_flag("--follow", follow_, "Go on with what changes, until the cut-over")->group(from);
   AddText(app, from, "--until-idle", &until_idle_,
           "With --follow: cut over when nothing has changed for so long (10s)");
-  app->add_option("--until-revision", until_revision_,
-                  "With --follow: cut over at this revision of the old store")
-      ->take_last()
-      ->group(from);
+  AddNumber(app, from, "--until-revision", &until_revision_,
+            "With --follow: cut over at this revision of the old store", int64_t{1});
   target_.AddTo(app);
   app->add_flag("--dry-run", dry_run_, "Say what would be done, and do nothing");
   output_.AddTo(app);
@@ -71,7 +69,6 @@ absl::StatusOr<int> ImportCommand::Run(Output* output) {
   const auto form = output_.Read();
   if (!form.ok()) return form.status();
   if (absl::Status from = CheckFrom(); !from.ok()) return from;
-  if (target_.bump() < 1) return Invalid("--bump must be at least 1");
   const auto target = target_.Read(nullptr);
   if (!target.ok()) return target.status();
   replication::RestoreOptions options;
@@ -98,7 +95,6 @@ absl::Status ImportCommand::CheckFrom() const {
   if (until && !follow_) {
     return Invalid("--until-idle and --until-revision are for --follow; give it too");
   }
-  if (until_revision_ < 0) return Invalid("--until-revision must be at least 1");
   if (cert_file_.empty() != key_file_.empty()) {
     return Invalid("--from-cert and --from-key go together");
   }

@@ -38,7 +38,7 @@ TEST(ImportCommandTest, Mistakes) {
       {{"--from-endpoints=http://a", "--until-idle=1s"},
        "--until-idle and --until-revision are for --follow; give it too"},
       {{"--from-endpoints=http://a", "--follow", "--until-revision=-1"},
-       "--until-revision must be at least 1"},
+       "--until-revision: \"-1\" is no whole number from 1 on; see jetctl import --help"},
       {{"--from-endpoints=https://a", "--from-cert=c"}, "--from-cert and --from-key go together"},
       {{"--from-endpoints=http://a", "--from-password-file=p"},
        "--from-password-file is for --from-user; give it too"},

@@ -153,13 +153,13 @@ int Run(const std::vector<std::string>& arguments, Output* output) {
     CLI::App* const sub = app.add_subcommand(command->name(), command->summary());
     command->AddFlags(sub);
     names.push_back(command->name());
-  }
-  try {
-    app.parse(ForParser(arguments));
     // One: what comes behind it may have a command's name, as a key or a tenant.
     sub->require_subcommand(0, 1);
-  } catch (const CLI::CallForHelp&) {
+  }
   app.require_subcommand(0, 1);
+  try {
+    app.parse(ForParser(arguments));
+  } catch (const CLI::CallForHelp&) {
     output->Print(app.help());
     return kExitOk;
   } catch (const CLI::CallForVersion& version) {

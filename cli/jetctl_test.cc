@@ -108,6 +108,35 @@ TEST(JetctlTest, Mistakes) {
        "--nats-url, and no --nats-domain\n"},
       {{"mirror", "remove", "--nats-url=nats://b"},
        "jetctl mirror remove: this deletes records of the mirror for good; give --yes\n"},
+      {{"mirror", "trim", "--nats-url=nats://b", "--horizon=soon", "--yes"},
+       "jetctl mirror trim: --horizon takes a revision or a time like 2026-11-20T15:10:00Z, not "
+       "\"soon\"\n"},
+      {{"mirror", "add", "--nats-url=nats://b", "--domain=dr", "--cap", "many"},
+       "jetctl mirror add: --cap: \"many\" is no whole number from 1 on; see jetctl mirror add "
+       "--help\n"},
+      {{"mirror", "add", "--nats-url=nats://b", "--domain=dr", "--replicas=7"},
+       "jetctl mirror add: --replicas: \"7\" is no whole number from 1 to 5; see jetctl mirror "
+       "add --help\n"},
+      {{"mirror", "attend", "--nats-url=nats://b", "--json"},
+       "jetctl mirror attend: unknown flag --json; see jetctl mirror attend --help\n"},
+      {{"restore", "--data-dir=/a", "--to-revision", "-3", "--to-data-dir=/b"},
+       "jetctl restore: --to-revision: \"-3\" is no whole number from 1 on; see jetctl restore "
+       "--help\n"},
+      {{"restore", "--data-dir=/a", "--to-revision=1x", "--to-data-dir=/b"},
+       "jetctl restore: --to-revision: \"1x\" is no whole number from 1 on; see jetctl restore "
+       "--help\n"},
+      {{"import", "--from-snapshot=/a", "--to-bucket=b", "--to-replicas=0"},
+       "jetctl import: --to-replicas: \"0\" is no whole number from 1 to 5; see jetctl import "
+       "--help\n"},
+      {{"promote", "--nats-url=nats://b", "--bump=99999999999999999999"},
+       "jetctl promote: --bump: \"99999999999999999999\" is no whole number from 1 on; see jetctl "
+       "promote --help\n"},
+      {{"usage", "--metrics-url=http://a", "--nats-cpu-seconds=much"},
+       "jetctl usage: --nats-cpu-seconds: \"much\" is no number of seconds, such as 17.5; see "
+       "jetctl usage --help\n"},
+      {{"help", "chek"}, "jetctl help: unknown command \"chek\"; did you mean jetctl check?\n"},
+      {{"help", "mirror", "xyzzy"},
+       "jetctl help: unknown command \"xyzzy\"; see jetctl mirror --help\n"},
       {{"mirror", "trim", "--nats-url=nats://b", "--horizon=5"},
        "jetctl mirror trim: this deletes records of the mirror for good; give --yes, or --dry-run "
        "to see what it would\n"},
@@ -150,6 +179,21 @@ TEST(JetctlTest, WhatCannotBeDone) {
   EXPECT_NE(token.messages.find("--nats-token-file: "), std::string::npos) << token.messages;
 }
 
+// It ends, with one line and no log before it, and shows no empty table.
+TEST(JetctlTest, NobodyAtTheUrl) {
+  for (const char* command : {"check", "points"}) {
+    testing::internal::CaptureStderr();
+    const Ran ran = Jetctl({command, "--nats-url=nats://127.0.0.1:1"});
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    EXPECT_EQ(ran.exit_code, kExitFailed);
+    EXPECT_EQ(ran.messages,
+              Cat("jetctl ", command, ": ", command == std::string("points") ? "origin: " : "",
+                  "no connection to NATS within 10 s: cannot connect to nats://127.0.0.1:1: No "
+                  "server available for connection\n"));
+    EXPECT_EQ(ran.results, "");
+  }
+}
+
 TEST(JetctlTest, OneSecretForNats) {
   const Ran two = Jetctl({"check", "--nats-url=nats://127.0.0.1:1", "--nats-creds=/no/creds",
                           "--nats-token-file=/no/token"});
@@ -179,21 +223,6 @@ TEST(JetctlTest, EveryCommandHasTheSameOutputFlags) {
         "mirror add",    "mirror list",  "mirror status", "mirror verify", "mirror trim",
         "mirror remove", "tenant add",   "tenant list",   "tenant show",   "tenant limit",
         "tenant rotate", "tenant remove"}) {
-// It ends, with one line and no log before it, and shows no empty table.
-TEST(JetctlTest, NobodyAtTheUrl) {
-  for (const char* command : {"check", "points"}) {
-    testing::internal::CaptureStderr();
-    const Ran ran = Jetctl({command, "--nats-url=nats://127.0.0.1:1"});
-    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
-    EXPECT_EQ(ran.exit_code, kExitFailed);
-    EXPECT_EQ(ran.messages,
-              Cat("jetctl ", command, ": ", command == std::string("points") ? "origin: " : "",
-                  "no connection to NATS within 10 s: cannot connect to nats://127.0.0.1:1: No "
-                  "server available for connection\n"));
-    EXPECT_EQ(ran.results, "");
-  }
-}
-
     std::vector<std::string> words = {command, "--help"};
     if (const size_t blank = words[0].find(' '); blank != std::string::npos) {
       words = {words[0].substr(0, blank), words[0].substr(blank + 1), "--help"};
@@ -202,6 +231,62 @@ TEST(JetctlTest, NobodyAtTheUrl) {
     EXPECT_NE(ran.results.find("-o,--output"), std::string::npos) << command;
     EXPECT_NE(ran.results.find("--json"), std::string::npos) << command;
   }
+}
+
+// What no server need be asked about is said at once.
+TEST(JetctlTest, WrongValues) {
+  const std::string url = "--nats-url=nats://127.0.0.1:1";
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"check", "--nats-url=nats://"},
+       "check: --nats-url: a URL names no host; write nats://host:4222"},
+      {{"check", "--nats-url=nats://me:secret@h:x"},
+       "check: --nats-url: \"h:x\" has no port from 1 to 65535; write nats://host:4222"},
+      {{"check", url, "--nats-domain=a b"},
+       "check: --nats-domain: \"a b\" is no name of a JetStream domain; it takes no blanks, dots, "
+       "* and >"},
+      {{"check", url, "--nats-api-prefix=a b"},
+       "check: --nats-api-prefix: \"a b.\" is no beginning of subjects, such as $JS.hub.API"},
+      {{"check", url, "--in-place"}, "check: --in-place is for --data-dir"},
+      {{"check", url, "--endpoint=foo"},
+       "check: --endpoint: endpoint foo is none of http://host:port, https://host:port, "
+       "unix://path"},
+      {{"points", url, "--mirror="},
+       "points: --mirror: \"\" is not DOMAIN, DOMAIN/STREAM or /STREAM"},
+      {{"points", url, "--mirror=a b"},
+       "points: --mirror: \"a b\" is not DOMAIN, DOMAIN/STREAM or /STREAM"},
+      {{"history", url, "/k", "--from=9", "--to=3"}, "history: --from 9 lies behind --to 3"},
+      {{"restore", url, "--to-time=soon", "--to-bucket=b"},
+       "restore: --to-time: \"soon\" is no time; give one (2026-11-20T15:10:00Z), or how long ago "
+       "(10m, 1h30m)"},
+      {{"restore", url, "--to-revision=3", "--in-place", "--endpoints=foo"},
+       "restore: --endpoints: endpoint foo is none of http://host:port, https://host:port, "
+       "unix://path"},
+      {{"restore", url, "--to-revision=3", "--in-place", "--endpoints=,"},
+       "restore: --in-place goes through the jetd that serves the store; give its --endpoints"},
+      {{"restore", url, "--to-revision=3", "--to-bucket=b", "--cacert=/no"},
+       "restore: --cacert, --cert and --key are for --in-place"},
+      {{"mirror", "add", url, "--domain=a.b"},
+       "mirror add: --domain: \"a.b\" is no name of a JetStream domain; it takes no blanks, dots, "
+       "* and >"},
+      {{"mirror", "add", url, "--domain=dr", "--name=a.b"},
+       "mirror add: --name: \"a.b\" is no name of a mirror; it takes letters, digits, - and _"},
+      {{"tenant", "init", "--state-dir=/no/dir", "--nats-url=foo"},
+       "tenant init: --nats-url: every URL must start with nats:// or tls://"},
+  };
+  for (const auto& [arguments, line] : cases) {
+    const Ran ran = Jetctl(arguments);
+    EXPECT_EQ(ran.exit_code, kExitUsage) << line;
+    EXPECT_EQ(ran.messages, Cat("jetctl ", line, "\n"));
+  }
+  // A key and a tenant may have the names of commands.
+  EXPECT_EQ(Jetctl({"get", "check", "--at=0x", "--data-dir=/a"}).messages.substr(0, 25),
+            "jetctl get: --at: \"0x\" is");
+  EXPECT_EQ(Jetctl({"tenant", "show", "list", "--state-dir=/no"}).messages,
+            "jetctl tenant show: no tenants are kept in /no: begin with `jetctl tenant init`\n");
+  const Ran file = Jetctl({"usage", "--metrics-url=https://127.0.0.1:1", "--cacert=/no/ca"});
+  EXPECT_EQ(file.exit_code, kExitFailed);
+  EXPECT_EQ(file.messages,
+            "jetctl usage: --cacert: cannot read /no/ca: No such file or directory\n");
 }
 
 // A script that takes its results for whole must not get a 0.
@@ -231,6 +316,10 @@ TEST(JetctlTest, Help) {
   for (const char* word : {"--data-dir", "--endpoint", "Examples:", "--in-place"}) {
     EXPECT_NE(check.results.find(word), std::string::npos) << word;
   }
+  EXPECT_EQ(Jetctl({"help"}).results, help.results);
+  EXPECT_EQ(Jetctl({"help", "check"}).results, check.results);
+  EXPECT_EQ(Jetctl({"help", "mirror", "trim"}).results,
+            Jetctl({"mirror", "trim", "--help"}).results);
   EXPECT_EQ(Jetctl({"--version"}).results.substr(0, 7), "jetctl ");
 }
 
@@ -307,7 +396,3 @@ TEST_F(JetctlServerTest, ChecksWhatKillsAndACleanStopLeave) {
 
 }  // namespace
 }  // namespace jetd::cli
-  EXPECT_EQ(Jetctl({"help"}).results, help.results);
-  EXPECT_EQ(Jetctl({"help", "check"}).results, check.results);
-  EXPECT_EQ(Jetctl({"help", "mirror", "trim"}).results,
-            Jetctl({"mirror", "trim", "--help"}).results);

@@ -14,6 +14,8 @@
 #include "cli/flags.h"
 #include "cli/json_member.h"
 #include "cli/web_page.h"
+#include "jetstream/nats_place.h"
+#include "jetstream/stream_setup.h"
 #include "nlohmann/json.hpp"
 #include "replication/mirror_attendant.h"
 #include "replication/mirror_tools.h"
@@ -215,19 +217,21 @@ void MirrorCommand::AddFlags(CLI::App* app) {
     sub->footer("");
     AddFlagsOf(verb.name, sub);
     source_.AddTo(sub);
-    output_.AddTo(sub);
+    // It ends with ^C, and has no results.
+    if (verb.run != &MirrorCommand::Attend) output_.AddTo(sub);
   }
 }
 
 void MirrorCommand::AddFlagsOf(std::string_view verb, CLI::App* sub) {
-  const auto add = [sub](const char* flag, auto* value, const char* help) {
+  const auto add = [sub](const char* flag, std::string* value, const char* help) {
     sub->add_option(flag, *value, help)->take_last();
   };
   if (verb == "add") {
     add("--name", &name_, "What it is called [the domain]");
     add("--domain", &domain_, "Its JetStream domain");
-    add("--cap", &cap_, "Records that removal waits for it at most [1000000]");
-    add("--replicas", &replicas_, "Replicas of its stream [1]");
+    AddNumber(sub, kNoHeading, "--cap", &cap_,
+              "Records that removal waits for it at most [1000000]", uint64_t{1});
+    AddNumber(sub, kNoHeading, "--replicas", &replicas_, "Replicas of its stream [1]", 1, 5);
     sub->add_flag("--replace-old-primary", replace_,
                   "Delete the stream there if this one was promoted in its place");
   } else if (verb == "status") {
@@ -249,7 +253,15 @@ void MirrorCommand::AddFlagsOf(std::string_view verb, CLI::App* sub) {
 
 absl::Status MirrorCommand::CheckFlags(std::string_view verb) const {
   if (verb == "add" && domain_.empty()) return Invalid("which domain? Give --domain");
+  if (auto wrong = jetstream::CheckDomain("--domain", domain_); !wrong.ok()) return wrong;
+  if (!name_.empty() && !jetstream::IsBucketName(name_)) {
+    return Invalid("--name: \"", name_,
+                   "\" is no name of a mirror; it takes letters, digits, - and _");
+  }
   if (verb == "trim" && horizon_.empty()) return Invalid("up to where? Give --horizon");
+  if (verb == "trim") {
+    if (const auto horizon = ReadHorizon(horizon_); !horizon.ok()) return horizon.status();
+  }
   if ((verb == "remove" && !yes_) || (verb == "trim" && !yes_ && !dry_run_)) {
     return Invalid("this deletes records of the mirror for good; give --yes",
                    verb == "trim" ? ", or --dry-run to see what it would" : "");

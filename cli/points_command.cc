@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "cli/table.h"
+#include "jetstream/nats_place.h"
 #include "jetstream/stream_setup.h"
 #include "nlohmann/json.hpp"
 
@@ -106,7 +107,8 @@ absl::StatusOr<std::vector<PointsCommand::Place>> PointsCommand::Places(Output* 
     place.source.stream =
         slash == std::string::npos ? "KV_" + source->bucket : text.substr(slash + 1);
     place.source.api_prefix.clear();
-    if (!jetstream::IsBucketName(place.source.stream)) {
+    if (text.empty() || !jetstream::CheckDomain("", place.source.domain).ok() ||
+        !jetstream::IsBucketName(place.source.stream)) {
       return MakeStatus(absl::StatusCode::kInvalidArgument, "--mirror: \"", text,
                         "\" is not DOMAIN, DOMAIN/STREAM or /STREAM");
     }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "cli/flags.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::cli {
@@ -74,7 +75,8 @@ std::string JsonOf(const std::string& bucket, const Promotion& promotion, bool p
 void PromoteCommand::AddFlags(CLI::App* app) {
   app->footer(kExamples);
   source_.AddTo(app);
-  app->add_option("--bump", bump_, "How far the revision goes up [1000000000]")->take_last();
+  AddNumber(app, kNoHeading, "--bump", &bump_, "How far the revision goes up [1000000000]",
+            int64_t{1});
   app->add_flag("--despite-differences", despite_,
                 "Compare nothing, and promote what may be no copy of an origin that answers");
   app->add_flag("--yes", yes_, "Really; without it nothing is changed");

@@ -10,6 +10,7 @@
 #include "cli/fill_bucket.h"
 #include "cli/flags.h"
 #include "cli/in_place.h"
+#include "etcdclient/client.h"
 #include "replication/past_state.h"
 
 namespace jetd::cli {
@@ -61,9 +62,7 @@ void RestoreCommand::AddFlags(CLI::App* app) {
   AddText(
       app, moment, "--to-time", &to_time_,
       "As all was then: 2026-11-20T15:10:00Z, or 10m for so long ago; the stream's clock counts");
-  app->add_option("--to-revision", to_revision_, "As all was at this revision")
-      ->take_last()
-      ->group(moment);
+  AddNumber(app, moment, "--to-revision", &to_revision_, "As all was at this revision", int64_t{1});
   AddText(app, moment, "--before-change", &before_change_,
           "As all was before the newest change of this key");
   AddText(
@@ -110,14 +109,25 @@ absl::Status RestoreCommand::CheckFlags() const {
         "--in-place writes to --endpoints, and the --to- flags name a new bucket; give "
         "one of them");
   }
-  if (in_place_ && endpoints_.empty()) {
+  if (in_place_ && SplitCommas(endpoints_).empty()) {
     return Invalid("--in-place goes through the jetd that serves the store; give its --endpoints");
   }
   if (!in_place_ && !endpoints_.empty()) return Invalid("--endpoints is for --in-place");
   if (!in_place_ && from_another_store_) {
     return Invalid("--from-another-store is for --in-place");
   }
-  if (target_.bump() < 1) return Invalid("--bump must be at least 1");
+  if (!in_place_ && !(ca_file_.empty() && cert_file_.empty() && key_file_.empty())) {
+    return Invalid("--cacert, --cert and --key are for --in-place");
+  }
+  for (const std::string& endpoint : SplitCommas(endpoints_)) {
+    // It does not wait for the server; a mistake is told before the store is read.
+    const auto client = etcdclient::Client::Connect({.endpoint = endpoint,
+                                                     .ca_file = ca_file_,
+                                                     .cert_file = cert_file_,
+                                                     .key_file = key_file_});
+    if (client.ok()) continue;
+    return MakeStatus(client.status().code(), "--endpoints: ", MessageOf(client.status()));
+  }
   return absl::OkStatus();
 }
 
@@ -132,9 +142,9 @@ absl::StatusOr<Point> RestoreCommand::ThePoint() const {
     return Point{.kind = Point::Kind::kBeforeDeletion, .key = before_deletion_};
   }
   auto point = replication::ParsePoint(to_time_, NowNs());
-  if (!point.ok()) return Invalid("--to-time: ", MessageOf(point.status()));
-  if (point->kind != Point::Kind::kTime) {
-    return Invalid("--to-time: \"", to_time_, "\" is no time");
+  if (!point.ok() || point->kind != Point::Kind::kTime) {
+    return Invalid("--to-time: \"", to_time_,
+                   "\" is no time; give one (2026-11-20T15:10:00Z), or how long ago (10m, 1h30m)");
   }
   return point;
 }

@@ -56,9 +56,12 @@ TEST(RestoreCommandTest, Mistakes) {
        "--in-place writes to --endpoints, and the --to- flags name a new bucket; give one of them"},
       {{"--to-revision=2", "--endpoints=http://a"}, "--endpoints is for --in-place"},
       {{"--to-revision=2", "--from-another-store"}, "--from-another-store is for --in-place"},
-      {{"--to-revision=2", "--bump=0"}, "--bump must be at least 1"},
+      {{"--to-revision=2", "--bump=0"},
+       "--bump: \"0\" is no whole number from 1 on; see jetctl restore --help"},
       {{"--to-revision=2", "--output=yaml"}, "--output: \"yaml\" is neither table nor json"},
-      {{"--to-time=17", "--data-dir=/a"}, "--to-time: \"17\" is no time"},
+      {{"--to-time=17", "--data-dir=/a"},
+       "--to-time: \"17\" is no time; give one (2026-11-20T15:10:00Z), or how long ago (10m, "
+       "1h30m)"},
       {{"--to-revision=2", "--nats-url=nats://127.0.0.1:1"},
        "where to? Give --to-bucket, or --to-data-dir, a new folder for a jetd with a nats-server "
        "of "

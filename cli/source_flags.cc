@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "cli/flags.h"
 #include "jetstream/nats_files.h"
+#include "jetstream/nats_place.h"
 #include "jetstream/nats_program.h"
 #include "jetstream/stream_setup.h"
 #include "replication/key_selection.h"
@@ -40,6 +41,9 @@ constexpr FileFlag kFileFlags[] = {
     {"key-file", &NatsCredentials::tls_key_file, "JETD_NATS_KEY_FILE", "Its key, PEM", false},
 };
 
+// What a token of a subject to be published to cannot hold.
+constexpr char kNoToken[] = " \t\r\n*>";
+
 // A space before it; "" if nothing was typed.
 std::string TypedFlag(const std::string& name, const std::string& value) {
   return value.empty() ? "" : Cat(" ", replication::ShellWord(Cat(name, "=", value)));
@@ -65,10 +69,7 @@ std::vector<std::string> SplitCommas(const std::string& text) {
 
 absl::Status CheckNatsUrls(const char* flag, const std::vector<std::string>& urls) {
   for (const std::string& url : urls) {
-    if (!url.starts_with("nats://") && !url.starts_with("tls://")) {
-      // Not shown: it may hold a password.
-      return Invalid(flag, ": every URL must start with nats:// or tls://");
-    }
+    if (absl::Status wrong = jetstream::CheckNatsUrl(flag, url); !wrong.ok()) return wrong;
   }
   return absl::OkStatus();
 }
@@ -110,6 +111,7 @@ absl::Status NatsFlags::Read(Variables variables, NatsCredentials* credentials,
   }
   const std::string in =
       variables == Variables::kYes ? OrVariable(domain_, "JETD_NATS_DOMAIN") : domain_;
+  if (auto wrong = jetstream::CheckDomain(begin_ + "domain", in); !wrong.ok()) return wrong;
   if (!in.empty()) *domain = in;
   return jetstream::CheckNatsFiles(*credentials);
 }
@@ -189,7 +191,12 @@ absl::StatusOr<StreamSource> SourceFlags::Read() const {
   }
   source.api_prefix = OrVariable(api_prefix_, "JETD_NATS_API_PREFIX");
   if (!source.api_prefix.empty() && !source.api_prefix.ends_with('.')) source.api_prefix += '.';
+  if (source.api_prefix.find_first_of(kNoToken) != std::string::npos) {
+    return Invalid("--nats-api-prefix: \"", source.api_prefix,
+                   "\" is no beginning of subjects, such as $JS.hub.API");
+  }
   source.stopped = in_place_ ? StreamSource::Stopped::kInPlace : StreamSource::Stopped::kCopy;
+  if (in_place_ && source.data_dir.empty()) return Invalid(in_place_flag_, " is for --data-dir");
   if (!source.data_dir.empty()) {
     // A large store takes a while to open.
     source.connect_patience = std::chrono::seconds(300);

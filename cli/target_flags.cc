@@ -23,19 +23,14 @@ void TargetFlags::AddTo(CLI::App* app) {
   add("--to-nats-url", &nats_url_, "nats:// or tls:// URLs of its JetStream server");
   add("--to-nats-server", &nats_server_, "Program for --to-data-dir [found in PATH]");
   nats_.AddTo(app, group);
-  app->add_option("--to-replicas", replicas_, "Replicas of its stream [1]")
-      ->take_last()
-      ->group(group);
-  app->add_option(
-         "--bump", bump_,
-         Cat("Revisions between the old store and the new [", replication::kDefaultBump, "]"))
-      ->take_last()
-      ->group(group);
+  AddNumber(app, group, "--to-replicas", &replicas_, "Replicas of its stream [1]", 1, 5);
+  AddNumber(app, group, "--bump", &bump_,
+            Cat("Revisions between the old store and the new [", replication::kDefaultBump, "]"),
+            int64_t{1});
 }
 
 absl::StatusOr<StreamSource> TargetFlags::Read(const StreamSource* beside) const {
   StreamSource target;
-  if (replicas_ < 1 || replicas_ > 5) return Invalid("--to-replicas must be from 1 to 5");
   if (!data_dir_.empty() && !nats_url_.empty()) {
     return Invalid("--to-data-dir and --to-nats-url are two places; give one of them");
   }

@@ -319,6 +319,9 @@ absl::StatusOr<int> TenantCommand::Init(Output* output) {
   auto dir = StateDir();
   if (!dir.ok()) return dir.status();
   tenant::NewFolder folder{.folder = *dir, .nats_url = OrVariable(nats_url_, "JETD_NATS_URL")};
+  if (auto wrong = CheckNatsUrls("--nats-url", SplitCommas(folder.nats_url)); !wrong.ok()) {
+    return wrong;
+  }
   if (kind_ == "operator") {
     folder.kind = ServerKind::kOperator;
   } else if (!kind_.empty() && kind_ != "static") {

@@ -2,6 +2,7 @@
 #include "cli/usage_command.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <set>
@@ -73,7 +74,14 @@ void UsageCommand::AddFlags(CLI::App* app) {
   add("--nats-monitor-url", &monitor_url_,
       "Monitoring port of the nats-server that all of them use: divides its CPU time");
   app->add_option("--nats-cpu-seconds", nats_cpu_seconds_, "That time, since its start")
-      ->take_last();
+      ->take_last()
+      ->check([](const std::string& text) -> std::string {
+        double seconds = -1;
+        const char* const end = text.data() + text.size();
+        const auto parsed = std::from_chars(text.data(), end, seconds);
+        const bool number = parsed.ec == std::errc() && parsed.ptr == end && seconds >= 0;
+        return number ? "" : Cat("\"", text, "\" is no number of seconds, such as 17.5");
+      });
   add("--cacert", &tls_.ca_file, "CA of their certificates, PEM [the system's]");
   add("--cert", &tls_.cert_file, "Client certificate for them, PEM");
   add("--key", &tls_.key_file, "Its key, PEM");
@@ -86,6 +94,13 @@ absl::Status UsageCommand::CheckFlags() const {
   }
   if (tls_.cert_file.empty() != tls_.key_file.empty()) {
     return Invalid("--cert and --key go together");
+  }
+  for (const auto& [flag, path] :
+       {std::pair("--cacert: ", &tls_.ca_file), std::pair("--cert: ", &tls_.cert_file),
+        std::pair("--key: ", &tls_.key_file)}) {
+    if (path->empty()) continue;
+    const auto text = ReadWholeFile(*path);
+    if (!text.ok()) return MakeStatus(text.status().code(), flag, MessageOf(text.status()));
   }
   if (monitor_url_.empty() != (nats_cpu_seconds_ < 0)) {
     return Invalid("--nats-monitor-url and --nats-cpu-seconds go together");
