@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/bounds/bounds_run.h"
 
+#include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <memory>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "base/limits.h"
@@ -30,6 +33,7 @@ constexpr seconds kFrozen{4};
 // Of puts that cannot be written: those waiting, and those that jetd has evaluated.
 constexpr int kMayWait = static_cast<int>(limits::kMaxQueuedRequests + limits::kMaxPendingTxns);
 constexpr int kInFlight = 64;
+constexpr std::chrono::milliseconds kLook{5};
 
 // A line of /proc/PID/status in bytes: "VmHWM:    1234 kB".
 size_t MemoryOf(pid_t pid, const std::string& name) {
@@ -40,6 +44,34 @@ size_t MemoryOf(pid_t pid, const std::string& name) {
   }
   return 0;
 }
+
+// The most that a process holds of its own while this lives. Pages of files that it has mapped are
+// the kernel's, which takes them back where there is need.
+class OwnMemoryPeak {
+ public:
+  explicit OwnMemoryPeak(pid_t pid) : pid_(pid), thread_([this] { Look(); }) {}
+  ~OwnMemoryPeak() {
+    over_ = true;
+    thread_.join();
+  }
+  OwnMemoryPeak(const OwnMemoryPeak&) = delete;
+  OwnMemoryPeak& operator=(const OwnMemoryPeak&) = delete;
+
+  [[nodiscard]] size_t bytes() const { return most_; }
+
+ private:
+  void Look() {
+    while (!over_) {
+      most_ = std::max(most_.load(), MemoryOf(pid_, "RssAnon:"));
+      std::this_thread::sleep_for(kLook);
+    }
+  }
+
+  const pid_t pid_;
+  std::atomic<bool> over_{false};
+  std::atomic<size_t> most_{0};
+  std::thread thread_;
+};
 
 pb::PutRequest Put(const std::string& key, size_t value_bytes) {
   pb::PutRequest put;
@@ -90,7 +122,8 @@ class Run {
       if (!client.ok()) return client.status();
       clients_.push_back(*std::move(client));
     }
-    report_.before_bytes = MemoryOf(server_->pid(), "VmRSS:");
+    report_.before_bytes = MemoryOf(server_->pid(), "RssAnon:");
+    const OwnMemoryPeak own(server_->pid());
     absl::Status done;
     switch (options_.scenario) {
       case BoundsOptions::Scenario::kBurst:
@@ -104,7 +137,8 @@ class Run {
         break;
     }
     if (!done.ok()) return done;
-    report_.peak_bytes = MemoryOf(server_->pid(), "VmHWM:");
+    report_.peak_bytes = own.bytes();
+    report_.mapped_bytes = MemoryOf(server_->pid(), "VmHWM:");
     streams_.clear();
     watchers_.clear();
     clients_.clear();

@@ -28,9 +28,9 @@ struct BoundsReport {
   size_t taken = 0;    // answered with OK
   size_t refused = 0;  // "etcdserver: too many requests"
   size_t unsure = 0;   // Unavailable: it may have happened
-  // The most that the server itself has ever held, its nats-server not counted; and before the
-  // load.
-  size_t peak_bytes = 0, before_bytes = 0;
+  // The most that the server itself has held of its own, its nats-server not counted; before the
+  // load; and the most with the pages of its files, which go when others need the memory.
+  size_t peak_bytes = 0, before_bytes = 0, mapped_bytes = 0;
   std::vector<std::string> violations;
 };
 

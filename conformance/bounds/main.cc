@@ -35,7 +35,8 @@ int Main(int argc, char** argv) {
       ->required();
   app.add_option("--count", options.count)->capture_default_str();
   app.add_option("--megabytes", options.megabytes)->capture_default_str();
-  app.add_option("--max-mb", max_mb, "the most that the server may ever take; 0: only tell")
+  app.add_option("--max-mb", max_mb,
+                 "the most that the server may ever take of its own; 0: only tell")
       ->capture_default_str();
   app.add_option("--server", options.server.program, "the server (default: $JETD_BIN)");
   app.add_option("--server-flag", options.server.flags, "for the server; may be repeated");
@@ -53,7 +54,8 @@ int Main(int argc, char** argv) {
   }
   std::cout << report->taken << " taken, " << report->refused << " refused, " << report->unsure
             << " unsure; the server took " << Mib(report->before_bytes) << " MiB before, "
-            << Mib(report->peak_bytes) << " MiB at most\n";
+            << Mib(report->peak_bytes) << " MiB at most, " << Mib(report->mapped_bytes)
+            << " MiB with pages of its program and files\n";
   bool good = report->violations.empty();
   for (const std::string& violation : report->violations) {
     std::cout << "VIOLATION " << violation << "\n";
