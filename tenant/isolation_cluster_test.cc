@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What isolation_test.cc shows, of what only a cluster of nats-servers does.
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/testing/free_port.h"
+#include "gtest/gtest.h"
+#include "jetstream/bucket_access.h"
+#include "jetstream/nats_test_server.h"
+#include "jetstream/stream_setup.h"
+#include "nlohmann/json.hpp"
+#include "tenant/isolation_harness.h"
+#include "tenant/tenant_admin.h"
+
+namespace jetd::tenant {
+namespace {
+
+using jetstream::NatsTestServer;
+using nlohmann::json;
+
+// Three replicas, and one server that has none.
+constexpr int kServers = 4;
+
+class IsolationClusterTest : public testing::Test, protected Clients {
+ protected:
+  void SetUp() override {
+    log::Init({.level = log::Level::kError});
+    std::string name = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
+    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
+    folder_ = name;
+    const absl::Status made = BeginFolder({.folder = folder_});
+    ASSERT_TRUE(made.ok()) << made;
+    auto admin = TenantAdmin::Open({.folder = folder_});
+    ASSERT_TRUE(admin.ok()) << admin.status();
+    for (const std::string tenant : {"acme", "beta"}) {
+      const auto added =
+          (*admin)->Add({.name = tenant,
+                         .bucket = tenant,
+                         .limits = {.storage_bytes = 64 << 20, .streams = 4, .consumers = 50}});
+      ASSERT_TRUE(added.ok()) << added.status();
+      credentials_[tenant].nkey_seed_file = added->credentials_file;
+    }
+    credentials_[NameOf(Who::kAccount)] = AddAccountAdmin(folder_, "beta");
+    credentials_[NameOf(Who::kSystem)] = SystemAdminOfStatic();
+    StartServers();
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void StartServers() {
+    std::vector<int> ports;
+    std::string routes;
+    for (int i = 0; i < kServers; ++i) {
+      ports.push_back(FreePort());
+      CatTo(routes, routes.empty() ? "" : ", ", "\"nats://127.0.0.1:", ports.back(), "\"");
+    }
+    for (int i = 0; i < kServers; ++i) {
+      servers_.push_back(NatsTestServer::StartFrom(
+          "JETD_NATS_SERVER",
+          Cat(StaticAccounts(folder_), "server_name: n", i,
+              "\ncluster {\n  name: c\n  listen: \"127.0.0.1:", ports[static_cast<size_t>(i)],
+              "\"\n  routes: [", routes, "]\n}\n")));
+      if (servers_.back() == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
+    }
+  }
+  std::unique_ptr<Client> Connect(const std::string& user) {
+    return ConnectAs({.url = servers_[0]->url(), .credentials = credentials_.at(user)},
+                     user == "acme" || user == "beta" ? jetstream::InboxPrefix(user)
+                                                      : jetstream::NatsConnection::kAnyInbox);
+  }
+  // The answer, or nothing: servers of a cluster that elect, or move what is theirs, say nothing.
+  json AskOnce(Client* client, const std::string& subject, const std::string& payload = "") {
+    const std::string number = client->Ask(subject, payload);
+    bool over = false;
+    const TimerId timer = loop_.RunAfter(std::chrono::seconds(5), [&over] { over = true; });
+    (void)RunUntil([&] { return over || client->Answered(number); });
+    loop_.Cancel(timer);
+    return client->Answered(number) ? client->Answer(number) : json::object();
+  }
+  // Again until it is done, which a cluster in motion refuses now and then. Why not, if not.
+  std::string DoInTime(Client* account, Client* system, const Attempt& call) {
+    const bool cancels = call.subject.find("CANCEL_MOVE") != std::string::npos;
+    std::string why;
+    for (int i = 0; i < 100; ++i) {
+      if (i > 0) RunFor(std::chrono::milliseconds(300));  // they have a pace of their own
+      const Words words = TheWords(account);
+      const Attempt now = Filled({call}, words).front();
+      if (cancels) {
+        // What could be cancelled.
+        system->Tell(Fill("$JS.API.ACCOUNT.STREAM.MOVE.@A.@S", words),
+                     Fill(R"({"server":"@P"})", words));
+      }
+      const json answer =
+          AskOnce(now.who == Who::kSystem ? system : account, now.subject, now.payload);
+      const std::string text = answer.dump();
+      if (jetstream::ApiErrorOf(answer).code == 0 && !answer.empty() &&
+          text.find(now.wanted) != std::string::npos) {
+        return "";
+      }
+      why = Cat("answered ", text);
+    }
+    return why;
+  }
+  Words TheWords(Client* account) {
+    const json stream = AskOnce(account, "$JS.API.STREAM.INFO.KV_beta");
+    const json consumer = AskOnce(account, "$JS.API.CONSUMER.INFO.KV_beta.d");
+    return {{"@A", "beta"},
+            {"@C", consumer.value("/cluster/leader"_json_pointer, "x")},
+            {"@L", "n3"},
+            {"@P", stream.value("/cluster/replicas/0/name"_json_pointer, "x")},
+            {"@S", "KV_beta"}};
+  }
+
+  std::string folder_;
+  std::map<std::string, jetstream::NatsCredentials> credentials_;
+  std::vector<std::unique_ptr<NatsTestServer>> servers_;
+};
+
+TEST_F(IsolationClusterTest, WhatIsRefusedIsAllowedForItsOwner) {
+  const auto acme = Connect("acme");
+  const auto beta = Connect("beta");
+  const auto account = Connect(NameOf(Who::kAccount));
+  const auto system = Connect(NameOf(Who::kSystem));
+  json config = jetstream::NewStreamConfig({.bucket = "beta"});
+  config["num_replicas"] = 3;
+  ASSERT_EQ(DoInTime(account.get(), system.get(),
+                     {"$JS.API.STREAM.CREATE.KV_beta", config.dump(), Who::kAccount, "KV_beta"}),
+            "");
+  ASSERT_EQ(DoInTime(account.get(), system.get(),
+                     {"$JS.API.CONSUMER.DURABLE.CREATE.KV_beta.d",
+                      R"({"stream_name":"KV_beta","config":{"durable_name":"d",)"
+                      R"("ack_policy":"explicit","num_replicas":1}})",
+                      Who::kAccount, R"("name":"d")"}),
+            "");
+  Pairs pairs;
+  const std::vector<Attempt> all = ClusterRequests();
+  const std::vector<Attempt> now = Filled(all, TheWords(account.get()));
+  TryInVain(acme.get(), "another", now, servers_[0]->log_path(), &pairs);
+  TryInVain(beta.get(), "the tenant", now, servers_[0]->log_path(), &pairs);
+  std::vector<std::pair<std::string, Who>> expected;
+  for (size_t i = 0; i < all.size(); ++i) {
+    // The last: for what is left of a cluster.
+    if (now[i].subject == "$JS.API.META.RESCUE") {
+      for (size_t other = 1; other < servers_.size(); ++other) servers_[other]->Kill();
+    }
+    pairs.Allowed(now[i].subject, all[i].who, DoInTime(account.get(), system.get(), all[i]));
+    expected.emplace_back(now[i].subject, all[i].who);
+  }
+  pairs.ExpectAll(expected);
+}
+
+}  // namespace
+}  // namespace jetd::tenant
