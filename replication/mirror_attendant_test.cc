@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication/mirror_attendant.h"
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <future>
+#include <map>
 #include <string>
 #include <string_view>
 
 #include "base/log.h"
+#include "base/loop_runner.h"
 #include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "jetstream/api_session.h"
 #include "jetstream/mirror_config.h"
+#include "jetstream/nats_connection.h"
 #include "jetstream/nats_test_server.h"
 #include "replication/mirrored_bucket.h"
 
@@ -20,7 +25,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class MirrorAttendantTest : public MirroredBucketTest {
+class MirrorAttendantTest : public MirroredBucketTest, protected LoopRunner {
  protected:
   [[nodiscard]] AttendOptions Options() {
     return {.mirror = Leaf(),
@@ -32,6 +37,41 @@ class MirrorAttendantTest : public MirroredBucketTest {
             .interrupted = &over_};
   }
 
+  // Counts on the mirror's server what is asked of origins, by where the answer is to go: the
+  // server asks anew from another place each time, so only a question that was repeated comes
+  // twice.
+  std::unique_ptr<jetstream::NatsConnection> ListenOnLeaf() {
+    auto connection = jetstream::NatsConnection::Connect(&loop_, {.url = domains_->leaf().url()},
+                                                         "probe", std::chrono::seconds(10));
+    EXPECT_TRUE(connection.ok()) << connection.status();
+    loop_.AddRoundHook([leaf = connection->get()] { leaf->Flush(); });  // its pongs too
+    (*connection)->Start([](const absl::Status& why) { ADD_FAILURE() << why; });
+    (*connection)
+        ->Subscribe(Cat("$JS.*.API.CONSUMER.CREATE.", kStream),
+                    [this](const jetstream::NatsMessage& message) {
+                      if (!message.reply().empty()) ++asked_by_[std::string(message.reply())];
+                    });
+    // Once this is answered, the server has taken what came before it.
+    bool heard = false;
+    const std::string answer = (*connection)->inbox() + ".ping";
+    const uint64_t listening =
+        (*connection)->Subscribe(answer, [&heard](const jetstream::NatsMessage&) { heard = true; });
+    (*connection)->Publish("$JS.API.INFO", answer, "");
+    EXPECT_TRUE(RunUntil([&] { return heard; }));
+    (*connection)->Unsubscribe(listening);
+    return *std::move(connection);
+  }
+  // The loop runs meanwhile: a connection that answers no pings is closed.
+  bool RunAndWaitUntil(const std::function<bool()>& so) {
+    for (int i = 0; i < 2400 && !so(); ++i) RunFor(std::chrono::milliseconds(50));  // of threads
+    return so();
+  }
+  [[nodiscard]] bool Repeated() const {
+    return std::any_of(asked_by_.begin(), asked_by_.end(),
+                       [](const auto& one) { return one.second > 1; });
+  }
+
+  std::map<std::string, int> asked_by_;
   std::atomic<bool> over_{false}, asked_{false}, asked_again_{false};
 };
 
@@ -41,12 +81,15 @@ TEST_F(MirrorAttendantTest, AsksAgainWhatWentNowhere) {
   const AttendOptions options = Options();
   auto attendant = std::async(std::launch::async, [&] { return AttendMirror(options); });
   ASSERT_TRUE(WaitUntil([&] { return Ask("dr", "STREAM.INFO").ok(); }));
+  const auto leaf = ListenOnLeaf();
   domains_->hub().Kill();
-  EXPECT_TRUE(WaitUntil([&] { return asked_.load(); }));
+  EXPECT_TRUE(RunAndWaitUntil([&] { return asked_.load(); }));
   domains_->hub().Restart();
-  EXPECT_TRUE(WaitUntil([&] { return asked_again_.load(); }));
+  EXPECT_TRUE(RunAndWaitUntil([&] { return asked_again_.load(); }));
+  EXPECT_TRUE(RunUntil([this] { return Repeated(); })) << "nothing was asked again";
   over_ = true;
   EXPECT_TRUE(attendant.get().ok());
+  leaf->Stop();
   writer_->Put("/late", "v");
   writer_->Flush();
   mirrors_ = Mirrors::Open(Leaf()).value();
