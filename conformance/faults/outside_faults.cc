@@ -15,6 +15,7 @@ namespace {
 
 using Direction = Relay::Direction;
 using Split = NatsNetwork::Split;
+using jetstream::NatsTestServer;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 namespace pb = etcdclient::pb;
@@ -369,13 +370,9 @@ absl::Status OutsideWorld::KillStreamLeader(const Draw& draw) {
 // One is left, whichever: it can say nothing for certain.
 absl::Status OutsideWorld::KillTwo(const Draw& draw) {
   const size_t left = draw.roll % network_->size();
-  for (size_t i = 0; i < network_->size(); ++i) {
-    if (i != left) network_->server(i).Kill();
-  }
+  OnServersBut(left, [](NatsTestServer& server) { server.Kill(); });
   MemberOf(draw).probe->Watch(draw.time);
-  for (size_t i = 0; i < network_->size(); ++i) {
-    if (i != left) network_->server(i).Restart();
-  }
+  OnServersBut(left, [](NatsTestServer& server) { server.Restart(); });
   return absl::OkStatus();
 }
 
@@ -383,13 +380,9 @@ absl::Status OutsideWorld::KillTwo(const Draw& draw) {
 absl::Status OutsideWorld::FreezeFollowers(const Draw& draw) {
   const auto leader = network_->FindStreamLeader(kStream, kLeaderPatience);
   if (!leader.ok()) return leader.status();
-  for (size_t i = 0; i < network_->size(); ++i) {
-    if (i != *leader) network_->server(i).Freeze();
-  }
+  OnServersBut(*leader, [](NatsTestServer& server) { server.Freeze(); });
   MemberOf(draw).probe->Watch(draw.time);
-  for (size_t i = 0; i < network_->size(); ++i) {
-    if (i != *leader) network_->server(i).Thaw();
-  }
+  OnServersBut(*leader, [](NatsTestServer& server) { server.Thaw(); });
   return absl::OkStatus();
 }
 
@@ -406,13 +399,9 @@ absl::Status OutsideWorld::FreezeFollowersAtRest(const Draw& draw) {
   }
   // What was sent before it is answered when this is.
   MemberOf(draw).probe->AwaitRecovery(kLeaderPatience);
-  for (size_t i = 0; i < network_->size(); ++i) {
-    if (i != *leader) network_->server(i).Freeze();
-  }
+  OnServersBut(*leader, [](NatsTestServer& server) { server.Freeze(); });
   const absl::Status checked = ReadIsNotAnswered(MemberOf(draw));
-  for (size_t i = 0; i < network_->size(); ++i) {
-    if (i != *leader) network_->server(i).Thaw();
-  }
+  OnServersBut(*leader, [](NatsTestServer& server) { server.Thaw(); });
   OnLinks(draw, [](Relay& link) { link.Release(); });
   for (const Member& member : members_) member.front->Release();
   return checked;

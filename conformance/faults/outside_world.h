@@ -109,6 +109,13 @@ class OutsideWorld : public history::World {
   void OnLinks(const Draw& draw, Fn fn) {
     for (const auto& link : network_->links(draw.member)) fn(*link);
   }
+  // On every nats-server but one.
+  template <typename Fn>
+  void OnServersBut(size_t one, Fn fn) {
+    for (size_t i = 0; i < network_->size(); ++i) {
+      if (i != one) fn(network_->server(i));
+    }
+  }
   [[nodiscard]] absl::Status WriteIsRefused(const Member& member);
   [[nodiscard]] absl::Status ReadIsNotAnswered(const Member& member);
 
