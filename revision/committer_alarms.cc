@@ -193,9 +193,9 @@ void Committer::Impl::OnNoSpace() {
   });
 }
 
-// All that landed is committed, so this member knows what is in the stream as far as a barrier says
-// that nothing is behind it. On several replicas the barrier would be a record. What a member has
-// shown and the stream has lost must not be read again.
+// What counts of all that landed is committed, so this member knows what is in the stream as far as
+// a barrier says that nothing is behind it. On several replicas the barrier would be a record. What
+// a member has shown and the stream has lost must not be read again.
 bool Committer::Impl::ReadsGoOn() const {
   return room_awaited && info.replicas == 1 && !loss_adopted && lost_shown <= store->newest();
 }
@@ -218,9 +218,8 @@ void Committer::Impl::AwaitRoom() {
   }
   queue = std::move(unsealed);
   if (now - room_awaited_since >= limits::kUnavailableAfter) {
-    std::vector<DoneFn> going_on = reads.TakeAll();
-    FailAll(MakeError(Errc::kNoSpace), MakeError(Errc::kTimeout, waiting_for));
-    for (DoneFn& read : going_on) reads.Wait(std::move(read));
+    FailElsewhere(MakeError(Errc::kNoSpace));
+    FailWrites(MakeError(Errc::kNoSpace), MakeError(Errc::kTimeout, waiting_for));
   }
   chain.Rewind();
   if (ReadsGoOn()) {

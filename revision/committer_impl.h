@@ -122,6 +122,7 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void StartPatience();
   void LosePatience();
   void FailAll(const absl::Status& unwritten, const absl::Status& written);
+  void FailWrites(const absl::Status& unwritten, const absl::Status& written);
 
   // Tells clients that a nats-server which is connected says nothing (committer_silence.cc).
   [[nodiscard]] bool IsOwedAnswers() const;

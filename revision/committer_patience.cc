@@ -34,11 +34,16 @@ void Committer::Impl::LosePatience() {
 }
 
 // Answers all that wait: `unwritten` to what was never sent, `written` to what was and may yet
-// land. The latter stay pending without a client, since their records must be settled. A compaction
-// whose removal is under way has happened, and goes on.
+// land.
 void Committer::Impl::FailAll(const absl::Status& unwritten, const absl::Status& written) {
   reads.FailAll(unwritten);
   FailElsewhere(unwritten);
+  FailWrites(unwritten, written);
+}
+
+// What was sent stays pending without a client, since its records must be settled. A compaction
+// whose removal is under way has happened, and goes on.
+void Committer::Impl::FailWrites(const absl::Status& unwritten, const absl::Status& written) {
   for (auto& entry : std::exchange(queue, {})) {
     entry->Answer(entry->may_land ? written : unwritten);
   }
