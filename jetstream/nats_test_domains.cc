@@ -35,14 +35,18 @@ std::unique_ptr<NatsTestDomains> NatsTestDomains::Start(
           "leafnodes { remotes: [ { url: \"nats-leaf://t:t@127.0.0.1:", link(port),
           "\", account: T } ] }\n"),
       Cat(", domain: ", kLeaf));
+  domains->AwaitLeaf();
+  return domains;
+}
+
+void NatsTestDomains::AwaitLeaf() const {
   // What a leaf node offers is known to the hub a moment after the connection.
-  const auto api = ApiSession::Open({.urls = {domains->hub_->url()}}).value();
+  const auto api = ApiSession::Open({.urls = {hub_->url()}}).value();
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!api->Ask(kLeaf, "INFO").ok()) {
     JETD_CHECK(std::chrono::steady_clock::now() < deadline) << "the leaf node does not connect";
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  return domains;
 }
 
 }  // namespace jetd::jetstream

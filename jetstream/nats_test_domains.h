@@ -27,6 +27,10 @@ class NatsTestDomains {
   [[nodiscard]] NatsTestServer& hub() { return *hub_; }
   [[nodiscard]] NatsTestServer& leaf() { return *leaf_; }
 
+  // Returns once the hub reaches the leaf's JetStream. A server that was restarted answers its own
+  // clients before it has found the other one again. Ends the test after a minute.
+  void AwaitLeaf() const;
+
  private:
   NatsTestDomains() = default;
 

@@ -72,6 +72,7 @@ absl::Status MirroredWorld::MountDisk() {
   if (!mount.ok()) return mount.status();
   disk_ = *std::move(mount);
   domains_->leaf().Restart();
+  domains_->AwaitLeaf();
   return absl::OkStatus();
 }
 

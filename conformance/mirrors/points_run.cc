@@ -224,6 +224,7 @@ class PointsRun {
     if (reports->front().state.fit == jetstream::MirrorState::Fit::kFits) {
       Wrong("power cut", "the mirror's stream is gone, and nobody says so");
     }
+    world_->domains().AwaitLeaf();
     return (*mirrors)->Add({.domain = world_->Mirror().domain});
   }
 
