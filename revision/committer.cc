@@ -402,11 +402,8 @@ void Committer::Stop() {
   impl_->stopped = true;
   // A supervisor may tell the nats-server to end at the same time: what is committed stays so.
   impl_->led_at_stop = impl_->phase == Phase::kLeading || impl_->phase == Phase::kRecovering;
-  impl_->phase = Phase::kStopped;
-  impl_->tail.reset();
-  if (impl_->peers != nullptr) impl_->peers->Rest();
+  impl_->End();
   impl_->EndSurvey();
-  impl_->SuspendRemoval();
   impl_->log->Close();
   impl_->FailAll(MakeError(Errc::kStopped), MakeError(Errc::kStopped));
 }

@@ -184,6 +184,8 @@ struct Committer::Impl final : Peers::Owner, Follower::Events {
   void Lead();
   void StepDown(const absl::Status& why);
   void Fatal(const absl::Status& why);
+  // Nothing is read or written any more.
+  void End();
   // Takes pending entries that have not landed whole back into the queue, and the store with them.
   void Unevaluate();
   // Runs `fn` once every entry that has landed whole is committed.

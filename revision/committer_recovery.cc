@@ -461,12 +461,22 @@ void Committer::Impl::StepDown(const absl::Status& why) {
   for (DoneFn& read : waiting) ReadElsewhere(std::move(read));
 }
 
+// The process may live on for a while: what is under way must not make this member lead again.
+void Committer::Impl::End() {
+  phase = Phase::kStopped;
+  connected = room_awaited = false;
+  ++reading;
+  after_drain = nullptr;
+  tail.reset();
+  terms_ahead.reset();
+  if (peers != nullptr) peers->Rest();
+  SuspendRemoval();
+}
+
 void Committer::Impl::Fatal(const absl::Status& why) {
   if (phase == Phase::kStopped) return;
-  phase = Phase::kStopped;
+  End();
   waiting_for = std::string(MessageOf(why));
-  SuspendRemoval();
-  if (peers != nullptr) peers->Rest();
   // Whether what is in flight happened will be seen after the restart.
   FailAll(MakeError(Errc::kNoLeader, waiting_for), MakeError(Errc::kTimeout, waiting_for));
   if (fatal) std::exchange(fatal, nullptr)(why);

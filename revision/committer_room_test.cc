@@ -46,9 +46,7 @@ class CommitterRoomTest : public ::testing::Test {
   }
   // Leads, with k at "v"; then a copy of a write of "late" is on its way on a connection that is
   // gone, and there is no room to seal its fate.
-  std::unique_ptr<Member> WithoutRoom(int replicas = 1) {
-    MemoryLog::Options options;
-    options.replicas = replicas;
+  std::unique_ptr<Member> WithoutRoom(MemoryLog::Options options = {}) {
     options.faults.fate = [](StreamSeq) { return jetstream::AppendFate::kLate; };
     auto member = std::make_unique<Member>(&exec_, &stream_, "a", options);
     member->Put("k", "v");
@@ -207,9 +205,39 @@ TEST_F(CommitterRoomTest, NothingIsReadWithoutTheStream) {
   EXPECT_EQ(member->Get("k"), "v") << "and goes on";
 }
 
+class CommitterEndTest : public CommitterRoomTest {
+ protected:
+  // While it tries again, and there is room by now.
+  void ExpectNothingIsWritten(const Member& member, StreamSeq last) {
+    stream_.set_max_messages(MemoryStream::kNoLimit);
+    exec_.Advance(seconds(3));
+    EXPECT_EQ(member.committer->phase(), Committer::Phase::kStopped);
+    EXPECT_FALSE(member.committer->has_leader());
+    EXPECT_EQ(stream_.State().last, last);
+  }
+};
+
+TEST_F(CommitterEndTest, StoppedItWritesNothing) {
+  auto member = WithoutRoom();
+  const StreamSeq last = stream_.State().last;
+  member->committer->Stop();
+  ExpectNothingIsWritten(*member, last);
+}
+
+TEST_F(CommitterEndTest, BehindItsMirrorItWritesNothing) {
+  auto member = WithoutRoom({.mirrored = true});
+  const StreamSeq last = stream_.State().last;
+  member->log.set_mirrors(
+      {{.name = "m", .domain = "dr", .fit = jetstream::MirrorState::Fit::kPromoted}});
+  member->committer->LookAtMirrors();
+  Settle();
+  ASSERT_TRUE(member->fatal.has_value());
+  ExpectNothingIsWritten(*member, last);
+}
+
 // There a read needs a record, so there is no room for it either.
 TEST_F(CommitterRoomTest, OnSeveralReplicasReadersAreToldAtOnce) {
-  auto member = WithoutRoom(/*replicas=*/3);
+  auto member = WithoutRoom({.replicas = 3});
   EXPECT_FALSE(member->committer->has_leader());
   for (int i = 0; i < 10; ++i) {
     const Answer read = Read(member.get());
