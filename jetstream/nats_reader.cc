@@ -26,6 +26,10 @@ constexpr std::chrono::seconds kPatience{5};
 // A sign of life of a consumer that has nothing to give, while it is followed.
 constexpr std::chrono::seconds kHeartbeat{2};
 constexpr int kMaxAttempts = 4;
+// Until servers of a cluster have told each other of a new consumer: milliseconds, more on a busy
+// machine. One that nobody hears for longer is gone.
+constexpr std::chrono::milliseconds kUnheardPause{5};
+constexpr int kMaxUnheard = 50;
 
 constexpr std::string_view kAckPrefix = "$JS.ACK.";
 // Tokens from the stream's name on: stream, consumer, delivered, stream sequence, consumer
@@ -104,10 +108,14 @@ void NatsReader::Start() {
 void NatsReader::MakeConsumer() {
   ++round_;
   asked_ = 0;
+  unheard_ = 0;
   consumer_seq_ = 0;
   const std::string inbox = Cat(connection_->inbox(), ".r.", id_, ".", round_);
-  subscription_ =
-      connection_->Subscribe(inbox, [this](NatsMessage& message) { OnMessage(message); });
+  // That nobody hears the last one either ends the connection: another server may know more.
+  std::function<void()> on_unheard = [this, round = round_] { OnUnheard(round); };
+  if (attempts_ + 1 == kMaxAttempts) on_unheard = nullptr;
+  subscription_ = connection_->Subscribe(
+      inbox, [this](NatsMessage& message) { OnMessage(message); }, std::move(on_unheard));
   // A name of our own, so that it can be deleted before its answer is here.
   const std::string& unique = connection_->inbox();
   consumer_ = Cat("jetd_", unique.substr(unique.rfind('.') + 1), "_", id_, "_", round_);
@@ -200,8 +208,25 @@ void NatsReader::Pull() {
                        Cat(connection_->inbox(), ".r.", id_, ".", round_), request.dump());
 }
 
+void NatsReader::OnUnheard(uint64_t round) {
+  if (round != round_ || consumer_.empty() || Unwanted()) return;
+  asked_ -= std::min(asked_, kPullRecords);
+  if (++unheard_ > kMaxUnheard) return TryAgain("nobody hears its consumer");
+  log::Debug("consumer {} is not known yet, pull {}", consumer_, unheard_);
+  loop_->RunAfter(kUnheardPause, [weak = std::weak_ptr(self_), round] {
+    const auto self = weak.lock();
+    if (self != nullptr && !(*self)->finished()) (*self)->PullAgain(round);
+  });
+}
+
+void NatsReader::PullAgain(uint64_t round) {
+  if (round != round_ || consumer_.empty() || Unwanted()) return;
+  if (asked_ <= kPullAgainBelow) Pull();
+}
+
 void NatsReader::OnMessage(NatsMessage& message) {
   heard_ = true;
+  unheard_ = 0;
   if (Unwanted()) return;
   if (message.reply().empty()) {
     OnStatus(message, message.status());

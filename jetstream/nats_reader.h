@@ -41,6 +41,11 @@ struct DeliveryFacts {
 // stream's leader has said that no record is left up to the last sequence; if one is, the replica
 // gets it in a moment, and the consumer waits for it.
 //
+// In a cluster the answer to making a consumer may be there before the server that was asked has
+// heard that the consumer listens; a pull then meets nobody. Nothing was taken, so the pull is made
+// again, for a while, and then another consumer; only where none of them is heard the connection
+// ends.
+//
 // Owned by a NatsLog, on one connection. The engine thread's alone; calls back from messages and
 // timers only. After `done`, or Drop, it calls nobody.
 class NatsReader {
@@ -66,6 +71,9 @@ class NatsReader {
   void OnNextFound(uint64_t round, size_t filter, absl::StatusOr<NatsMessage*> reply);
   [[nodiscard]] std::vector<std::string> Filters() const;
   void Pull();
+  // The server that was asked knows of nobody who hears this consumer's pulls.
+  void OnUnheard(uint64_t round);
+  void PullAgain(uint64_t round);
   void OnMessage(NatsMessage& message);
   void OnStatus(NatsMessage& message, int status);
   void OnRecord(NatsMessage& message);
@@ -100,6 +108,7 @@ class NatsReader {
   uint64_t subscription_ = 0;
   uint64_t consumer_seq_ = 0;
   uint64_t asked_ = 0;  // records pulled for and not yet here
+  int unheard_ = 0;     // pulls since anything came
   uint64_t pending_ = 0;
   bool heard_ = false;  // since the timer was armed
   TimerId timer_ = 0;
