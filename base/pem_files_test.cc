@@ -8,13 +8,11 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
 
-#include "base/check.h"
+#include "base/testing/scratch_folder.h"
 #include "gtest/gtest.h"
 
 namespace jetd {
@@ -22,14 +20,8 @@ namespace {
 
 class PemFilesTest : public testing::Test {
  protected:
-  PemFilesTest() {
-    std::string name = std::filesystem::temp_directory_path() / "jetd_pem_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr);
-    folder_ = name;
-  }
-  ~PemFilesTest() override { std::filesystem::remove_all(folder_); }
-
-  std::string folder_;
+  const ScratchFolder scratch_;
+  const std::string& folder_ = scratch_.path();
 };
 
 std::atomic<int> signals_seen{0};

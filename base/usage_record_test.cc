@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/usage_record.h"
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -9,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/check.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -35,13 +34,6 @@ UsageCounters Puts(uint64_t count) {
 
 class UsageRecordTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "jetd_usage_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    root_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
   // As a process that was killed leaves it: nothing is done at the end.
   void Open(int64_t now_ms = kStart) {
     record_.reset();
@@ -70,7 +62,8 @@ class UsageRecordTest : public ::testing::Test {
     return puts == passed.used.requests.end() ? 0 : puts->second;
   }
 
-  std::string root_;
+  const ScratchFolder scratch_;
+  const std::string& root_ = scratch_.path();
   std::unique_ptr<UsageRecord> record_;
 };
 

@@ -226,7 +226,7 @@ TEST_F(BucketWriterTest, AJetdGoesOnBehindTheBump) {
   EXPECT_EQ((*written)->records, state.keys.size() + state.leases.size() + 3);
   EXPECT_FALSE((*written)->was_whole);
   ExpectWhole(state);
-  const revision::ScratchFolder folder;
+  const ScratchFolder folder;
   FixtureMember member(&exec_, &stream_, "member", folder.path());
   EXPECT_EQ(HashOf(state), member.store().HashKv(Revision())->hash);
   member.Put("new", "value");
@@ -296,7 +296,7 @@ TEST_F(BucketWriterTest, AStoreThatLivesOnIsWrittenAnew) {
     ExpectWhole(state);
   }
   // A jetd serves it, and removes what is void.
-  const revision::ScratchFolder folder;
+  const ScratchFolder folder;
   FixtureMember member(&exec_, &stream_, "member", folder.path());
   EXPECT_EQ(HashOf(state), member.store().HashKv(Revision())->hash);
   member.Put("later", "value");
@@ -321,7 +321,7 @@ TEST_F(BucketWriterTest, AWholeBucketThatWasWrittenToIsNotTakenForTheSame) {
   ASSERT_TRUE(Write(state)->ok());
   for (int round = 0; round < 2; ++round) {
     // A jetd serves it, and has removed what is void.
-    const revision::ScratchFolder folder;
+    const ScratchFolder folder;
     FixtureMember member(&exec_, &stream_, "member", folder.path());
     if (round == 1) member.Put("later", "value");
     const std::string before = LinesOf(stream_);

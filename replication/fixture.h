@@ -186,7 +186,7 @@ class FixtureMember {
 inline Files Life() {
   FakeExecutor exec;
   jetstream::MemoryStream stream;
-  const revision::ScratchFolder folder;
+  const ScratchFolder folder;
   {
     FixtureMember first(&exec, &stream, "first", folder.path());
     first.Put("/registry/pods/default/web", "one");

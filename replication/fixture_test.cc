@@ -99,7 +99,7 @@ TEST(FixtureTest, EveryCheckpointIsReadOrLeftOut) {
   for (const std::string& name : Names()) {
     SCOPED_TRACE(name);
     const Files files = FilesOf(name);
-    const revision::ScratchFolder folder;
+    const ScratchFolder folder;
     for (const auto& [file, text] : files) {
       if (!file.ends_with(".hex")) continue;
       WriteFile(fs::path(folder.path()) / file.substr(0, file.size() - 4), BytesOf(text));

@@ -14,10 +14,10 @@
 #include <thread>
 #include <utility>
 
-#include "base/check.h"
 #include "base/log.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "gtest/gtest.h"
 #include "jetstream/bucket_access.h"
 #include "jetstream/nats_ask.h"
@@ -36,13 +36,7 @@ inline Tenant Wanted(const std::string& name) {
 
 class TenantAdminTest : public testing::TestWithParam<ServerKind> {
  protected:
-  void SetUp() override {
-    log::Init({.level = log::Level::kError});
-    std::string name = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { log::Init({.level = log::Level::kError}); }
 
   [[nodiscard]] bool is_static() const { return GetParam() == ServerKind::kStatic; }
   [[nodiscard]] NewFolder New() const {
@@ -140,7 +134,9 @@ class TenantAdminTest : public testing::TestWithParam<ServerKind> {
     return ReadWholeFile(path).value_or("");
   }
 
-  std::string folder_, config_;
+  const ScratchFolder scratch_{ScratchFolder::kOnDisk};
+  const std::string& folder_ = scratch_.path();
+  std::string config_;
   std::unique_ptr<jetstream::NatsTestServer> server_;
   std::unique_ptr<TenantAdmin> admin_;
 };

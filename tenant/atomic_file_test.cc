@@ -2,7 +2,6 @@
 #include "tenant/atomic_file.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/pem_files.h"
+#include "base/testing/scratch_folder.h"
 #include "gtest/gtest.h"
 
 namespace jetd::tenant {
@@ -23,14 +23,8 @@ mode_t ModeOf(const std::string& path) {
 
 class AtomicFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::string folder_;
+  const ScratchFolder scratch_;
+  const std::string& folder_ = scratch_.path();
 };
 
 TEST_F(AtomicFileTest, ReplacesWhatIsThereAndItsMode) {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <string>
 
-#include "base/check.h"
+#include "base/testing/scratch_folder.h"
 #include "gtest/gtest.h"
 
 namespace jetd::tenant {
@@ -13,13 +13,6 @@ namespace {
 
 class ConfigWordTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "jetd_config_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   void Write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ + "/" + name) << text;
   }
@@ -28,7 +21,8 @@ class ConfigWordTest : public testing::Test {
     return found.ok() ? *found : found.status().ToString();
   }
 
-  std::string folder_;
+  const ScratchFolder scratch_;
+  const std::string& folder_ = scratch_.path();
 };
 
 TEST_F(ConfigWordTest, IsLookedForInAllButItsOwnFile) {

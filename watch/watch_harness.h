@@ -90,7 +90,7 @@ class Harness {
   void Settle() { executor.Advance(std::chrono::nanoseconds(0)); }
 
  private:
-  std::optional<revision::ScratchFolder> folder_;  // outlives the store
+  std::optional<ScratchFolder> folder_;  // outlives the store
 
  public:
   FakeExecutor executor;

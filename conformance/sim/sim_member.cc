@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "revision/value_harness.h"
 
 namespace jetd::conformance::sim {
 namespace {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/testing/scratch_folder.h"
 #include "conformance/sim/courier.h"
 #include "conformance/sim/lease_book.h"
 #include "conformance/sim/ledger.h"
@@ -19,7 +20,6 @@
 #include "revision/committer.h"
 #include "revision/peers.h"
 #include "revision/store.h"
-#include "revision/value_harness.h"
 #include "watch/watch_hub.h"
 
 namespace jetd::conformance::sim {
@@ -112,7 +112,7 @@ class SimMember final : public revision::Committer::Listener {
   const jetstream::MemoryStream* const stream_;
   const std::string name_;
   bool judged_;
-  std::optional<revision::ScratchFolder> folder_;  // outlives the store
+  std::optional<ScratchFolder> folder_;  // outlives the store
   jetstream::MemoryLog log_;
   std::optional<jetstream::MemoryMessenger> messenger_;
   std::optional<revision::Peers> peers_;

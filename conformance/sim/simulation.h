@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/testing/scratch_folder.h"
 #include "conformance/sim/alarm_clients.h"
 #include "conformance/sim/courier.h"
 #include "conformance/sim/kv_clients.h"
@@ -24,7 +25,6 @@
 #include "jetstream/memory_log.h"
 #include "jetstream/memory_messenger.h"
 #include "jetstream/memory_stream.h"
-#include "revision/value_harness.h"
 
 namespace jetd::conformance::sim {
 
@@ -187,7 +187,7 @@ class Simulation {
   LeaseClients lease_clients_;
   std::deque<revision::Op> unjudged_;  // outlive members too
   // For values and checkpoints; saved_ are copies that hold a checkpoint. They outlive members.
-  std::vector<std::unique_ptr<revision::ScratchFolder>> folders_, saved_;
+  std::vector<std::unique_ptr<ScratchFolder>> folders_, saved_;
   std::vector<std::unique_ptr<SimMember>> live_, ended_;
   WatchClients watches_;
   size_t started_ = 0;

@@ -20,7 +20,7 @@ namespace {
 // What a member may have deferred has run by then.
 constexpr milliseconds kBuriedAfter{20};
 
-void CopyFolder(const revision::ScratchFolder& from, const revision::ScratchFolder& to) {
+void CopyFolder(const ScratchFolder& from, const ScratchFolder& to) {
   std::filesystem::copy(from.path(), to.path(), std::filesystem::copy_options::recursive);
 }
 
@@ -58,7 +58,7 @@ std::optional<size_t> Simulation::ValueBudget() {
 // one.
 std::string Simulation::NewFolder(Found found) {
   if (!embedded_ || !files_) return {};
-  folders_.push_back(std::make_unique<revision::ScratchFolder>());
+  folders_.push_back(std::make_unique<ScratchFolder>());
   if (!found.chosen && !saved_.empty() && run_.random.Chance(80)) {
     found.number = run_.random.Chance(70) ? saved_.size() - 1 : run_.random.Pick(saved_.size());
   }
@@ -127,7 +127,7 @@ void Simulation::EndMember(size_t which, End end) {
     kv_.OnMemberGone(member.get());
     member->Stop();
     if (embedded_ && files_ && std::filesystem::exists(folders_.back()->path() + "/checkpoint")) {
-      saved_.push_back(std::make_unique<revision::ScratchFolder>());
+      saved_.push_back(std::make_unique<ScratchFolder>());
       CopyFolder(*folders_.back(), *saved_.back());
     }
   }
