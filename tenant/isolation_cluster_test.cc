@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What isolation_test.cc shows, of what only a cluster of nats-servers does.
-#include <unistd.h>
-
 #include <chrono>
-#include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/testing/free_port.h"
 #include "gtest/gtest.h"
-#include "jetstream/bucket_access.h"
 #include "jetstream/nats_test_server.h"
 #include "jetstream/stream_setup.h"
 #include "nlohmann/json.hpp"
@@ -32,30 +26,16 @@ using nlohmann::json;
 // Three replicas, and one server that has none.
 constexpr int kServers = 4;
 
-class IsolationClusterTest : public testing::Test, protected Clients {
+class IsolationClusterTest : public testing::Test, protected IsolatedTenants {
  protected:
   void SetUp() override {
     log::Init({.level = log::Level::kError});
-    std::string name = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    folder_ = name;
     const absl::Status made = BeginFolder({.folder = folder_});
     ASSERT_TRUE(made.ok()) << made;
-    auto admin = TenantAdmin::Open({.folder = folder_});
-    ASSERT_TRUE(admin.ok()) << admin.status();
-    for (const std::string tenant : {"acme", "beta"}) {
-      const auto added =
-          (*admin)->Add({.name = tenant,
-                         .bucket = tenant,
-                         .limits = {.storage_bytes = 64 << 20, .streams = 4, .consumers = 50}});
-      ASSERT_TRUE(added.ok()) << added.status();
-      credentials_[tenant].nkey_seed_file = added->credentials_file;
-    }
-    credentials_[NameOf(Who::kAccount)] = AddAccountAdmin(folder_, "beta");
-    credentials_[NameOf(Who::kSystem)] = SystemAdminOfStatic();
+    AddTenants({"acme", "beta"});
     StartServers();
+    if (!IsSkipped()) ConnectTo(servers_[0]->url());
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void StartServers() {
     std::vector<int> ports;
@@ -72,11 +52,6 @@ class IsolationClusterTest : public testing::Test, protected Clients {
               "\"\n  routes: [", routes, "]\n}\n")));
       if (servers_.back() == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
     }
-  }
-  std::unique_ptr<Client> Connect(const std::string& user) {
-    return ConnectAs({.url = servers_[0]->url(), .credentials = credentials_.at(user)},
-                     user == "acme" || user == "beta" ? jetstream::InboxPrefix(user)
-                                                      : jetstream::NatsConnection::kAnyInbox);
   }
   // The answer, or nothing: servers of a cluster that elect, or move what is theirs, say nothing.
   json AskOnce(Client* client, const std::string& subject, const std::string& payload = "") {
@@ -121,16 +96,14 @@ class IsolationClusterTest : public testing::Test, protected Clients {
             {"@S", "KV_beta"}};
   }
 
-  std::string folder_;
-  std::map<std::string, jetstream::NatsCredentials> credentials_;
   std::vector<std::unique_ptr<NatsTestServer>> servers_;
 };
 
 TEST_F(IsolationClusterTest, WhatIsRefusedIsAllowedForItsOwner) {
   const auto acme = Connect("acme");
   const auto beta = Connect("beta");
-  const auto account = Connect(NameOf(Who::kAccount));
-  const auto system = Connect(NameOf(Who::kSystem));
+  const auto account = Connect(Who::kAccount);
+  const auto system = Connect(Who::kSystem);
   json config = jetstream::NewStreamConfig({.bucket = "beta"});
   config["num_replicas"] = 3;
   ASSERT_EQ(DoInTime(account.get(), system.get(),

@@ -19,10 +19,13 @@
 #include "base/loop_runner.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "gtest/gtest.h"
+#include "jetstream/bucket_access.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_connection.h"
 #include "nlohmann/json.hpp"
+#include "tenant/tenant_admin.h"
 
 namespace jetd::tenant {
 
@@ -211,9 +214,6 @@ inline std::string StaticAccounts(const std::string& folder) {
              "/tenants.conf\"\n  SYS: { users: [{user: system, password: system}] }\n}\n",
              "system_account: SYS\n");
 }
-inline jetstream::NatsCredentials SystemAdminOfStatic() {
-  return {.user = "system", .password = "system"};
-}
 
 // Asks and hears, on one loop.
 class Clients : protected LoopRunner {
@@ -310,6 +310,45 @@ class Clients : protected LoopRunner {
   }
 
   std::vector<Client*> clients_;
+};
+
+// Tenants in a new folder, those who look after beta's account and its server, and clients of all.
+class IsolatedTenants : protected Clients {
+ protected:
+  // Of a static server; one in operator mode learns of them at `url`.
+  void AddTenants(const std::vector<std::string>& names, const std::string& url = "") {
+    auto admin = TenantAdmin::Open({.folder = folder_, .server = {.url = url}});
+    ASSERT_TRUE(admin.ok()) << admin.status();
+    for (const std::string& name : names) {
+      const auto added = (*admin)->Add(
+          {.name = name,
+           .bucket = name,
+           .limits = {
+               .storage_bytes = 64 << 20, .streams = name == "beta" ? 4 : 1, .consumers = 50}});
+      ASSERT_TRUE(added.ok()) << added.status();
+      auto& credentials = endpoints_[name].credentials;
+      (url.empty() ? credentials.nkey_seed_file : credentials.creds_file) = added->credentials_file;
+      tenants_[name] = added->tenant;
+    }
+    if (!url.empty()) return;
+    endpoints_[NameOf(Who::kAccount)].credentials = AddAccountAdmin(folder_, "beta");
+    endpoints_[NameOf(Who::kSystem)].credentials = {.user = "system", .password = "system"};
+  }
+  void ConnectTo(const std::string& url) {
+    for (auto& [name, endpoint] : endpoints_) endpoint.url = url;
+  }
+  std::unique_ptr<Client> Connect(const std::string& tenant) {
+    return ConnectAs(endpoints_.at(tenant), jetstream::InboxPrefix(tenant));
+  }
+  std::unique_ptr<Client> Connect(Who admin) {
+    return ConnectAs(endpoints_.at(NameOf(admin)), jetstream::NatsConnection::kAnyInbox,
+                     admin == Who::kSystem ? "$SYS.REQ.SERVER.PING" : "$JS.API.INFO");
+  }
+
+  const ScratchFolder scratch_{ScratchFolder::kOnDisk};
+  const std::string& folder_ = scratch_.path();
+  std::map<std::string, jetstream::NatsEndpoint> endpoints_;
+  std::map<std::string, Tenant> tenants_;
 };
 
 }  // namespace jetd::tenant

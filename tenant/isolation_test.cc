@@ -4,8 +4,6 @@
 // nats-server, which logs it, and stands beside the same call by one who may make it: the tenant
 // that owns what was tried, where a jetd needs it, otherwise whoever looks after its account or the
 // server. What takes a cluster is in isolation_cluster_test.cc.
-#include <unistd.h>
-
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -17,7 +15,6 @@
 #include "base/strings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "jetstream/bucket_access.h"
 #include "jetstream/nats_test_server.h"
 #include "jetstream/stream_setup.h"
 #include "nlohmann/json.hpp"
@@ -138,47 +135,29 @@ constexpr Listening kListening[] = {
      "$JS.EVENT.ADVISORY.STREAM.UPDATED.KV_beta"},
 };
 
-class IsolationTest : public testing::TestWithParam<ServerKind>, protected Clients {
+class IsolationTest : public testing::TestWithParam<ServerKind>, protected IsolatedTenants {
  protected:
   void SetUp() override {
     log::Init({.level = log::Level::kError});
-    std::string name = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    folder_ = name;
     const absl::Status made =
         BeginFolder({.folder = folder_, .kind = GetParam(), .resolver_dir = folder_ + "/jwt"});
     ASSERT_TRUE(made.ok()) << made;
+    const std::vector<std::string> names = {"acme", "beta", "eve", "mallory"};
     // A static server finds its tenants when it starts, the other learns of them.
-    if (is_static()) AddTenants("");
+    if (is_static()) AddTenants(names);
     const std::string here = "../" + std::string(std::filesystem::path(folder_).filename());
     server_ = NatsTestServer::StartFrom(
         "JETD_NATS_SERVER",
         is_static() ? StaticAccounts(folder_) : Cat("include \"", here, "/operator.conf\"\n"));
     if (server_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
-    if (!is_static()) AddTenants(server_->url());
-    for (auto& [bucket, endpoint] : endpoints_) endpoint.url = server_->url();
+    if (!is_static()) {
+      AddTenants(names, server_->url());
+      AddAdminsToOperator();
+    }
+    ConnectTo(server_->url());
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   [[nodiscard]] bool is_static() const { return GetParam() == ServerKind::kStatic; }
 
-  void AddTenants(const std::string& url) {
-    auto admin = TenantAdmin::Open({.folder = folder_, .server = {.url = url}});
-    ASSERT_TRUE(admin.ok()) << admin.status();
-    for (const std::string bucket : {"acme", "beta", "eve", "mallory"}) {
-      const auto added = (*admin)->Add(
-          {.name = bucket,
-           .bucket = bucket,
-           .limits = {
-               .storage_bytes = 64 << 20, .streams = bucket == "beta" ? 4 : 1, .consumers = 50}});
-      ASSERT_TRUE(added.ok()) << added.status();
-      auto& credentials = endpoints_[bucket].credentials;
-      (is_static() ? credentials.nkey_seed_file : credentials.creds_file) = added->credentials_file;
-      tenants_[bucket] = added->tenant;
-    }
-    if (!is_static()) return AddAdminsToOperator();
-    endpoints_[NameOf(Who::kAccount)].credentials = AddAccountAdmin(folder_, "beta");
-    endpoints_[NameOf(Who::kSystem)].credentials = SystemAdminOfStatic();
-  }
   void AddAdminsToOperator() {
     const auto account =
         ReadKey(folder_ + "/keys/accounts/beta.seed", jetstream::NkeyKind::kAccount);
@@ -191,18 +170,12 @@ class IsolationTest : public testing::TestWithParam<ServerKind>, protected Clien
     endpoints_[NameOf(Who::kSystem)].credentials = {.creds_file = folder_ + "/" + kSystemCreds};
   }
 
-  std::unique_ptr<Client> Connect(const std::string& bucket) {
-    return ConnectAs(endpoints_.at(bucket), jetstream::InboxPrefix(bucket));
-  }
   // Those who may do something to beta's account.
   using Owners = std::map<Who, std::unique_ptr<Client>>;
   Owners ConnectOwners() {
     Owners owners;
     owners[Who::kTenant] = Connect("beta");
-    for (const Who who : {Who::kAccount, Who::kSystem}) {
-      owners[who] = ConnectAs(endpoints_.at(NameOf(who)), jetstream::NatsConnection::kAnyInbox,
-                              who == Who::kSystem ? "$SYS.REQ.SERVER.PING" : "$JS.API.INFO");
-    }
+    for (const Who who : {Who::kAccount, Who::kSystem}) owners[who] = Connect(who);
     return owners;
   }
   // A stream as jetd makes it, with one record.
@@ -242,10 +215,7 @@ class IsolationTest : public testing::TestWithParam<ServerKind>, protected Clien
     }
   }
 
-  std::string folder_;
   std::unique_ptr<NatsTestServer> server_;
-  std::map<std::string, jetstream::NatsEndpoint> endpoints_;
-  std::map<std::string, Tenant> tenants_;
 };
 
 TEST_P(IsolationTest, WhatIsRefusedIsAllowedForItsOwner) {
