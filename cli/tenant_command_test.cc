@@ -4,13 +4,10 @@
 // that lets their user do no more than they need.
 #include "cli/tenant_command.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -20,6 +17,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/testing/wait_until.h"
 #include "cli/command_harness.h"
 #include "etcdclient/client.h"
 #include "etcdclient/testing/server_process.h"
@@ -200,21 +198,12 @@ class TenantServerTest : public ::testing::TestWithParam<Kind> {
     const std::string inbox = jetstream::InboxPrefix("acme");
     absl::StatusOr<std::string> answer;
     // A server that reads its configuration goes over its connections a moment later.
-    EXPECT_TRUE(Eventually([&] {
+    EXPECT_TRUE(WaitUntil([&] {
       answer = jetstream::AskNats(endpoint, {.subject = subject, .inbox_prefix = inbox},
                                   std::chrono::seconds(10));
       return answer.ok();
     })) << answer.status();
     return json::parse(answer.value_or("{}"), nullptr, false);
-  }
-  // Until it is so; the processes have their own pace.
-  static bool Eventually(const std::function<bool()>& so) {
-    const auto deadline = std::chrono::steady_clock::now() + kFarTooLong;
-    while (!so()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      usleep(50'000);  // poll of another process
-    }
-    return true;
   }
   static bool Put(Client* client, const std::string& key) {
     pb::PutRequest put;
@@ -290,7 +279,7 @@ TEST_P(TenantServerTest, AJetdNeedsNoMoreThanItsTenantMay) {
   Exercise(to_leader->get(), to_follower->get());
   if (HasFatalFailure()) return;
   // Removal of what was compacted.
-  EXPECT_TRUE(Eventually([this] {
+  EXPECT_TRUE(WaitUntil([this] {
     const json info = Ask("$JS.API.STREAM.INFO.KV_acme");
     return info.contains("state") && info["state"].value("messages", 1000) < 60;
   }));
@@ -306,7 +295,7 @@ TEST_P(TenantServerTest, AJetdNeedsNoMoreThanItsTenantMay) {
 
   // The lead goes to the other one.
   leader->Kill(ServerProcess::Scope::kTree);
-  EXPECT_TRUE(Eventually([&] { return Put(to_follower->get(), "/after"); }));
+  EXPECT_TRUE(WaitUntil([&] { return Put(to_follower->get(), "/after"); }));
   EXPECT_THAT(ServerLog(), Not(HasSubstr("Violation")));
 
   const Ran list = Tenant({"list"});
@@ -315,7 +304,7 @@ TEST_P(TenantServerTest, AJetdNeedsNoMoreThanItsTenantMay) {
   EXPECT_THAT(list.results, HasSubstr("beta"));
   // A server that is slow to answer has its uses left out.
   Ran uses;
-  EXPECT_TRUE(Eventually([&] {
+  EXPECT_TRUE(WaitUntil([&] {
     uses = Tenant({"list", "--use", "--output=json"});
     const json tenants = json::parse(uses.results, nullptr, false);
     return tenants.size() == 2 && tenants[0].value("storage_bytes", 0) > 0 &&
@@ -334,17 +323,17 @@ TEST_P(TenantServerTest, LimitsAndCredentialsChangeUnderARunningJetd) {
   ASSERT_EQ(limited.exit_code, kExitOk) << limited.messages;
   EXPECT_THAT(limited.results, HasSubstr("32MiB"));
   EXPECT_EQ(Ask("$JS.API.INFO")["limits"].value("max_storage", 0), 32 << 20);
-  EXPECT_TRUE(Eventually([&] { return Put(client->get(), "/b"); })) << jetd->LogTail();
+  EXPECT_TRUE(WaitUntil([&] { return Put(client->get(), "/b"); })) << jetd->LogTail();
 
   // It reads its credentials again.
   const Ran rotated = Tenant({"rotate", "acme"});
   ASSERT_EQ(rotated.exit_code, kExitOk) << rotated.messages;
-  EXPECT_TRUE(Eventually([&] { return Put(client->get(), "/c"); })) << jetd->LogTail();
+  EXPECT_TRUE(WaitUntil([&] { return Put(client->get(), "/c"); })) << jetd->LogTail();
   EXPECT_TRUE(jetd->running());
 
   const Ran removed = Tenant({"remove", "acme", "--yes"});
   ASSERT_EQ(removed.exit_code, kExitOk) << removed.messages;
-  EXPECT_TRUE(Eventually([&] { return !Put(client->get(), "/d"); }));
+  EXPECT_TRUE(WaitUntil([&] { return !Put(client->get(), "/d"); }));
   EXPECT_EQ(Tenant({"show", "acme"}).exit_code, kExitFailed);
 }
 
@@ -360,7 +349,7 @@ TEST_P(TenantServerTest, TheAccountsLimitIsTheTenantsQuota) {
   for (int i = 0; i < 100 && refused.ok(); ++i) refused = (*client)->Call(put).status();
   EXPECT_THAT(refused.ToString(), HasSubstr("etcdserver: mvcc: database space exceeded"));
   ASSERT_EQ(Tenant({"limit", "acme", "--storage", "64MiB"}).exit_code, kExitOk);
-  EXPECT_TRUE(Eventually([&] {
+  EXPECT_TRUE(WaitUntil([&] {
     const auto alarms = (*client)->Call(pb::AlarmRequest());
     if (!alarms.ok()) return false;
     for (const auto& raised : alarms->alarms()) {

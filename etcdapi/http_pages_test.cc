@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/etcdpb/rpc.grpc.pb.h"
 #include "base/strings.h"
+#include "base/testing/wait_until.h"
 #include "etcdapi/testing/http_get.h"
 #include "etcdapi/testing/test_server.h"
 #include "gmock/gmock.h"
@@ -58,8 +59,7 @@ class HttpPagesTest : public ::testing::Test {
   // A refused call is counted when its answer is with the transport: its client may be faster. And
   // what NATS knows is left out of a page that it does not come to in time.
   void WaitFor(const std::string& name, const std::string& value) const {
-    while (Sample(name) != value) {
-    }
+    EXPECT_TRUE(WaitUntil([&] { return Sample(name) == value; })) << name << " is " << Sample(name);
   }
   // Through the engine's thread, whose they are.
   void Raise(const std::string& alarm) {

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "base/testing/test_certificate.h"
+#include "base/testing/wait_until.h"
 #include "etcdapi/testing/http_get.h"
 #include "etcdapi/testing/raw_http_client.h"
 #include "gmock/gmock.h"
@@ -154,8 +155,8 @@ TEST(HttpServerTest, SilentClientsDoNotKeepOthersOut) {
   for (int i = 0; i < 5; ++i) silent.push_back(std::make_unique<RawHttpClient>(server->port(0)));
   for (int i = 0; i < 5; ++i) {
     // On a busy machine one of these may be too slow for its 50 ms too.
-    while (Get({.port = server->port(0), .path = "/"}).status != 200) {
-    }
+    EXPECT_TRUE(
+        WaitUntil([&] { return Get({.port = server->port(0), .path = "/"}).status == 200; }));
   }
   for (const auto& client : silent) EXPECT_EQ(client->ReadAll(), "");
 }

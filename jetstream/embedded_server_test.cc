@@ -12,31 +12,19 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "base/testing/wait_until.h"
 #include "gtest/gtest.h"
 
 namespace jetd::jetstream {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
-
-constexpr std::chrono::seconds kFarTooLong{60};
-
-bool WaitUntil(const std::function<bool()>& done) {
-  const auto deadline = steady_clock::now() + kFarTooLong;
-  while (!done()) {
-    if (steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(milliseconds(2));  // another process cannot wake us
-  }
-  return true;
-}
 
 EmbeddedServer::Options OptionsIn(const std::string& folder) {
   EmbeddedServer::Options options;

@@ -11,13 +11,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "base/log.h"
 #include "base/pem_files.h"
 #include "base/strings.h"
 #include "base/testing/scratch_folder.h"
+#include "base/testing/wait_until.h"
 #include "gtest/gtest.h"
 #include "jetstream/bucket_access.h"
 #include "jetstream/nats_ask.h"
@@ -87,19 +87,10 @@ class TenantAdminTest : public testing::TestWithParam<ServerKind> {
         .status();
   }
 
-  // Until it is so; the server has its own pace.
-  static bool Eventually(const std::function<bool()>& so) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!so()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // poll of another process
-    }
-    return true;
-  }
   // Soon: a server that has read its configuration goes over its connections a moment later.
   void ExpectToConnect(const std::string& credentials, const std::string& bucket) {
     absl::Status status;
-    EXPECT_TRUE(Eventually([&] {
+    EXPECT_TRUE(WaitUntil([&] {
       status = Connect(credentials, bucket);
       return status.ok();
     })) << status;
@@ -107,7 +98,7 @@ class TenantAdminTest : public testing::TestWithParam<ServerKind> {
   // At once, but that it does not answer in time says nothing.
   void ExpectRefused(const std::string& credentials, const std::string& bucket) {
     absl::Status status;
-    (void)Eventually([&] {
+    (void)WaitUntil([&] {
       status = Connect(credentials, bucket);
       return status.ok() || absl::IsUnauthenticated(status);
     });
@@ -116,14 +107,14 @@ class TenantAdminTest : public testing::TestWithParam<ServerKind> {
   // The same of a command that asks the server and is impatient.
   static void ExpectToSay(const std::function<absl::Status()>& command, const std::string& wanted) {
     absl::Status status;
-    EXPECT_TRUE(Eventually([&] {
+    EXPECT_TRUE(WaitUntil([&] {
       status = command();
       return status.ToString().find(wanted) != std::string::npos;
     })) << status;
   }
   AccountUse UseOf(const Tenant& tenant) {
     absl::StatusOr<AccountUse> use;
-    EXPECT_TRUE(Eventually([&] {
+    EXPECT_TRUE(WaitUntil([&] {
       use = admin_->Ask(tenant);
       return use.ok();
     })) << use.status();

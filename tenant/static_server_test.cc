@@ -83,7 +83,7 @@ TEST_P(OfStaticServer, EveryLimitIsLookedAt) {
               "does not serve it so: its limits are 67108864 bytes of storage, 1 streams and 50 "
               "consumers");
   EXPECT_FALSE(admin_->Limit("acme", {.streams = 1, .consumers = 7}).ok());
-  EXPECT_TRUE(Eventually([this] { return admin_->Limit("acme", {.consumers = 50}).ok(); }));
+  EXPECT_TRUE(WaitUntil([this] { return admin_->Limit("acme", {.consumers = 50}).ok(); }));
 }
 
 // Without a pid file each step waits for who reloads, and both credentials count in between.
