@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "cli/command_harness.h"
 #include "cli/store_harness.h"
 #include "gtest/gtest.h"
@@ -144,7 +145,7 @@ class ImportTest : public testing::Test {
     EXPECT_FALSE(std::filesystem::exists(folder_ / "cut"));
   }
 
-  ScratchDir folder_;
+  const ScratchFolder folder_{ScratchFolder::kOnDisk};
 };
 
 TEST_F(ImportTest, ASnapshotOfEtcd) { ImportSnapshotOf(ServerKind::kEtcd); }

@@ -22,6 +22,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "cli/command_harness.h"
 #include "cli/store_harness.h"
 #include "etcdclient/testing/fake_kine.h"
@@ -96,7 +97,7 @@ class LiveImportTest : public testing::Test {
     return shell;
   }
 
-  ScratchDir folder_;
+  const ScratchFolder folder_{ScratchFolder::kOnDisk};
   const std::string target_ = folder_ / "imported";
 };
 

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "cli/command_harness.h"
 #include "cli/store_harness.h"
 #include "gtest/gtest.h"
@@ -83,7 +84,7 @@ TEST(RestoreCommandTest, Mistakes) {
 
 class RestoreTest : public ServedStoreTest {
  protected:
-  ScratchDir folder_;
+  const ScratchFolder folder_{ScratchFolder::kOnDisk};
 };
 
 TEST_F(RestoreTest, RandomPointsAreWhatTheClientWroteDown) {

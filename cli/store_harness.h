@@ -172,25 +172,6 @@ class Child {
   int status_ = -1;
 };
 
-class ScratchDir {
- public:
-  ScratchDir() {
-    std::string name = std::filesystem::temp_directory_path() / "jetctl_test_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    path_ = name;
-  }
-  ~ScratchDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchDir(const ScratchDir&) = delete;
-  ScratchDir& operator=(const ScratchDir&) = delete;
-  [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
 // Of all files in a folder; 0 if there is none.
 inline uint64_t BytesIn(const std::string& folder) {
   uint64_t bytes = 0;

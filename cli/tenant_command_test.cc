@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "base/testing/wait_until.h"
 #include "cli/command_harness.h"
 #include "etcdclient/client.h"
@@ -109,11 +110,10 @@ TEST(TenantCommandTest, WhatIsBegunIsSaid) {
   for (const char* variable : {"JETD_STATE_DIR", "JETD_NATS_URL", "JETD_PID_FILE"}) {
     unsetenv(variable);
   }
-  std::string folder = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
-  JETD_CHECK(mkdtemp(folder.data()) != nullptr) << folder;
+  const ScratchFolder folder;
   const auto tenant = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "tenant");
-    arguments.push_back("--state-dir=" + folder);
+    arguments.push_back("--state-dir=" + folder.path());
     return Jetctl(arguments);
   };
   ASSERT_EQ(tenant({"init"}).exit_code, kExitOk);
@@ -131,7 +131,6 @@ TEST(TenantCommandTest, WhatIsBegunIsSaid) {
   const Ran removed = tenant({"remove", "acme", "--yes"});
   EXPECT_EQ(removed.exit_code, kExitOk) << removed.messages;
   EXPECT_THAT(removed.results, HasSubstr("tenant acme: removed\nto do: tell nats-server"));
-  std::filesystem::remove_all(folder);
 }
 
 enum class Kind { kStatic, kOperator };
@@ -143,9 +142,6 @@ class TenantServerTest : public ::testing::TestWithParam<Kind> {
     const auto program = ServerProcess::Find(ServerKind::kJetd);
     if (!program.ok()) GTEST_SKIP() << "JETD_BIN names no jetd";
     jetd_ = *program;
-    std::string name = std::filesystem::temp_directory_path() / "jetd_tenant_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    folder_ = name;
     std::vector<std::string> init = {"tenant", "init", "--state-dir=" + folder_};
     if (!is_static()) {
       init.insert(init.end(), {"--kind=operator", "--resolver-dir=" + folder_ + "/jwt"});
@@ -159,9 +155,6 @@ class TenantServerTest : public ::testing::TestWithParam<Kind> {
                           "/tenants.conf\"\n}\n")
                     : Cat("include \"", here, "/operator.conf\"\n"));
     if (server_ == nullptr) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
-  }
-  void TearDown() override {
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
   [[nodiscard]] bool is_static() const { return GetParam() == Kind::kStatic; }
@@ -212,7 +205,9 @@ class TenantServerTest : public ::testing::TestWithParam<Kind> {
     return client->Call(put).ok();
   }
 
-  std::string jetd_, folder_;
+  const ScratchFolder scratch_{ScratchFolder::kOnDisk};
+  const std::string& folder_ = scratch_.path();
+  std::string jetd_;
   std::unique_ptr<NatsTestServer> server_;
 };
 

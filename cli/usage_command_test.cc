@@ -3,8 +3,6 @@
 // `jetctl usage` of a jetd that runs: what it says is what was asked of it.
 #include "cli/usage_command.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -21,6 +19,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/testing/free_port.h"
+#include "base/testing/scratch_folder.h"
 #include "base/usage_record.h"
 #include "cli/command_harness.h"
 #include "etcdclient/client.h"
@@ -85,13 +84,6 @@ json TenantOf(const Ran& ran) {
 // Data folders of jetds that do not run, with nothing in them but their records.
 class UsageFoldersTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "jetctl_usage_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr) << name;
-    root_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
   // A member's sample: `puts` since its record began.
   void Append(const std::string& folder, const std::string& member, uint64_t puts,
               int64_t began_ms = 1'000) const {
@@ -114,7 +106,8 @@ class UsageFoldersTest : public ::testing::Test {
     return path;
   }
 
-  std::string root_;
+  const ScratchFolder scratch_;
+  const std::string& root_ = scratch_.path();
 };
 
 TEST_F(UsageFoldersTest, ARecordIsCountedOnce) {
@@ -296,8 +289,8 @@ TEST(UsageCommandTest, SaysWhatIsNotKept) {
   log::Init({.level = log::Level::kError});
   const auto program = ServerProcess::Find(ServerKind::kJetd);
   if (!program.ok()) GTEST_SKIP() << "JETD_BIN names no jetd";
-  std::string folder = std::filesystem::temp_directory_path() / "jetctl_usage_XXXXXX";
-  JETD_CHECK(mkdtemp(folder.data()) != nullptr) << folder;
+  const ScratchFolder scratch(ScratchFolder::kOnDisk);
+  const std::string& folder = scratch.path();
   const std::string in_the_way = folder + "/usage";
   std::ofstream(in_the_way) << "a file";
   const std::string url = Cat("http://127.0.0.1:", FreePort());
@@ -318,7 +311,6 @@ TEST(UsageCommandTest, SaysWhatIsNotKept) {
   }
   const Ran gone = Usage({"--data-dir", folder, "--json"});
   EXPECT_EQ(TenantOf(gone)["requests"]["Put"], 7);
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

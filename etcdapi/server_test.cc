@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -15,6 +14,7 @@
 
 #include "base/etcdpb/rpc.grpc.pb.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "base/testing/test_certificate.h"
 #include "etcdapi/testing/test_server.h"
 #include "gmock/gmock.h"
@@ -40,11 +40,6 @@ grpc::Status RangeOn(const std::shared_ptr<grpc::Channel>& channel) {
 
 class ServerTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = Cat(::testing::TempDir(), "jetd-server-XXXXXX");
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
   std::string Write(const std::string& name, const std::string& text) const {
     std::string path = Cat(folder_, "/", name);
     std::ofstream(path) << text;
@@ -72,7 +67,8 @@ class ServerTest : public ::testing::Test {
 
   const TestCertificate ca_ = MakeTestCertificate("ca");
   const TestCertificate server_ = MakeTestCertificate("server", &ca_);
-  std::string folder_;
+  const ScratchFolder scratch_;
+  const std::string& folder_ = scratch_.path();
 };
 
 TEST_F(ServerTest, ServesTls) {

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Who is served over TLS, and with which certificate, while the files change.
-#include <stdlib.h>
-
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
 
-#include "base/check.h"
 #include "base/etcdpb/rpc.grpc.pb.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "base/testing/test_certificate.h"
 #include "etcdapi/testing/test_server.h"
 #include "gmock/gmock.h"
@@ -38,13 +36,9 @@ grpc::Status RangeOn(const std::shared_ptr<grpc::Channel>& channel) {
 class TlsTest : public ::testing::Test {
  protected:
   TlsTest() {
-    std::string pattern = Cat(::testing::TempDir(), "jetd-tls-XXXXXX");
-    JETD_CHECK(mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
     Use(MakeTestCertificate("server", &ca_));
     files_.trusted_ca_file = Write("ca.crt", ca_.cert_pem);
   }
-  ~TlsTest() override { std::filesystem::remove_all(folder_); }
 
   std::string Write(const std::string& name, const std::string& text) const {
     std::string path = Cat(folder_, "/", name);
@@ -79,7 +73,8 @@ class TlsTest : public ::testing::Test {
 
   const TestCertificate ca_ = MakeTestCertificate("ca");
   const TestCertificate client_ = MakeTestCertificate("client", &ca_);
-  std::string folder_;
+  const ScratchFolder scratch_;
+  const std::string& folder_ = scratch_.path();
   TlsFiles files_;
   std::unique_ptr<TestServer> server_;
 };

@@ -2,14 +2,13 @@
 #include "jetstream/block_files.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 
-#include "base/check.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "gtest/gtest.h"
 
 namespace jetd::jetstream {
@@ -19,18 +18,13 @@ namespace {
 // noticed. The syncs themselves are system calls.
 class BlockFilesTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "jetd_blocks_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr);
-    folder_ = name;
-    std::filesystem::create_directory(folder_ + "/msgs");
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { std::filesystem::create_directory(folder_ + "/msgs"); }
 
   std::string Path(uint64_t block) const { return Cat(folder_, "/msgs/", block, ".blk"); }
   void Write(uint64_t block) const { std::ofstream(Path(block), std::ios::app) << "records"; }
 
-  std::string folder_;
+  const ScratchFolder scratch_;
+  const std::string& folder_ = scratch_.path();
 };
 
 TEST_F(BlockFilesTest, FollowsTheNewestBlock) {

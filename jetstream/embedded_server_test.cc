@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "base/testing/wait_until.h"
 #include "gtest/gtest.h"
 
@@ -41,12 +42,6 @@ class EmbeddedServerTest : public testing::Test {
     if (program == nullptr || *program == '\0') {
       GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
     }
-    std::string name = std::filesystem::temp_directory_path() / "jetd_embedded_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr);
-    folder_ = name;
-  }
-  void TearDown() override {
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
   // The child holds the lock too, so that this is so exactly when it is gone with its parent.
@@ -89,7 +84,8 @@ class EmbeddedServerTest : public testing::Test {
     return WaitUntil([&] { return std::filesystem::exists(folder_ + "/" + word); });
   }
 
-  std::string folder_;
+  const ScratchFolder scratch_{ScratchFolder::kOnDisk};
+  const std::string& folder_ = scratch_.path();
 };
 
 // Not a test: what the tests kill. Says where it is by making files.

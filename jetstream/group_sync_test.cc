@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "base/check.h"
 #include "base/loop_runner.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "gtest/gtest.h"
 #include "jetstream/embedded_server.h"
 #include "jetstream/nats_log.h"
@@ -95,12 +95,6 @@ class GroupSyncTest : public testing::Test, protected LoopRunner {
     if (program == nullptr || *program == '\0') {
       GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
     }
-    std::string name = fs::temp_directory_path() / "jetd_sync_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr);
-    folder_ = name;
-  }
-  void TearDown() override {
-    if (!folder_.empty()) fs::remove_all(folder_);
   }
 
   std::string NewFolder(const std::string& name) {
@@ -138,7 +132,8 @@ class GroupSyncTest : public testing::Test, protected LoopRunner {
     return seqs;
   }
 
-  std::string folder_;
+  const ScratchFolder scratch_{ScratchFolder::kOnDisk};
+  const std::string& folder_ = scratch_.path();
 };
 
 TEST_F(GroupSyncTest, OneSyncMakesManyAppendsDurable) {

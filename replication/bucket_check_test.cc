@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/loop.h"
 #include "base/strings.h"
+#include "base/testing/scratch_folder.h"
 #include "gtest/gtest.h"
 #include "jetstream/embedded_server.h"
 #include "jetstream/nats_log.h"
@@ -84,12 +85,6 @@ class BucketCheckTest : public testing::Test {
       program_ = program;
     }
     if (program_.empty()) GTEST_SKIP() << "JETD_NATS_SERVER names no nats-server";
-    std::string name = fs::temp_directory_path() / "jetd_check_XXXXXX";
-    JETD_CHECK(mkdtemp(name.data()) != nullptr);
-    folder_ = name;
-  }
-  void TearDown() override {
-    if (!folder_.empty()) fs::remove_all(folder_);
   }
   [[nodiscard]] std::unique_ptr<EmbeddedServer> StartEmbedded() const {
     auto server = EmbeddedServer::Start({.program = program_, .data_dir = folder_});
@@ -122,7 +117,8 @@ class BucketCheckTest : public testing::Test {
   }
 
   std::string program_;
-  std::string folder_;
+  const ScratchFolder scratch_{ScratchFolder::kOnDisk};
+  const std::string& folder_ = scratch_.path();
 };
 
 TEST_F(BucketCheckTest, AServerThatRuns) {
