@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/testing/no_watches.h"
+#include "base/testing/sanitizers.h"
 #include "etcdapi/http_server.h"
 #include "etcdapi/testing/raw_http_client.h"
 #include "gmock/gmock.h"
@@ -25,14 +26,6 @@ namespace jetd::etcdapi {
 namespace {
 
 using ::testing::EndsWith;
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 std::unique_ptr<HttpServer> Serve(std::vector<ListenUrl> urls) {
   auto server = HttpServer::Listen({.urls = std::move(urls)});
@@ -109,7 +102,7 @@ class HttpWithoutDescriptorsTest : public ::testing::Test {
  protected:
   // UBSan looks at an object's type through a pipe, and takes it for a wrong one without.
   void SetUp() override {
-    if (kSanitized) GTEST_SKIP() << "needs every descriptor";
+    if (kAddressSanitized) GTEST_SKIP() << "needs every descriptor";
     log::Init({.level = log::Level::kWarn});
   }
 };

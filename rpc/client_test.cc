@@ -22,6 +22,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "base/testing/sanitizers.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rpc/bounds.h"
@@ -32,14 +33,6 @@ namespace jetd::rpc {
 namespace {
 
 using ::testing::HasSubstr;
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kUbsan = true;
-#elif defined(__has_feature)
-constexpr bool kUbsan = __has_feature(address_sanitizer);
-#else
-constexpr bool kUbsan = false;
-#endif
 
 // A blocking socket to a server.
 class RawSocket {
@@ -316,7 +309,7 @@ TEST_F(ListeningSocketTest, WhatIsLeftOfASocketIsReplaced) {
 // With no descriptor left, a server waits for one, and serves who has waited.
 TEST(AcceptTest, WithoutDescriptorsItWaits) {
   // UBSan looks at an object's type through a pipe, and takes it for a wrong one without.
-  if (kUbsan) GTEST_SKIP() << "needs every descriptor";
+  if (kAddressSanitized) GTEST_SKIP() << "needs every descriptor";
   EchoServer server;
   RawSocket first(server.port());
   EXPECT_TRUE(first.Send(RawClient::Hello()));
