@@ -16,9 +16,11 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/random_id.h"
 #include "base/stable_id.h"
 #include "base/strings.h"
+#include "base/write_all.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd {
@@ -38,10 +40,7 @@ absl::Status Failed(const char* what, const std::string& path) {
 }
 
 std::string SumOf(std::string_view text) {
-  std::string sum;
-  const uint64_t id = StableId(text);
-  for (int shift = 60; shift >= 0; shift -= 4) sum.push_back("0123456789abcdef"[id >> shift & 15U]);
-  return sum;
+  return absl::StrCat(absl::Hex(StableId(text), absl::kZeroPad16));
 }
 
 std::string LineOf(const UsageSample& sample) {
@@ -140,17 +139,6 @@ absl::StatusOr<std::optional<UsageSample>> NewestOf(const std::string& path, boo
     }
   }
   return std::nullopt;
-}
-
-// All of it or an error; one that is torn is ended by the next.
-bool Write(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  return true;
 }
 
 int OpenToAppend(const std::string& path) {
@@ -260,7 +248,7 @@ absl::Status UsageRecord::AppendTo(const char* name, uint64_t max_bytes,
   // Behind a torn line.
   char last = '\n';
   if (file.st_size > 0 && pread(fd, &last, 1, file.st_size - 1) != 1) last = 0;
-  const bool written = Write(fd, last == '\n' ? line : "\n" + line);
+  const bool written = WriteAll(fd, last == '\n' ? line : "\n" + line);
   const absl::Status status = written ? absl::OkStatus() : Failed("write to", path);
   close(fd);
   return status;

@@ -27,6 +27,7 @@
 #include "base/log_fields.h"
 #include "base/random_id.h"
 #include "base/strings.h"
+#include "base/write_all.h"
 #include "jetstream/file_system.h"
 #include "jetstream/nats_api.h"
 #include "jetstream/nats_probe.h"
@@ -216,9 +217,9 @@ absl::Status EmbeddedServer::WriteConfig() {
           "log_file: ", Quoted(Private(kLogFile)), "\n", "logfile_size_limit: 4194304\n",
           "logfile_max_num: 2\n", "jetstream { store_dir: ", Quoted(store),
           ", max_file_store: ", may_grow_to_, " }\n");
-  const ssize_t written = write(fd, text.data(), text.size());
+  const bool written = WriteAll(fd, text);
   close(fd);
-  if (written != static_cast<ssize_t>(text.size())) return Unusable(Cat("cannot write ", path));
+  if (!written) return Unusable(Cat("cannot write ", path));
   return absl::OkStatus();
 }
 

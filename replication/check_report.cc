@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "base/strings.h"
 #include "nlohmann/json.hpp"
 
@@ -30,13 +31,7 @@ std::string GarbageText(const GarbageCounts& garbage) {
   return text + ")";
 }
 
-std::string Hash(uint32_t hash) {
-  std::string hex;
-  for (int shift = 28; shift >= 0; shift -= 4) {
-    hex.push_back("0123456789abcdef"[(hash >> static_cast<unsigned>(shift)) & 15U]);
-  }
-  return hex;
-}
+std::string Hash(uint32_t hash) { return absl::StrCat(absl::Hex(hash, absl::kZeroPad8)); }
 
 }  // namespace
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "base/write_all.h"
 #include "revision/crc32c.h"
 #include "revision/value_files.h"
 
@@ -191,14 +192,7 @@ bool DecodeHead(std::string_view bytes, CheckpointHead* head) {
 class FrameWriter {
  public:
   explicit FrameWriter(int fd) : fd_(fd) {}
-  void Raw(std::string_view bytes) {
-    while (ok_ && !bytes.empty()) {
-      const ssize_t n = write(fd_, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      ok_ = n > 0;
-      if (ok_) bytes.remove_prefix(static_cast<size_t>(n));
-    }
-  }
+  void Raw(std::string_view bytes) { ok_ = ok_ && WriteAll(fd_, bytes); }
   void Frame(std::string_view bytes) {
     crc_ = ExtendCrc32c(crc_, bytes);
     const uint32_t head[2] = {static_cast<uint32_t>(bytes.size()), crc_};

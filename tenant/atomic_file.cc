@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/strings.h"
+#include "base/write_all.h"
 
 namespace jetd::tenant {
 namespace {
@@ -23,16 +24,6 @@ std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-bool WriteAll(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t written = write(fd, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    content.remove_prefix(static_cast<size_t>(written));
-  }
-  return true;
 }
 
 bool SyncFolder(const std::string& path) {
