@@ -18,8 +18,8 @@ constexpr std::chrono::milliseconds kConnectTimeout{5'000};
 absl::StatusOr<std::string> AskNats(const NatsEndpoint& endpoint, const NatsQuestion& question,
                                     std::chrono::milliseconds timeout) {
   Loop loop;
-  auto made =
-      NatsConnection::Connect(&loop, endpoint, "jetctl", kConnectTimeout, question.inbox_prefix);
+  auto made = NatsConnection::Connect(&loop, endpoint, "jetctl", kConnectTimeout,
+                                      {.inbox_prefix = std::string(question.inbox_prefix)});
   if (!made.ok()) return made.status();
   NatsConnection& connection = **made;
   absl::StatusOr<std::string> answer =

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -26,8 +27,8 @@ namespace jetd::jetstream {
 namespace {
 
 constexpr int kReadBufferBytes = 128 << 10;
-constexpr int kPingIntervalMs = 5'000;
-constexpr int kMaxPingsOut = 2;
+// So many ping intervals in which nothing came at all.
+constexpr int kMaxSilentIntervals = 3;
 // What is remembered of what a server has refused: enough for all that is under way at a time.
 constexpr size_t kMaxRefusals = 16;
 // Of kReadBufferBytes each: more than a socket's buffer holds.
@@ -201,7 +202,7 @@ NatsConnection::NatsConnection(Loop* loop) : loop_(loop), link_(std::make_shared
 
 absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Connect(
     Loop* loop, const NatsEndpoint& endpoint, const std::string& client_name,
-    std::chrono::milliseconds timeout, std::string_view inbox_prefix) {
+    std::chrono::milliseconds timeout, const NatsConnectOptions& others) {
   natsOptions* raw_options = nullptr;
   natsStatus status = natsOptions_Create(&raw_options);
   if (status != NATS_OK) return StatusOf(status, "nats.c");
@@ -209,7 +210,7 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Connect(
 
   std::unique_ptr<NatsConnection> connection(new NatsConnection(loop));
   const absl::Status configured =
-      connection->Configure(options.get(), endpoint, client_name, timeout);
+      connection->Configure(options.get(), endpoint, client_name, timeout, others.ping_interval);
   if (!configured.ok()) return configured;
 
   const std::string url = UrlWithoutSecrets(endpoint.url);
@@ -225,7 +226,8 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Connect(
   natsInbox* made = nullptr;
   if (natsInbox_Create(&made) != NATS_OK) return absl::UnavailableError("nats.c: no inbox");
   const std::string_view any(made);  // "_INBOX.<random token>"
-  connection->inbox_ = Cat(inbox_prefix, any.substr(any.rfind('.')));
+  connection->ping_interval_ = others.ping_interval;
+  connection->inbox_ = Cat(others.inbox_prefix, any.substr(any.rfind('.')));
   natsInbox_Destroy(made);
   connection->LearnServer(url, timeout);
   return connection;
@@ -233,7 +235,8 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Connect(
 
 absl::Status NatsConnection::Configure(natsOptions* options, const NatsEndpoint& endpoint,
                                        const std::string& client_name,
-                                       std::chrono::milliseconds timeout) {
+                                       std::chrono::milliseconds timeout,
+                                       std::chrono::milliseconds ping_interval) {
   const NatsCredentials& credentials = endpoint.credentials;
   natsStatus status = NATS_OK;
   const auto set = [&status](natsStatus next) {
@@ -248,8 +251,10 @@ absl::Status NatsConnection::Configure(natsOptions* options, const NatsEndpoint&
   // With an event loop this does not send at once; it spares the flusher thread.
   set(natsOptions_SetSendAsap(options, true));
   set(natsOptions_SetIOBufSize(options, kReadBufferBytes));
-  set(natsOptions_SetPingInterval(options, kPingIntervalMs));
-  set(natsOptions_SetMaxPingsOut(options, kMaxPingsOut));
+  set(natsOptions_SetPingInterval(options, ping_interval.count()));
+  // nats.c wants the answer in time, which on a slow link comes behind all that is on its way. Here
+  // every byte is a sign of life.
+  set(natsOptions_SetMaxPingsOut(options, std::numeric_limits<int>::max()));
   set(natsOptions_SetErrorHandler(options, &Links::OnError, nullptr));
   set(natsOptions_SetLameDuckModeCB(options, &Links::OnLameDuck, nullptr));
   set(natsOptions_SetEventLoop(options, &link_, &EventCallbacks::Attach, &EventCallbacks::Read,
@@ -320,6 +325,19 @@ void NatsConnection::Start(ClosedFn on_closed) {
   // It may have closed, or have something to send, since Connect.
   if (link_->closed.load()) link_->Tell(&NatsConnection::CheckClosed);
   link_->Tell(&NatsConnection::Flush);
+  ListenForLife();
+}
+
+// A loop that was busy for long has not listened: it counts one interval.
+void NatsConnection::ListenForLife() {
+  life_timer_ = loop_->RunAfter(ping_interval_, [this] {
+    life_timer_ = 0;
+    if (++silent_intervals_ < kMaxSilentIntervals) return ListenForLife();
+    Lose(Cat("nothing was heard of ", server_.url, " for some ",
+             std::chrono::duration_cast<std::chrono::seconds>(silent_intervals_ * ping_interval_)
+                 .count(),
+             " s"));
+  });
 }
 
 bool NatsConnection::closed() const { return link_->closed.load(); }
@@ -340,6 +358,7 @@ void NatsConnection::Stop() {
   link_->owner = nullptr;
   on_closed_ = nullptr;
   on_lame_duck_ = nullptr;
+  loop_->Cancel(std::exchange(life_timer_, 0));
   loop_->UnwatchFd(link_->fd);
 }
 
@@ -413,6 +432,7 @@ void NatsConnection::OnReady(Loop::Ready ready) {
     if (natsConnection_Buffered(nc_) <= 0) WatchWrites(false);
   }
   if (ready.readable) {
+    silent_intervals_ = 0;
     natsConnection_ProcessReadEvent(nc_);
     Drain();
   }
@@ -463,6 +483,7 @@ void NatsConnection::OnLameDuck() {
 
 void NatsConnection::Lose(const std::string& why) {
   if (stopped_ || !on_closed_) return;
+  loop_->Cancel(std::exchange(life_timer_, 0));
   loop_->UnwatchFd(link_->fd);
   const ClosedFn on_closed = std::exchange(on_closed_, nullptr);
   on_closed(absl::UnavailableError(why));

@@ -30,10 +30,20 @@ struct NatsServerInfo {
   size_t max_payload_bytes = 0;
 };
 
+struct NatsConnectOptions {
+  // What NATS's own clients use.
+  static constexpr std::string_view kAnyInbox = "_INBOX";
+
+  // The inbox is "<inbox_prefix>.<random token>".
+  std::string inbox_prefix{kAnyInbox};
+  std::chrono::milliseconds ping_interval{5'000};
+};
+
 // One connection to one nats-server, driven by a Loop, from its start to its end: it never connects
 // anew, so that nothing sent on it can arrive out of an earlier life. nats.c reads and writes the
 // socket only when the loop tells it to, and runs no thread of its own for it (its one timer thread
-// sends the pings).
+// sends the pings). A connection on which nothing comes for three intervals of its pings is lost;
+// one that is slow is not.
 //
 // Threads: Connect and the destructor block, up to the time given, and belong on a helper thread;
 // everything between (Start … Stop) is called on the engine thread, and so is every callback.
@@ -45,15 +55,12 @@ class NatsConnection {
     const char* name;
     const char* value;
   };
-  // What NATS's own clients use.
-  static constexpr std::string_view kAnyInbox = "_INBOX";
 
   // Any thread; blocks up to about twice `timeout`. Unavailable, or Unauthenticated if the server
-  // refused the credentials. `loop` lives until the connection is gone. The inbox is
-  // "<inbox_prefix>.<random token>".
+  // refused the credentials. `loop` lives until the connection is gone.
   static absl::StatusOr<std::unique_ptr<NatsConnection>> Connect(
       Loop* loop, const NatsEndpoint& endpoint, const std::string& client_name,
-      std::chrono::milliseconds timeout, std::string_view inbox_prefix = kAnyInbox);
+      std::chrono::milliseconds timeout, const NatsConnectOptions& others = {});
   // Any thread, after Stop (or instead of Start). May block for half a second.
   ~NatsConnection();
   NatsConnection(const NatsConnection&) = delete;
@@ -102,13 +109,15 @@ class NatsConnection {
 
   explicit NatsConnection(Loop* loop);
   absl::Status Configure(__natsOptions* options, const NatsEndpoint& endpoint,
-                         const std::string& client_name, std::chrono::milliseconds timeout);
+                         const std::string& client_name, std::chrono::milliseconds timeout,
+                         std::chrono::milliseconds ping_interval);
   void LearnServer(const std::string& url, std::chrono::milliseconds timeout);
   void OnReady(Loop::Ready ready);
   void Drain();
   void WatchWrites(bool wanted);
   void CheckClosed();
   void OnLameDuck();
+  void ListenForLife();
   void Lose(const std::string& why);
 
   // Constant after Connect.
@@ -116,6 +125,7 @@ class NatsConnection {
   std::shared_ptr<Link> link_;
   NatsServerInfo server_;
   std::string inbox_;
+  std::chrono::milliseconds ping_interval_{0};
   __natsConnection* nc_ = nullptr;
 
   // The engine thread's.
@@ -124,6 +134,8 @@ class NatsConnection {
   bool draining_ = false;
   bool watching_writes_ = false;
   size_t published_ = 0;
+  int silent_intervals_ = 0;  // that have begun since something came
+  TimerId life_timer_ = 0;
   ClosedFn on_closed_;
   std::function<void()> on_lame_duck_;
   uint64_t next_subscription_ = 1;

@@ -20,8 +20,7 @@
 namespace jetd::jetstream {
 namespace {
 
-// Deletions that were put off are sent so many at a time, with a pause between, as the collector's
-// are: nobody waits for them.
+// Of deletions that were put off, at a time, and the pause between: nobody waits for them.
 constexpr size_t kPutOffBatch = 32;
 constexpr std::chrono::milliseconds kPutOffPause{1};
 // For the answer of another domain, which may be cut off.
@@ -112,16 +111,17 @@ void NatsLog::StartConnecting() {
     const bool soon = backoff_ < options_.max_backoff;
     return ConnectLater(endpoint.status(), soon ? Expected::kYes : Expected::kNo);
   }
-  helper_.Run([this, loop = loop_, open = std::weak_ptr(open_), endpoint = *std::move(endpoint),
-               name = options_.client_name, timeout = options_.connect_timeout,
-               inbox = InboxPrefix(options_.stream.bucket)] {
-    if (open.expired()) return;
-    auto result = std::make_shared<absl::StatusOr<std::unique_ptr<NatsConnection>>>(
-        NatsConnection::Connect(loop, endpoint, name, timeout, inbox));
-    loop->Post([this, open, result] {
-      if (!open.expired()) OnConnectResult(std::move(*result));
-    });
-  });
+  helper_.Run(
+      [this, loop = loop_, open = std::weak_ptr(open_), endpoint = *std::move(endpoint),
+       name = options_.client_name, timeout = options_.connect_timeout,
+       others = NatsConnectOptions{InboxPrefix(options_.stream.bucket), options_.ping_interval}] {
+        if (open.expired()) return;
+        auto made = NatsConnection::Connect(loop, endpoint, name, timeout, others);
+        auto result = std::make_shared<decltype(made)>(std::move(made));
+        loop->Post([this, open, result] {
+          if (!open.expired()) OnConnectResult(std::move(*result));
+        });
+      });
 }
 
 void NatsLog::OnConnectResult(absl::StatusOr<std::unique_ptr<NatsConnection>> result) {

@@ -57,6 +57,7 @@ struct NatsLogOptions {
   NatsMessenger* messenger = nullptr;
 
   std::chrono::milliseconds connect_timeout{2'000};
+  std::chrono::milliseconds ping_interval{5'000};
   // A write that has no answer for so long: the connection is given up. A read or an API request
   // fails with kTimeout.
   std::chrono::milliseconds answer_timeout{10'000};

@@ -17,12 +17,22 @@ namespace {
 // One window of records, and how far it may run empty before the next is asked for.
 constexpr uint64_t kPullRecords = 8'000;
 constexpr uint64_t kPullAgainBelow = 4'000;
-// More than the largest record with its header, or the server could not send it at all.
-constexpr uint64_t kPullBytes = 16UL << 20;
+// And of bytes: the first one, and what later ones are kept between.
+constexpr uint64_t kFirstPullBytes = 256UL << 10;
+constexpr uint64_t kMinPullBytes = 64UL << 10;
+constexpr uint64_t kMaxPullBytes = 16UL << 20;
+constexpr uint64_t kMaxGrowth = 4;
+// For who follows, and is at the end: how fast the link is does not show.
+constexpr uint64_t kFollowPullBytes = 1UL << 20;
+// What a window is to take. Whatever else the connection carries waits for that long, and
+// nats-server ends one on which a write takes ten seconds.
+constexpr std::chrono::seconds kWindow{1};
 constexpr std::chrono::seconds kPullExpires{30};
 constexpr std::chrono::seconds kConsumerIdle{60};
-// Silence while records are due, and how many consumers in a row may fall silent.
+// Silence while records are due, and how many consumers in a row may fall silent. After each of
+// them it is twice as long: a record of a megabyte is a silence of many seconds on a slow link.
 constexpr std::chrono::seconds kPatience{5};
+constexpr std::chrono::seconds kMaxPatience{40};
 // A sign of life of a consumer that has nothing to give, while it is followed.
 constexpr std::chrono::seconds kHeartbeat{2};
 constexpr int kMaxAttempts = 4;
@@ -85,7 +95,9 @@ NatsReader::NatsReader(Loop* loop, NatsConnection* connection, NatsApi* api, Str
       on_record_(std::move(on_record)),
       done_(std::move(done)),
       self_(std::make_shared<NatsReader*>(this)),
-      next_(std::max(options_.from, StreamSeq(1))) {}
+      next_(std::max(options_.from, StreamSeq(1))),
+      patience_(kPatience),
+      window_bytes_(kFirstPullBytes) {}
 
 NatsReader::~NatsReader() {
   if (timer_ != 0) loop_->Cancel(timer_);
@@ -110,6 +122,7 @@ void NatsReader::MakeConsumer() {
   asked_ = 0;
   unheard_ = 0;
   consumer_seq_ = 0;
+  timing_ = caught_up_ = false;
   const std::string inbox = Cat(connection_->inbox(), ".r.", id_, ".", round_);
   // That nobody hears the last one either ends the connection: another server may know more.
   std::function<void()> on_unheard = [this, round = round_] { OnUnheard(round); };
@@ -197,13 +210,31 @@ void NatsReader::OnNextFound(uint64_t round, size_t filter, absl::StatusOr<NatsM
 }
 
 void NatsReader::Pull() {
-  nlohmann::json request = {{"batch", kPullRecords},
-                            {"max_bytes", kPullBytes},
+  const MonoTime now = loop_->Now();
+  if (caught_up_) {
+    window_bytes_ = std::max(window_bytes_, std::min(window_bytes_ * kMaxGrowth, kFollowPullBytes));
+  } else if (timing_) {
+    const auto took = std::max<std::chrono::nanoseconds>(now - pulled_at_, kWindow / 1'000);
+    const uint64_t in_a_window = static_cast<uint64_t>(
+        static_cast<double>(got_bytes_) * (std::chrono::duration<double>(kWindow) / took));
+    window_bytes_ =
+        std::clamp(in_a_window, kMinPullBytes, std::min(window_bytes_ * kMaxGrowth, kMaxPullBytes));
+  }
+  timing_ = true;
+  caught_up_ = false;
+  pulled_at_ = now;
+  Ask(kPullRecords, window_bytes_);
+}
+
+void NatsReader::Ask(uint64_t records, uint64_t max_bytes) {
+  nlohmann::json request = {{"batch", records},
                             {"expires", std::chrono::nanoseconds(kPullExpires).count()}};
+  if (max_bytes > 0) request["max_bytes"] = max_bytes;
   if (options_.follow) {
     request["idle_heartbeat"] = std::chrono::nanoseconds(kHeartbeat).count();
   }
-  asked_ += kPullRecords;
+  asked_ += records;
+  got_bytes_ = 0;
   connection_->Publish(api_->Subject(Cat("CONSUMER.MSG.NEXT.", stream_name_, ".", consumer_)),
                        Cat(connection_->inbox(), ".r.", id_, ".", round_), request.dump());
 }
@@ -211,6 +242,7 @@ void NatsReader::Pull() {
 void NatsReader::OnUnheard(uint64_t round) {
   if (round != round_ || consumer_.empty() || Unwanted()) return;
   asked_ -= std::min(asked_, kPullRecords);
+  timing_ = false;
   if (++unheard_ > kMaxUnheard) return TryAgain("nobody hears its consumer");
   log::Debug("consumer {} is not known yet, pull {}", consumer_, unheard_);
   loop_->RunAfter(kUnheardPause, [weak = std::weak_ptr(self_), round] {
@@ -236,6 +268,7 @@ void NatsReader::OnMessage(NatsMessage& message) {
 }
 
 void NatsReader::OnStatus(NatsMessage& message, int status) {
+  if (status != 409) caught_up_ = true;
   if (status == 100) return;  // a heartbeat
   // The window ended before it was full: by its bytes (409) or its time (408).
   const std::string_view left_text = message.Header("Nats-Pending-Messages");
@@ -244,6 +277,8 @@ void NatsReader::OnStatus(NatsMessage& message, int status) {
     return TryAgain(Cat("status ", status, " ", message.Header("Description")));
   }
   asked_ -= std::min(asked_, left);
+  // The next one is larger than a window: without a bound, and timed with what was asked before.
+  if (asked_ == 0 && got_bytes_ == 0 && status == 409) return Ask(1, 0);
   if (asked_ <= kPullAgainBelow) Pull();
 }
 
@@ -258,6 +293,8 @@ void NatsReader::OnRecord(NatsMessage& message) {
   next_ = facts.stream_seq.Next();
   pending_ = facts.pending;
   asked_ -= std::min<uint64_t>(asked_, 1);
+  got_bytes_ += message.payload().size() + message.reply().size() + message.subject().size();
+  if (pending_ == 0) caught_up_ = true;
 
   Record record;
   record.seq = facts.stream_seq;
@@ -313,10 +350,13 @@ void NatsReader::DropConsumer() {
 
 void NatsReader::ArmTimer() {
   heard_ = false;
-  timer_ = loop_->RunAfter(kPatience, [this] {
+  timer_ = loop_->RunAfter(patience_, [this] {
     timer_ = 0;
     if (Unwanted()) return;
-    if (!heard_) return TryAgain("the stream is silent");
+    if (!heard_) {
+      patience_ = std::min<std::chrono::nanoseconds>(patience_ * 2, kMaxPatience);
+      return TryAgain("the stream is silent");
+    }
     ArmTimer();
   });
 }

@@ -2,6 +2,7 @@
 #ifndef JETD_JETSTREAM_NATS_READER_H_
 #define JETD_JETSTREAM_NATS_READER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,6 +36,9 @@ struct DeliveryFacts {
 // alone. It asks the stream for its last sequence first, then pulls in windows, so that what is on
 // the way is bounded in records and bytes however large the stream is; a gap or a silence makes a
 // new consumer behind the last record that came.
+//
+// A window is as many bytes as came in the last second: at 50 kB/s some 64 KiB, on a fast link 16
+// MiB, after three that are smaller. A record that is larger is asked for by itself.
 //
 // A consumer has no more to give when the rest is deleted or filtered out, or, on a replicated
 // stream, when it lives at a replica that is behind. So there its word ends nothing before the
@@ -74,6 +78,8 @@ class NatsReader {
   // The server that was asked knows of nobody who hears this consumer's pulls.
   void OnUnheard(uint64_t round);
   void PullAgain(uint64_t round);
+  // `max_bytes` 0: no bound.
+  void Ask(uint64_t records, uint64_t max_bytes);
   void OnMessage(NatsMessage& message);
   void OnStatus(NatsMessage& message, int status);
   void OnRecord(NatsMessage& message);
@@ -101,6 +107,8 @@ class NatsReader {
   StreamSeq target_;  // the stream's last sequence, asked for after the call
   StreamSeq next_;    // first sequence that did not come yet
   int attempts_ = 0;  // consumers in a row that brought nothing
+  std::chrono::nanoseconds patience_;
+  uint64_t window_bytes_;
 
   // One consumer's.
   uint64_t round_ = 0;
@@ -110,6 +118,11 @@ class NatsReader {
   uint64_t asked_ = 0;  // records pulled for and not yet here
   int unheard_ = 0;     // pulls since anything came
   uint64_t pending_ = 0;
+  // Since the newest window was asked for.
+  bool timing_ = false;     // it counts how long that took
+  bool caught_up_ = false;  // at some moment the stream had no more to give
+  MonoTime pulled_at_{0};
+  uint64_t got_bytes_ = 0;
   bool heard_ = false;  // since the timer was armed
   TimerId timer_ = 0;
 };

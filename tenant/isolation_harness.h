@@ -68,8 +68,9 @@ class Client {
   Client(Loop* loop, const jetstream::NatsEndpoint& endpoint, std::string_view inbox_prefix,
          std::string ping)
       : ping_(std::move(ping)) {
-    auto made = jetstream::NatsConnection::Connect(loop, endpoint, "probe",
-                                                   std::chrono::seconds(10), inbox_prefix);
+    auto made =
+        jetstream::NatsConnection::Connect(loop, endpoint, "probe", std::chrono::seconds(10),
+                                           {.inbox_prefix = std::string(inbox_prefix)});
     JETD_CHECK(made.ok()) << made.status();
     connection_ = *std::move(made);
     connection_->Start([](const absl::Status& why) { ADD_FAILURE() << why; });
@@ -341,7 +342,7 @@ class IsolatedTenants : protected Clients {
     return ConnectAs(endpoints_.at(tenant), jetstream::InboxPrefix(tenant));
   }
   std::unique_ptr<Client> Connect(Who admin) {
-    return ConnectAs(endpoints_.at(NameOf(admin)), jetstream::NatsConnection::kAnyInbox,
+    return ConnectAs(endpoints_.at(NameOf(admin)), jetstream::NatsConnectOptions::kAnyInbox,
                      admin == Who::kSystem ? "$SYS.REQ.SERVER.PING" : "$JS.API.INFO");
   }
 
