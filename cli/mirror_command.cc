@@ -13,6 +13,7 @@
 #include "base/strings.h"
 #include "cli/flags.h"
 #include "cli/json_member.h"
+#include "cli/view_flags.h"
 #include "cli/web_page.h"
 #include "jetstream/nats_place.h"
 #include "jetstream/stream_setup.h"
@@ -284,6 +285,7 @@ absl::StatusOr<int> MirrorCommand::Run(Output* output) {
   if (!source.ok()) return source.status();
   source->patience = std::chrono::seconds(0);  // as long as it takes
   source->interrupted = output->interrupted();
+  source->progress = ShowRecords(output);
   if (verb->run == &MirrorCommand::Attend) return Attend(nullptr, *source, output);
   const auto mirrors = Mirrors::Open(*source);
   if (!mirrors.ok()) return mirrors.status();

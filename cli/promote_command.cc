@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "cli/flags.h"
+#include "cli/view_flags.h"
 #include "nlohmann/json.hpp"
 
 namespace jetd::cli {
@@ -90,6 +91,7 @@ absl::StatusOr<int> PromoteCommand::Run(Output* output) {
   if (!source.ok()) return source.status();
   source->patience = std::chrono::seconds(0);  // as long as it takes
   source->interrupted = output->interrupted();
+  source->progress = ShowRecords(output);
   replication::PromotionOptions options;
   options.mirror = *std::move(source);
   options.bump = bump_;

@@ -14,6 +14,11 @@ absl::StatusOr<TransactionReader::Result> ReadTransactions(
   const auto open = OpenSource::Open(source);
   if (!open.ok()) return open.status();
   const jetstream::SubjectCodec codec(source.bucket);
+  uint64_t transactions = 0;
+  const auto counted = [&](const StreamTransaction& transaction) {
+    if (source.progress) source.progress(++transactions);
+    on_transaction(transaction);
+  };
   std::unique_ptr<TransactionReader> reader;
   TransactionReader::Result result;
   const absl::Status status =
@@ -23,8 +28,8 @@ absl::StatusOr<TransactionReader::Result> ReadTransactions(
                 .interrupted = source.interrupted},
                [&](jetstream::Log* log, const jetstream::LogInfo& /*info*/, auto done) {
                  reader = std::make_unique<TransactionReader>(log, &codec);
-                 reader->Run(on_transaction, [&result, done = std::move(done)](
-                                                 absl::StatusOr<TransactionReader::Result> read) {
+                 reader->Run(counted, [&result, done = std::move(done)](
+                                          absl::StatusOr<TransactionReader::Result> read) {
                    if (read.ok()) result = *read;
                    done(read.status());
                  });

@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,6 +48,9 @@ struct StreamSource {
   std::chrono::seconds patience{300};
   // Set by a signal's handler, say: Cancelled, and what was made is removed. Null: none.
   const std::atomic<bool>* interrupted = nullptr;
+  // Called with how many transactions were read, for who shows it; by DumpStream alone, or what is
+  // made of it.
+  std::function<void(uint64_t transactions)> progress{};
 };
 
 // A source that can be connected to; what was started or copied for that goes with it. Any thread.
