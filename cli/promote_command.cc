@@ -67,7 +67,7 @@ std::string JsonOf(const std::string& bucket, const Promotion& promotion, bool p
   } else {
     json["origin_answers"] = promotion.origin == Promotion::Origin::kSealed;
   }
-  json["doubted"] = promotion.doubted;
+  json["doubted"] = !promotion.doubted.empty();
   return Cat(json.dump(), "\n");
 }
 
@@ -79,7 +79,7 @@ void PromoteCommand::AddFlags(CLI::App* app) {
   AddNumber(app, kNoHeading, "--bump", &bump_, "How far the revision goes up [1000000000]",
             int64_t{1});
   app->add_flag("--despite-differences", despite_,
-                "Compare nothing, and promote what may be no copy of an origin that answers");
+                "Compare nothing, and promote what may be no copy of its origin");
   app->add_flag("--yes", yes_, "Really; without it nothing is changed");
   output_.AddTo(app);
 }
@@ -99,10 +99,8 @@ absl::StatusOr<int> PromoteCommand::Run(Output* output) {
   options.say = [output](std::string_view line) { output->Progress(line); };
   const auto look = replication::LookAtPromotion(options);
   if (!look.ok()) return look.status();
-  if (look->doubted && *form == OutputForm::kTable) {
-    output->Print(
-        "ALARM: the origin's jetd had found records here that differ from its own, or are missing; "
-        "its log names the first\n");
+  if (!look->doubted.empty() && *form == OutputForm::kTable) {
+    output->Print(Cat("ALARM: ", look->doubted, "\n"));
   }
   if (!yes_) {
     output->Print(*form == OutputForm::kJson

@@ -19,6 +19,7 @@ constexpr std::string_view kMirrorPrefix = "jetd.mirror.";
 constexpr const char* kFormat = "jetd.format";
 constexpr const char* kOriginDomain = "jetd.origin.domain";
 constexpr const char* kOriginCreated = "jetd.origin.created";
+constexpr const char* kNoCopy = "jetd.no-copy";
 
 const nlohmann::json& MetadataOf(const nlohmann::json& config) {
   static const nlohmann::json none = nlohmann::json::object();
@@ -126,6 +127,10 @@ nlohmann::json SealedConfig(nlohmann::json config, const std::string& by_domain)
   return config;
 }
 
+void MarkNoCopy(const std::string& why, nlohmann::json* config) {
+  MetadataOf(config)[kNoCopy] = why;
+}
+
 absl::StatusOr<MirrorFacts> MirrorFactsOf(const nlohmann::json& answer) {
   auto stream = FactsOf(answer);
   if (!stream.ok()) return stream.status();
@@ -137,6 +142,7 @@ absl::StatusOr<MirrorFacts> MirrorFactsOf(const nlohmann::json& answer) {
   facts.origin.created_ns = NumberOf(TextOf(metadata, kOriginCreated));
   facts.promoting = !TextOf(metadata, "jetd.promoting").empty();
   facts.promoted = TextOf(metadata, "jetd.promoted");
+  facts.no_copy = TextOf(metadata, kNoCopy);
   facts.mirrors = config.contains("mirror") && config["mirror"].is_object();
   absl::Time newest;
   std::string ignored;
@@ -223,6 +229,9 @@ MirrorVerdict JudgeMirror(const MirrorEvidence& evidence) {
     return Other(
         "the jetd that led has compared its records, and found some that differ or are missing; "
         "its log names the first");
+  }
+  if (!mirror.no_copy.empty()) {
+    return Other(Cat("when it was left with --keep-data: ", mirror.no_copy));
   }
   return {};
 }

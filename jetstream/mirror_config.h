@@ -52,6 +52,10 @@ struct OriginMark {
 // And of the old primary, which is sealed for ever.
 [[nodiscard]] nlohmann::json SealedConfig(nlohmann::json config, const std::string& by_domain);
 
+// And of a mirror that was found to be no copy and is kept all the same: why, for people. Its
+// origin forgets that once it does not declare it any more.
+void MarkNoCopy(const std::string& why, nlohmann::json* config);
+
 // What an answer to STREAM.INFO says of a stream that is or was a mirror.
 struct MirrorFacts {
   StreamFacts stream{};
@@ -60,6 +64,7 @@ struct MirrorFacts {
   OriginMark origin{};    // created_ns 0: it was not made by jetctl
   bool promoting = false;
   std::string promoted{};  // when it became a primary; "": it did not
+  std::string no_copy{};   // why it is none of its origin, as MarkNoCopy wrote it; "": not said
   int64_t silent_ns = -1;  // since it last heard of its origin; -1: never
   std::string error{};     // what the server says of that
 };

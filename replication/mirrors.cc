@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "base/strings.h"
 #include "jetstream/nats_api.h"
+#include "jetstream/record.h"
 #include "jetstream/stream_setup.h"
+#include "jetstream/subject.h"
 #include "replication/mirror_tools.h"
 
 namespace jetd::replication {
@@ -50,6 +53,18 @@ std::string StreamThere(const std::string& bucket, const std::string& domain) {
 
 std::string MirrorThere(const std::string& domain) {
   return Cat("the mirror that is in the domain ", domain, " already");
+}
+
+// Whether an answer with the newest record of alarms says of any mirror that it is no copy.
+bool NamesAMirror(const nlohmann::json& answer) {
+  const auto stored = jetstream::StoredMessageOf(answer);
+  std::string payload;
+  if (!stored.ok() || !absl::Base64Unescape(stored->payload, &payload)) return false;
+  const auto record = jetstream::DecodeAlarms(payload);
+  return record.ok() && std::any_of(record->alarms.begin(), record->alarms.end(),
+                                    [](const jetstream::Alarm& alarm) {
+                                      return alarm.type == jetstream::AlarmType::kMirror;
+                                    });
 }
 
 constexpr char kAnew[] = ". Remove its stream, and run this again";
@@ -278,7 +293,54 @@ absl::StatusOr<MirrorDeclaration> Mirrors::Find(const std::string& name) {
   return MakeStatus(absl::StatusCode::kNotFound, "the bucket declares no mirror ", name);
 }
 
+absl::StatusOr<std::string> Mirrors::WhyNoCopy(const std::string& domain) {
+  const auto reports = Look(domain);
+  if (!reports.ok()) return reports.status();
+  for (const jetstream::MirrorReport& report : *reports) {
+    if (report.state.fit == jetstream::MirrorState::Fit::kOther) return report.state.what;
+    if (report.state.fit != jetstream::MirrorState::Fit::kUnheard) continue;
+    if (absl::IsNotFound(Info(domain).status())) continue;  // there is nothing to be kept
+    const nlohmann::json newest = {
+        {"last_by_subj", jetstream::SubjectCodec(origin_.bucket).AlarmSubject()}};
+    const auto alarms = session_->Ask(
+        origin_.domain, Cat("STREAM.MSG.GET.", jetstream::StreamName(origin_.bucket)), newest);
+    if (absl::IsNotFound(alarms.status())) continue;
+    if (!alarms.ok()) return With(alarms.status(), "the origin");
+    if (!NamesAMirror(*alarms)) continue;
+    return MakeStatus(absl::StatusCode::kUnavailable, "a mirror of the bucket was found to be no ",
+                      "copy, and the domain ", domain, " does not answer: if it is that one, it ",
+                      "must be written down there. Run this when it answers, or without "
+                      "--keep-data");
+  }
+  return "";
+}
+
+absl::Status Mirrors::MarkKept(ConfigLock* lock, const std::string& domain,
+                               int64_t origin_created_ns, const std::string& why) {
+  const auto info = Info(domain);
+  if (!info.ok()) return With(info.status(), Cat("the domain ", domain));
+  nlohmann::json config = info->at("config");
+  const auto facts = jetstream::MirrorFactsOf(*info);
+  if (!facts.ok()) return facts.status();
+  const bool of_this = facts->mirrors && facts->origin.created_ns == origin_created_ns;
+  if (!of_this || !facts->no_copy.empty()) return absl::OkStatus();
+  jetstream::MarkNoCopy(why, &config);
+  if (absl::Status held = lock->Check(); !held.ok()) return held;
+  const auto said =
+      session_->Ask(domain, Cat("STREAM.UPDATE.", jetstream::StreamName(origin_.bucket)), config);
+  return With(said.status(), Cat(StreamThere(origin_.bucket, domain),
+                                 " is no copy, and that cannot be written down there"));
+}
+
 absl::Status Mirrors::Remove(const std::string& name, Data data) {
+  std::string no_copy;
+  if (data == Data::kKeep) {
+    const auto kept = Find(name);
+    if (!kept.ok()) return kept.status();
+    auto why = WhyNoCopy(kept->domain);
+    if (!why.ok()) return why.status();
+    no_copy = *std::move(why);
+  }
   const auto lock = ConfigLock::Take(session_.get(), origin_.domain,
                                      jetstream::StreamName(origin_.bucket), nullptr);
   if (!lock.ok()) return With(lock.status(), "the origin");
@@ -288,6 +350,11 @@ absl::Status Mirrors::Remove(const std::string& name, Data data) {
   if (!info.ok()) return With(info.status(), "the origin");
   const auto origin = jetstream::FactsOf(*info);
   if (!origin.ok()) return origin.status();
+  // First, for with its declaration goes what the origin says of it.
+  if (!no_copy.empty()) {
+    const absl::Status marked = MarkKept(lock->get(), mirror->domain, origin->created_ns, no_copy);
+    if (!marked.ok()) return marked;
+  }
   const absl::Status said = Redeclare(lock->get(), [&](nlohmann::json* edited) {
     (void)jetstream::TakeBackMirror(mirror->name, edited);
   });

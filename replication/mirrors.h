@@ -61,7 +61,9 @@ class Mirrors {
   [[nodiscard]] absl::StatusOr<jetstream::MirrorDeclaration> Find(const std::string& name);
 
   enum class Data { kKeep, kDelete };
-  // Takes the declaration back, and deletes the mirror's stream, if it is a mirror of this one.
+  // Takes the declaration back, and deletes the mirror's stream, if it is a mirror of this one. One
+  // that is kept, and is no copy, says so itself from then on. Unavailable: it is to be kept and
+  // does not answer, and some mirror of the bucket was found to be no copy.
   [[nodiscard]] absl::Status Remove(const std::string& name, Data data);
 
   // Where the mirror's records are read.
@@ -90,6 +92,11 @@ class Mirrors {
   // answer; and read whole.
   [[nodiscard]] absl::StatusOr<States> ProbeCopy(const std::string& domain, States known);
   [[nodiscard]] absl::Status ReadCopy(const std::string& domain);
+  // What is known against a mirror that is to be kept: its origin will forget it. Empty: nothing.
+  [[nodiscard]] absl::StatusOr<std::string> WhyNoCopy(const std::string& domain);
+  // Unless the stream there is no mirror of the one that was made then.
+  [[nodiscard]] absl::Status MarkKept(ConfigLock* lock, const std::string& domain,
+                                      int64_t origin_created_ns, const std::string& why);
   [[nodiscard]] absl::Status Create(ConfigLock* lock, const jetstream::MirrorDeclaration& mirror,
                                     const Ground& ground, int replicas);
 

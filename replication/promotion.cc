@@ -149,6 +149,10 @@ class Promoter {
 
   absl::Status Run() {
     if (!mirror_.promoting) {
+      if (!result_.doubted.empty() && !AcceptsAll()) {
+        return Unusable("stream ", stream_, " is no copy of its origin: ", result_.doubted,
+                        ". Give --despite-differences if it is to take its place all the same");
+      }
       if (absl::Status status = MoveFromOrigin(); !status.ok()) return status;
       Say("making it take records");
       const absl::Status changed = Change([this](nlohmann::json config) {
@@ -216,11 +220,19 @@ class Promoter {
 
   // What the origin's jetd had found was copied with all else.
   void AskMirrorForDoubts() {
+    if (!mirror_.no_copy.empty()) {
+      result_.doubted = Cat("when it was left with --keep-data: ", mirror_.no_copy);
+      return;
+    }
     const nlohmann::json newest = {
         {"last_by_subj", jetstream::SubjectCodec(options_.mirror.bucket).AlarmSubject()}};
     const auto alarms =
         session_->Ask(options_.mirror.domain, Cat("STREAM.MSG.GET.", stream_), newest);
-    result_.doubted = alarms.ok() && jetstream::SaysNoCopy(*alarms, mirror_.stream.created_ns);
+    if (alarms.ok() && jetstream::SaysNoCopy(*alarms, mirror_.stream.created_ns)) {
+      result_.doubted =
+          "the origin's jetd had found records here that differ from its own, or are missing; its "
+          "log names the first";
+    }
   }
 
   [[nodiscard]] bool AcceptsAll() const {

@@ -56,8 +56,9 @@ struct Promotion {
   uint64_t missing = 0;
   // Of an origin that answered: why the states could not be compared; empty: they are the same.
   std::string uncompared{};
-  // Of one that did not: its jetd had found that the mirror's records differ.
-  bool doubted = false;
+  // Of one that did not: its jetd had found that the mirror's records differ, or the mirror was
+  // left as one that is no copy. Why, for people; empty: nothing of the kind is known.
+  std::string doubted{};
   Revision newest;  // of what was taken over
   Revision bumped;  // what it is at, all before that compacted
   StreamSeq last;   // the newest record

@@ -61,11 +61,55 @@ TEST_F(PromotionTest, WhatAJetdFoundIsKnownToAll) {
   PromotionOptions options{.mirror = Leaf()};
   EXPECT_TRUE(absl::IsFailedPrecondition(Promote(options).status()));
   EXPECT_FALSE(Sealed("hub"));
-  // Without its origin it is all that is left, and says what was said of it.
+  // Without its origin it is all that is left, for who knows what was said of it.
   domains_->hub().Kill();
+  const absl::Status refused = Promote(options).status();
+  EXPECT_THAT(std::string(MessageOf(refused)),
+              HasSubstr("jetd had found records here that differ"));
+  options.differences = Differences::kAccept;
   const auto promoted = Promote(options);
   ASSERT_TRUE(promoted.ok()) << promoted.status();
-  EXPECT_TRUE(promoted->doubted);
+  EXPECT_FALSE(promoted->doubted.empty());
+}
+
+// Its origin forgets what was found of it, in a record that it copies too.
+TEST_F(PromotionTest, AMirrorThatIsKeptAndIsNoCopySaysSoItself) {
+  AddMirror();
+  const auto made_ns = mirrors_->LookAlone("dr")->stream.created_ns;
+  writer_->Alarm({jetstream::AlarmType::kMirror, static_cast<uint64_t>(made_ns)});
+  writer_->Flush();
+  ASSERT_TRUE(WaitForAll());
+  const absl::Status removed = mirrors_->Remove("dr", Mirrors::Data::kKeep);
+  ASSERT_TRUE(removed.ok()) << removed;
+  writer_->Alarm({jetstream::AlarmType::kCorrupt, 1});
+  writer_->Flush();
+  ASSERT_TRUE(WaitForAll());
+  EXPECT_EQ(mirrors_->Look("dr")->front().state.fit, MirrorState::Fit::kOther);
+  EXPECT_TRUE(absl::IsFailedPrecondition(mirrors_->Add({.domain = "dr"})));
+  PromotionOptions options{.mirror = Leaf()};
+  EXPECT_TRUE(absl::IsFailedPrecondition(Promote(options).status()));
+  domains_->hub().Kill();
+  const absl::Status refused = Promote(options).status();
+  EXPECT_THAT(std::string(MessageOf(refused)), HasSubstr("has compared its records"));
+  options.differences = Differences::kAccept;
+  const auto promoted = Promote(options);
+  ASSERT_TRUE(promoted.ok()) << promoted.status();
+}
+
+TEST_F(PromotionTest, AMirrorThatIsKeptAndCannotBeAskedMayBeNoCopy) {
+  AddMirror();
+  const auto made_ns = mirrors_->LookAlone("dr")->stream.created_ns;
+  ASSERT_TRUE(WaitForAll());
+  domains_->leaf().Kill();
+  writer_->Alarm({jetstream::AlarmType::kMirror, static_cast<uint64_t>(made_ns)});
+  writer_->Flush();
+  const absl::Status kept = mirrors_->Remove("dr", Mirrors::Data::kKeep);
+  EXPECT_THAT(std::string(MessageOf(kept)), HasSubstr("does not answer"));
+  EXPECT_EQ(mirrors_->List()->size(), 1U);
+  // It is not this one that was found, or that was long ago.
+  writer_->Alarm({jetstream::AlarmType::kCorrupt, 1});
+  writer_->Flush();
+  EXPECT_TRUE(mirrors_->Remove("dr", Mirrors::Data::kKeep).ok());
 }
 
 TEST_F(PromotionTest, WhatWasFoundOfAnEarlierMirrorIsNotSaidOfThisOne) {
@@ -76,7 +120,7 @@ TEST_F(PromotionTest, WhatWasFoundOfAnEarlierMirrorIsNotSaidOfThisOne) {
   domains_->hub().Kill();
   const auto look = LookAtPromotion({.mirror = Leaf()});
   ASSERT_TRUE(look.ok()) << look.status();
-  EXPECT_FALSE(look->doubted);
+  EXPECT_EQ(look->doubted, "");
 }
 
 class CrowdedOriginTest : public PromotionTest {
