@@ -29,7 +29,8 @@ class PacedWriter {
 
   PacedWriter(const Options& options, etcdclient::Client* client);
 
-  // Writes for so long and waits for the answers. May be called again.
+  // Writes as many as are due in this time and waits for the answers, however long that takes. May
+  // be called again.
   void WriteFor(std::chrono::milliseconds time);
 
   [[nodiscard]] size_t written() const;
