@@ -55,6 +55,8 @@ class Socket {
     size_t have = 0;
     while (have < count) {
       const ssize_t got = recv(fd_, all.data() + have, count - have, 0);
+      // With a timeout, also of a process that was stopped and goes on.
+      if (got < 0 && errno == EINTR) continue;
       if (got <= 0) {
         all.resize(have);
         return all + (got == 0 ? "|end" : errno == ECONNRESET ? "|reset" : "|late");
