@@ -100,8 +100,9 @@ class Store(Process):
 
 
 def ctl(etcdctl, store, *argv, ok=True, stdin=None):
-    done = subprocess.run([etcdctl, "--endpoints", store.client, *argv], input=stdin,
-                          capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    done = subprocess.run([etcdctl, "--endpoints", store.client, f"--command-timeout={PATIENCE_S}s",
+                           *argv], input=stdin, capture_output=True, text=True, check=False,
+                          timeout=2 * PATIENCE_S)
     if ok and done.returncode != 0:
         raise RuntimeError(f"etcdctl {argv}: {done.stderr}")
     return done.stdout

@@ -183,7 +183,7 @@ class Server(Process):
             "ETCD_INITIAL_CLUSTER": f"default={peer}"
         })
 
-    def etcdctl(self, *arguments, patience_s=20, check=True):
+    def etcdctl(self, *arguments, patience_s=60, check=True):
         done = subprocess.run(
             [*self.client, f"--command-timeout={patience_s}s", *arguments], capture_output=True,
             check=False)
