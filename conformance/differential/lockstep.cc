@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -26,6 +27,8 @@ constexpr std::chrono::seconds kEventsTimeout{20};
 constexpr std::chrono::milliseconds kCatchUp{400};
 // How far the time that leases have left may be apart; after a restart by as long as that takes.
 constexpr int64_t kTtl = 2, kTtlAfterKill = 60;
+// A lease that is granted for less is to run out in the run.
+constexpr std::chrono::seconds kShortTtl{10};
 // After the last step, for events that nobody asked for.
 constexpr std::chrono::milliseconds kLinger{150};
 
@@ -122,12 +125,15 @@ class Lockstep {
     }
     const bool both = step.sides == Step::Sides::kBoth;
     if (!both && !options_.has_range_stream) return true;  // two etcds
+    const auto begun = steady_clock::now();
     lane_.Start(&step);
     const Answer etcd = both ? etcd_.Run(step) : Answer();
     const Answer server = lane_.Wait();
-    const std::string what = Difference(step, etcd, server,
-                                        {.hashes = generator_.hashes_are_comparable(),
-                                         .ttl_seconds = killed_ ? kTtlAfterKill : kTtl});
+    WatchLeases(step, etcd, begun);
+    const std::string what =
+        Difference(step, etcd, server,
+                   {.hashes = generator_.hashes_are_comparable(),
+                    .ttl_seconds = apart_s_ + (killed_ ? kTtlAfterKill : kTtl)});
     if (!what.empty()) return Report(TextOf(step.call), what, TextOf(etcd), TextOf(server));
     result_.coverage.CountStep(step, both ? etcd : server);
     if (both) {
@@ -136,6 +142,34 @@ class Lockstep {
       if (model_.changes() != before) ++result_.changed;
     }
     return CheckViolations(TextOf(step.call, 600));
+  }
+
+  // `begun`: before either server was asked.
+  void WatchLeases(const Step& step, const Answer& answer, steady_clock::time_point begun) {
+    const auto now = steady_clock::now();
+    const auto* grant = std::get_if<pb::LeaseGrantRequest>(&step.call);
+    const auto* keep = std::get_if<pb::LeaseKeepAliveRequest>(&step.call);
+    // Nothing else is asked until it is gone.
+    if (std::holds_alternative<AwaitExpiry>(step.call)) return short_leases_.clear();
+    // By as much may one server's lease have begun before the other's, and be looked at later.
+    if (grant != nullptr || keep != nullptr ||
+        std::holds_alternative<pb::LeaseTimeToLiveRequest>(step.call)) {
+      const auto took = std::chrono::ceil<std::chrono::seconds>(now - begun);
+      apart_s_ = std::max<int64_t>(apart_s_, 2 * (took.count() - 1));
+    }
+    for (const auto& [id, lease] : short_leases_) {
+      if (now >= lease.begun + lease.ttl) result_.lease_overdue = true;
+    }
+    if (const auto* revoke = std::get_if<pb::LeaseRevokeRequest>(&step.call)) {
+      short_leases_.erase(revoke->id());
+    }
+    if (keep != nullptr && short_leases_.contains(keep->id())) {
+      short_leases_[keep->id()].begun = begun;
+    }
+    if (grant == nullptr || !answer.status.ok() || answer.message == nullptr) return;
+    const auto& granted = static_cast<const pb::LeaseGrantResponse&>(*answer.message);
+    const std::chrono::seconds ttl(granted.ttl());
+    if (ttl < kShortTtl) short_leases_[grant->id()] = {.begun = begun, .ttl = ttl};
   }
 
   bool Report(std::string call, std::string what, std::string etcd, std::string server) {
@@ -191,7 +225,12 @@ class Lockstep {
       (void)etcd_.Run(progress);
       (void)server_.Run(progress);
     }
-    if (blind) std::this_thread::sleep_for(kCatchUp);
+    while (blind) {
+      const auto begun = steady_clock::now();
+      std::this_thread::sleep_for(kCatchUp);
+      // Else the servers may have stood still with this one.
+      blind = steady_clock::now() - begun > 2 * kCatchUp;
+    }
     model_.AllSynced();
   }
 
@@ -249,6 +288,12 @@ class Lockstep {
   Generator generator_;
   RunResult result_;
   bool killed_ = false;
+  struct ShortLease {
+    steady_clock::time_point begun;
+    std::chrono::seconds ttl;
+  };
+  std::map<int64_t, ShortLease> short_leases_;  // by id
+  int64_t apart_s_ = 0;  // how far the servers' leases may be apart, beyond what is usual
 };
 
 }  // namespace

@@ -43,6 +43,9 @@ struct RunResult {
   int64_t requests = 0;
   int64_t changed = 0;  // requests that changed the store: a revision, a lease, a compaction
   std::vector<Finding> findings;  // at most one: afterwards the stores may differ
+  // So slow a machine that a lease, which was to run out while both servers are left alone, may
+  // have done so before on either of them: what was found may be that alone.
+  bool lease_overdue = false;
   Coverage coverage;
 };
 

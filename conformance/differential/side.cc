@@ -18,6 +18,8 @@ using std::chrono::steady_clock;
 // looks every 100 ms) before it is asked again.
 constexpr milliseconds kAskAgain{150};
 constexpr milliseconds kExpiryPoll{25};
+// A server that stood still lets leases live longer, so that clients may renew them first.
+constexpr milliseconds kExpiryPatience{120'000};
 
 template <typename Response>
 Answer Wrap(absl::StatusOr<Response> response) {
@@ -218,9 +220,9 @@ Answer Side::RunExpiry(const AwaitExpiry& call) {
   pb::LeaseTimeToLiveRequest request;
   request.set_id(call.lease);
   leases_.ToActual(request);
-  const auto end = deadline();
+  const auto end = steady_clock::now() + kExpiryPatience;
   while (steady_clock::now() < end) {
-    auto answer = client_->Call(request);
+    auto answer = client_->Call(request, {.timeout = options_.timeout});
     // etcd may answer -1 too for one that is overdue and not yet gone.
     if (!answer.ok() || answer->grantedttl() == 0) return Wrap(std::move(answer));
     std::this_thread::sleep_for(kExpiryPoll);

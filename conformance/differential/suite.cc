@@ -18,6 +18,8 @@ using etcdclient::ServerKind;
 using etcdclient::ServerProcess;
 
 constexpr std::chrono::seconds kReady{90};
+// Of a seed.
+constexpr int kAttempts = 5;
 // Often enough that a run sees notifications, seldom enough that they cost nothing.
 constexpr char kProgressInterval[] = "--experimental-watch-progress-notify-interval=300ms";
 
@@ -141,17 +143,22 @@ absl::StatusOr<RunResult> RunSeed(const SuiteOptions& options, uint64_t seed, Pa
   return run;
 }
 
-// While a seed runs, the servers of the next one start.
+// While a seed runs, the servers of the next one start. What was found on a machine that was too
+// slow has to be found again.
 void Work(const SuiteOptions& options, Board* board) {
   uint64_t seed = 0;
   absl::StatusOr<Pair> next = absl::NotFoundError("none yet");
   while (board->NextSeed(&seed)) {
-    absl::StatusOr<Pair> pair = next.ok() ? std::move(next) : StartPair(options);
-    if (!pair.ok()) return board->Failed(pair.status());
-    next = StartPair(options);
-    auto run = RunSeed(options, seed, *pair);
-    if (!run.ok()) return board->Failed(run.status());
-    board->Done(seed, *std::move(run));
+    for (int attempt = 1;; ++attempt) {
+      absl::StatusOr<Pair> pair = next.ok() ? std::move(next) : StartPair(options);
+      if (!pair.ok()) return board->Failed(pair.status());
+      next = StartPair(options);
+      auto run = RunSeed(options, seed, *pair);
+      if (!run.ok()) return board->Failed(run.status());
+      if (run->lease_overdue && !run->findings.empty() && attempt < kAttempts) continue;
+      board->Done(seed, *std::move(run));
+      break;
+    }
   }
 }
 
