@@ -41,8 +41,9 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kPoll{2};
 // How long an end may take that a server has promised: far longer than it does.
-constexpr milliseconds kEndPatience{20'000};
-constexpr int kSayEvery = 50;  // cuts
+constexpr milliseconds kEndPatience{60'000};
+constexpr std::chrono::seconds kWhole{60};  // for a server that nothing was done to, at least
+constexpr int kSayEvery = 50;               // cuts
 
 // Values that go to files: none in memory, few, and as a user has it.
 constexpr const char* kValueFlags[] = {"--value-cache-bytes=0", "--value-cache-bytes=1000000",
@@ -84,7 +85,7 @@ class Run {
       status = CutWhileItStarts();
       if (status.ok()) status = Start();
     }
-    if (status.ok()) status = server_->WaitReady(options_.patience);
+    if (status.ok()) status = server_->WaitReady(Patience());
     if (status.ok()) status = StartCompactor();
     while (status.ok() && report_.cuts < options_.cuts && !Enough()) status = Round();
     for (int i = 0; status.ok() && i < options_.faults && !Enough(); ++i) status = FaultRound(i);
@@ -201,8 +202,13 @@ class Run {
     return Recover();
   }
 
+  // Where nothing was cut yet a server starts and answers; it may only be slow.
+  [[nodiscard]] std::chrono::seconds Patience() const {
+    return report_.cuts == 0 ? std::max(options_.patience, kWhole) : options_.patience;
+  }
+
   absl::Status WaitForWrites(size_t count) {
-    const auto deadline = steady_clock::now() + options_.patience;
+    const auto deadline = steady_clock::now() + Patience();
     while (load_->acked() < count) {
       if (!server_->running()) {
         return MakeStatus(absl::StatusCode::kInternal,
@@ -224,7 +230,7 @@ class Run {
     WaitForOrphans();
     load_->End(&ops_, &ledger_);
     absl::Status status = Start();
-    if (status.ok()) status = server_->WaitReady(options_.patience);
+    if (status.ok()) status = server_->WaitReady(Patience());
     if (!status.ok()) return status;
     auto shown = ReadAll();
     if (!shown.ok()) return shown.status();
@@ -244,7 +250,7 @@ class Run {
     pb::RangeRequest range;
     range.set_key(Load::kPrefix);
     range.set_range_end(PrefixEnd(Load::kPrefix));
-    const auto answer = (*client)->Call(range, {.timeout = options_.patience});
+    const auto answer = (*client)->Call(range, {.timeout = Patience()});
     if (!answer.ok()) return answer.status();
     Picture picture{.revision = answer->header().revision()};
     for (const auto& kv : answer->kvs()) {
