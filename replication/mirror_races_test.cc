@@ -156,7 +156,8 @@ TEST_F(MirrorRacesTest, TermRecordsAreNotComparedAgainUnderTheLock) {
 
 TEST_F(MirrorRacesTest, AnOldPrimaryIsNotDeletedWithoutTheLock) {
   AddMirror();
-  ASSERT_TRUE(Promote({.mirror = Leaf()}).ok());
+  const auto promoted = Promote({.mirror = Leaf()});
+  ASSERT_TRUE(promoted.ok()) << promoted.status();
   const auto added = Mirrors::Open(Leaf()).value()->Add(
       {.domain = "hub",
        .replace = Mirrors::Replace::kOldPrimary,
