@@ -49,6 +49,9 @@ struct Attempt {
   Who who = Who::kTenant;
   std::string wanted = "";  // in the answer, or the record
   Shown shown = Shown::kAnswer;
+  // In the answer to who asks again for what is done, since the first answer was lost. Empty: that
+  // is the same.
+  std::string wanted_again = "";
 };
 
 using Words = std::map<std::string, std::string>;
@@ -184,7 +187,8 @@ inline std::vector<Attempt> ClusterRequests() {
       {"$JS.API.ACCOUNT.STREAM.CANCEL_MOVE.@A.@S", "", Who::kSystem, "stream_cancel_move"},
       {"$JS.API.META.LEADER.STEPDOWN", "", Who::kSystem, kDone},
       {"$JS.API.SERVER.EVACUATE", R"({"peer":"@L"})", Who::kSystem, kDone},
-      {"$JS.API.SERVER.REMOVE", R"({"peer":"@L"})", Who::kSystem, kDone},
+      {"$JS.API.SERVER.REMOVE", R"({"peer":"@L"})", Who::kSystem, kDone, Shown::kAnswer,
+       "server is not a member of the cluster"},
       {"$JS.API.META.RESCUE", R"({"quorum_needed":1})", Who::kSystem, "new_quorum"},
   };
 }
