@@ -99,10 +99,10 @@ class ImportTest : public testing::Test {
     EXPECT_EQ(RevisionOf(client->get()), newest + kBump);
     pb::LeaseTimeToLiveRequest lease;
     lease.set_id(RecordedLife::kLease);
-    EXPECT_EQ((*client)->Call(lease)->grantedttl(), 3'600);
+    EXPECT_EQ((*client)->Call(lease, kPatient)->grantedttl(), 3'600);
     pb::LeaseRevokeRequest revoke;
     revoke.set_id(RecordedLife::kLease);
-    EXPECT_TRUE((*client)->Call(revoke).ok());
+    EXPECT_TRUE((*client)->Call(revoke, kPatient).ok());
     size_t without = 0;
     for (const auto& [key, seen] : keys) without += std::get<4>(seen) == 0 ? 1 : 0;
     EXPECT_EQ(KeysOf(client->get()).size(), without);
@@ -120,7 +120,7 @@ class ImportTest : public testing::Test {
     const auto& [newest, keys] = *life.states().rbegin();
     pb::CompactionRequest compact;
     compact.set_revision(newest / 2);
-    ASSERT_TRUE((*client)->Call(compact).ok());
+    ASSERT_TRUE((*client)->Call(compact, kPatient).ok());
     const std::string snapshot = folder_ / "snapshot.db";
     SaveSnapshot(client->get(), snapshot);
     const std::string target = folder_ / "imported";

@@ -356,7 +356,7 @@ TEST_F(JetctlServerTest, ChecksAJetdThatRuns) {
     auto client = server_->Connect();
     etcdclient::pb::CompactionRequest compact;
     compact.set_revision(30);
-    ASSERT_TRUE((*client)->Call(compact).ok());
+    ASSERT_TRUE((*client)->Call(compact, {.timeout = std::chrono::seconds(60)}).ok());
   }
   const Ran ran = Jetctl({"check", DataDir(), Cat("--endpoint=", server_->endpoint())});
   EXPECT_EQ(ran.exit_code, kExitOk) << ran.results << ran.messages;

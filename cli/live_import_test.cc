@@ -153,7 +153,7 @@ TEST_F(LiveImportTest, AnEtcdThatRuns) {
     // Keys are on their lease, whenever they came to it.
     pb::LeaseRevokeRequest revoke;
     revoke.set_id(RecordedLife::kLease);
-    EXPECT_TRUE((*imported)->Call(revoke).ok());
+    EXPECT_TRUE((*imported)->Call(revoke, kPatient).ok());
     size_t without = 0;
     for (const auto& [key, seen] : keys) without += std::get<4>(seen) == 0 ? 1 : 0;
     EXPECT_EQ(KeysOf(imported->get()).size(), without);
@@ -173,7 +173,7 @@ TEST_F(LiveImportTest, ASignalCutsOver) {
     pb::LeaseGrantRequest request;
     request.set_id(id);
     request.set_ttl(1'000 + id);
-    ASSERT_TRUE((*client)->Call(request).ok());
+    ASSERT_TRUE((*client)->Call(request, kPatient).ok());
   };
   grant(1);
   grant(2);
@@ -191,7 +191,7 @@ TEST_F(LiveImportTest, ASignalCutsOver) {
   Put(client->get(), "/other", "2");
   pb::LeaseRevokeRequest revoke;
   revoke.set_id(2);
-  ASSERT_TRUE((*client)->Call(revoke).ok());
+  ASSERT_TRUE((*client)->Call(revoke, kPatient).ok());
   child.Signal(SIGTERM);
   // Before all keys were read it says that nothing was done; then once more does it.
   if (child.Wait() != kExitOk) {
@@ -206,7 +206,7 @@ TEST_F(LiveImportTest, ASignalCutsOver) {
   for (const int64_t id : {1, 2, 3, 4}) {
     pb::LeaseTimeToLiveRequest lease;
     lease.set_id(id);
-    EXPECT_EQ((*imported)->Call(lease)->grantedttl(), id == 2 ? 0 : 1'000 + id) << id;
+    EXPECT_EQ((*imported)->Call(lease, kPatient)->grantedttl(), id == 2 ? 0 : 1'000 + id) << id;
   }
 }
 
@@ -359,7 +359,7 @@ TEST_P(KineImportTest, IsNotFooled) {
   pb::RangeRequest all;
   all.set_key("/");
   all.set_range_end("0");
-  const auto wanted = (*client)->Call(all);
+  const auto wanted = (*client)->Call(all, kPatient);
   ASSERT_TRUE(wanted.ok()) << wanted.status();
   EXPECT_EQ(told["keys"], wanted->kvs_size());
   const auto jetd = StartStore(ServerKind::kJetd, target_);
@@ -377,7 +377,7 @@ TEST_P(KineImportTest, IsNotFooled) {
   EXPECT_GT(RevisionOf(imported->get()), wanted->header().revision());
   pb::LeaseTimeToLiveRequest lease;
   lease.set_id(3'600);
-  EXPECT_EQ((*imported)->Call(lease)->grantedttl(), 3'600);
+  EXPECT_EQ((*imported)->Call(lease, kPatient)->grantedttl(), 3'600);
 }
 
 INSTANTIATE_TEST_SUITE_P(

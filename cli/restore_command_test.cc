@@ -125,11 +125,11 @@ TEST_F(RestoreTest, RandomPointsAreWhatTheClientWroteDown) {
     pb::RangeRequest old;
     old.set_key("a");
     old.set_revision(newest);
-    EXPECT_EQ((*client)->Call(old).status().message(),
+    EXPECT_EQ((*client)->Call(old, kPatient).status().message(),
               "etcdserver: mvcc: required revision has been compacted");
     pb::LeaseTimeToLiveRequest lease;
     lease.set_id(RecordedLife::kLease);
-    EXPECT_EQ((*client)->Call(lease)->grantedttl(), 3'600);
+    EXPECT_EQ((*client)->Call(lease, kPatient)->grantedttl(), 3'600);
     EXPECT_EQ(Put(client->get(), "/registry/new", "value"), newest + kBump + 1);
   }
 }

@@ -42,6 +42,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr std::chrono::seconds kFarTooLong{60};
+constexpr etcdclient::CallOptions kPatient{.timeout = kFarTooLong};
 
 TEST(TenantCommandTest, Mistakes) {
   for (const char* variable : {"JETD_STATE_DIR", "JETD_NATS_URL"}) unsetenv(variable);
@@ -220,13 +221,13 @@ void Exercise(Client* leader, Client* follower) {
   ASSERT_TRUE(watch->Next(kFarTooLong).ok());
   pb::LeaseGrantRequest grant;
   grant.set_ttl(60);
-  const auto lease = follower->Call(grant);
+  const auto lease = follower->Call(grant, kPatient);
   ASSERT_TRUE(lease.ok()) << lease.status();
   pb::PutRequest put;
   put.set_key("/w");
   put.set_value("of a follower");
   put.set_lease(lease->id());
-  ASSERT_TRUE(follower->Call(put).ok());
+  ASSERT_TRUE(follower->Call(put, kPatient).ok());
   const auto event = watch->Next(kFarTooLong);
   ASSERT_TRUE(event.ok()) << event.status();
   ASSERT_EQ(event->events_size(), 1);
@@ -238,24 +239,24 @@ void Exercise(Client* leader, Client* follower) {
   pb::RangeRequest range;
   range.set_key("/w");
   for (Client* client : {leader, follower}) {
-    const auto got = client->Call(range);
+    const auto got = client->Call(range, kPatient);
     ASSERT_TRUE(got.ok()) << got.status();
     ASSERT_EQ(got->kvs_size(), 1);
   }
   pb::LeaseRevokeRequest revoke;
   revoke.set_id(lease->id());
-  ASSERT_TRUE(follower->Call(revoke).ok());
+  ASSERT_TRUE(follower->Call(revoke, kPatient).ok());
   int64_t revision = 0;
   for (int i = 0; i < 100; ++i) {
     put.set_key("/history");
     put.set_lease(0);
-    const auto done = leader->Call(put);
+    const auto done = leader->Call(put, kPatient);
     ASSERT_TRUE(done.ok()) << done.status();
     revision = done->header().revision();
   }
   pb::CompactionRequest compact;
   compact.set_revision(revision);
-  const auto compacted = follower->Call(compact);
+  const auto compacted = follower->Call(compact, kPatient);
   ASSERT_TRUE(compacted.ok()) << compacted.status();
 }
 
@@ -341,7 +342,7 @@ TEST_P(TenantServerTest, TheAccountsLimitIsTheTenantsQuota) {
   put.set_key("/large");
   put.set_value(std::string(512 << 10, 'v'));
   absl::Status refused;
-  for (int i = 0; i < 100 && refused.ok(); ++i) refused = (*client)->Call(put).status();
+  for (int i = 0; i < 100 && refused.ok(); ++i) refused = (*client)->Call(put, kPatient).status();
   EXPECT_THAT(refused.ToString(), HasSubstr("etcdserver: mvcc: database space exceeded"));
   ASSERT_EQ(Tenant({"limit", "acme", "--storage", "64MiB"}).exit_code, kExitOk);
   EXPECT_TRUE(WaitUntil([&] {

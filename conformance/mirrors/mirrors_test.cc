@@ -42,6 +42,8 @@ using std::chrono::steady_clock;
 using ::testing::HasSubstr;
 using Fit = MirrorState::Fit;
 
+constexpr etcdclient::CallOptions kPatient{.timeout = seconds(60)};
+
 class MirrorsConformanceTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -78,27 +80,27 @@ class MirrorsConformanceTest : public ::testing::Test {
     etcdclient::pb::PutRequest put;
     put.set_key(key);
     put.set_value(value);
-    const auto answer = client_->Call(put, {.timeout = seconds(60)});
+    const auto answer = client_->Call(put, kPatient);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.ok() ? answer->header().revision() : 0;
   }
   void Delete(const std::string& key) const {
     etcdclient::pb::DeleteRangeRequest request;
     request.set_key(key);
-    EXPECT_TRUE(client_->Call(request).ok());
+    EXPECT_TRUE(client_->Call(request, kPatient).ok());
   }
   void Compact(int64_t revision) const {
     etcdclient::pb::CompactionRequest compact;
     compact.set_revision(revision);
     // Answered when all is gone that may go.
     compact.set_physical(true);
-    const auto answer = client_->Call(compact);
+    const auto answer = client_->Call(compact, kPatient);
     EXPECT_TRUE(answer.ok()) << answer.status();
   }
   static std::string Get(Client* client, const std::string& key) {
     etcdclient::pb::RangeRequest range;
     range.set_key(key);
-    const auto answer = client->Call(range);
+    const auto answer = client->Call(range, kPatient);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.ok() && answer->kvs_size() == 1 ? answer->kvs(0).value() : "";
   }
@@ -211,12 +213,12 @@ TEST_F(MirrorsConformanceTest, PromoteAndGoOnAboveAllThatWasAnswered) {
   etcdclient::pb::RangeRequest old;
   old.set_key("/k9");
   old.set_revision(newest);
-  const auto compacted = client->Call(old);
+  const auto compacted = client->Call(old, kPatient);
   EXPECT_THAT(std::string(compacted.status().message()), HasSubstr("has been compacted"));
   etcdclient::pb::PutRequest put;
   put.set_key("/k3");
   put.set_value("again");
-  const auto written = client->Call(put);
+  const auto written = client->Call(put, kPatient);
   ASSERT_TRUE(written.ok()) << written.status();
   EXPECT_EQ(written->header().revision(), promoted->bumped.value() + 1);
   // The old domain is back, and its jetd with it.

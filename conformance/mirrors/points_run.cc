@@ -36,6 +36,10 @@ using std::chrono::steady_clock;
 
 // A leaf node's connection that is silent for longer is missed, and attaching takes its time then.
 constexpr milliseconds kLongCut{15'000};
+// What is asked once is answered, however slow the machine is.
+constexpr milliseconds kPatience{60'000};
+constexpr milliseconds kPause{20};
+constexpr etcdclient::CallOptions kPatient{.timeout = kPatience};
 // A time is asked for only where nothing happened for so long around it.
 constexpr int64_t kQuietNs = 20'000;
 
@@ -321,9 +325,9 @@ class PointsRun {
   };
   // What the store says of itself decides; a compaction that still removes may change its mind.
   absl::StatusOr<Read> ReadFrom(const char* where, const StreamSource& source) {
-    constexpr int kAttempts = 20;
+    const auto end = steady_clock::now() + kPatience;
     absl::Status why;
-    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    while (steady_clock::now() < end) {
       const auto held = replication::ReadPoints(source);
       if (!held.ok()) return held.status();
       Read read;
@@ -345,6 +349,7 @@ class PointsRun {
       }
       why = MakeStatus(states.status().code(), where, ": ", MessageOf(states.status()));
       if (!absl::IsFailedPrecondition(why)) break;
+      std::this_thread::sleep_for(kPause);  // of another process's removal
     }
     return why;
   }
@@ -426,7 +431,8 @@ class PointsRun {
       if (absl::Status served = Serve(options.target.bucket, probe, moment); !served.ok())
         return served;
     }
-    auto api = jetstream::ApiSession::Open({.urls = options.target.nats_urls});
+    auto api = jetstream::ApiSession::Open(
+        {.urls = options.target.nats_urls, .answer_timeout = kPatience});
     if (!api.ok()) return api.status();
     return (*api)
         ->Ask("", Cat("STREAM.DELETE.", jetstream::StreamName(options.target.bucket)))
@@ -443,7 +449,7 @@ class PointsRun {
     pb::RangeRequest range;
     range.set_key(std::string(1, '\0'));
     range.set_range_end(std::string(1, '\0'));
-    const auto answer = (*client)->Call(range);
+    const auto answer = (*client)->Call(range, kPatient);
     if (!answer.ok()) return answer.status();
     State state;
     state.revision = Revision(moment.revision);
@@ -459,7 +465,7 @@ class PointsRun {
       Wrong("served", Cat(ToText(probe.point), ": ", wrong));
     }
     range.set_revision(moment.revision);
-    const auto old = (*client)->Call(range);
+    const auto old = (*client)->Call(range, kPatient);
     if (old.ok() || MessageOf(old.status()).find("compacted") == std::string::npos) {
       Wrong("served", Cat(ToText(probe.point), ": a read of the past is answered with ",
                           old.ok() ? "OK" : MessageOf(old.status())));

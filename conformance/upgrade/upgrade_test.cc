@@ -31,6 +31,7 @@ using jetstream::NatsTestServer;
 namespace pb = etcdclient::pb;
 
 constexpr std::chrono::seconds kPatience{60};
+constexpr etcdclient::CallOptions kPatient{.timeout = kPatience};
 
 class UpgradeTest : public ::testing::Test {
  protected:
@@ -73,18 +74,18 @@ class UpgradeTest : public ::testing::Test {
     auto client = *server.Connect();
     pb::LeaseGrantRequest grant;
     grant.set_ttl(600);
-    const auto lease = client->Call(grant);
+    const auto lease = client->Call(grant, kPatient);
     ASSERT_TRUE(lease.ok()) << lease.status();
     for (int i = 0; i < 20; ++i) {
       pb::PutRequest put;
       put.set_key(Cat("/key/", i));
       put.set_value(Cat(mark, " ", i));
       if (i == 7) put.set_lease(lease->id());
-      ASSERT_TRUE(client->Call(put).ok());
+      ASSERT_TRUE(client->Call(put, kPatient).ok());
     }
     pb::DeleteRangeRequest gone;
     gone.set_key("/key/3");
-    ASSERT_TRUE(client->Call(gone).ok());
+    ASSERT_TRUE(client->Call(gone, kPatient).ok());
   }
   // What a client sees, and HashKV.
   static std::string Seen(const ServerProcess& server) {
@@ -92,9 +93,9 @@ class UpgradeTest : public ::testing::Test {
     pb::RangeRequest range;
     range.set_key("/");
     range.set_range_end("0");
-    const auto keys = client->Call(range);
+    const auto keys = client->Call(range, kPatient);
     pb::HashKVRequest hash;
-    const auto sum = client->Call(hash);
+    const auto sum = client->Call(hash, kPatient);
     JETD_CHECK(keys.ok() && sum.ok()) << keys.status() << sum.status();
     std::string text = Cat("revision ", keys->header().revision(), " hash ", sum->hash(), "\n");
     for (const auto& kv : keys->kvs()) CatTo(text, kv.key(), " = ", kv.value(), "\n");
