@@ -11,6 +11,8 @@
 namespace jetd::jetstream {
 namespace {
 
+constexpr int kParts = 5;  // of patience
+
 absl::StatusOr<nlohmann::json> AnswerOf(std::string_view payload) {
   nlohmann::json answer = ParseAnswer(payload);
   const ApiError error = ApiErrorOf(answer);
@@ -69,20 +71,30 @@ void DomainApi::Next() {
 void DomainApi::Send(Question question) {
   const uint64_t number = ++number_;
   Asked& asked = asked_[number];
+  asked.domain = std::move(question.domain);
+  asked.subject = std::move(question.subject);
   asked.done = std::move(question.done);
   // A subject of its own for each: the word that nobody listens names nothing but that.
-  const std::string inbox = Cat(inbox_, number);
+  const std::string inbox = InboxOf(number);
   asked.subscription = connection_->Subscribe(
       inbox, [this, number](NatsMessage& message) { Settle(number, AnswerOf(message.payload())); },
-      [this, number, domain = question.domain] {
+      [this, number, domain = asked.domain] {
         Settle(number, MakeError(Errc::kUnavailable, Cat("nobody answers for ", NameOf(domain))));
       });
-  connection_->Publish(question.subject, inbox, question.payload);
-  asked.timer = loop_->RunAfter(
-      timeout_, [this, number, inbox, domain = question.domain, subject = question.subject] {
-        Settle(number, NoAnswer(*connection_, NameOf(domain), subject, inbox));
-      });
+  connection_->Publish(asked.subject, inbox, question.payload);
+  Wait(number, kParts);
 }
+
+// For one part of patience after the other, each from when the one before has ended.
+void DomainApi::Wait(uint64_t number, int parts) {
+  asked_.at(number).timer = loop_->RunAfter(timeout_ / kParts, [this, number, parts] {
+    if (parts > 1) return Wait(number, parts - 1);
+    const Asked& asked = asked_.at(number);
+    Settle(number, NoAnswer(*connection_, NameOf(asked.domain), asked.subject, InboxOf(number)));
+  });
+}
+
+std::string DomainApi::InboxOf(uint64_t number) const { return Cat(inbox_, number); }
 
 void DomainApi::Settle(uint64_t number, absl::StatusOr<nlohmann::json> answer) {
   const auto found = asked_.find(number);

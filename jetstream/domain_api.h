@@ -23,6 +23,8 @@ namespace jetd::jetstream {
 // or some at a time; sent in the order of the calls.
 // Unlike NatsApi it may ask a domain that is cut off: that nobody listens there is an answer, and
 // not the end of the connection.
+// Patience is for the time in which the loop runs: of that in which the process stands still, with
+// its whole machine say, a fifth of it counts at most.
 //
 // The engine thread's; of one connection, which outlives it, as does `loop`; two of one connection
 // have different names. It never calls back from inside a call, and nobody after its end.
@@ -51,6 +53,7 @@ class DomainApi {
   };
 
   struct Asked {
+    std::string domain, subject;
     AnswerFn done;
     uint64_t subscription = 0;
     TimerId timer = 0;
@@ -58,6 +61,8 @@ class DomainApi {
 
   void Next();
   void Send(Question question);
+  void Wait(uint64_t number, int parts);
+  [[nodiscard]] std::string InboxOf(uint64_t number) const;
   void Settle(uint64_t number, absl::StatusOr<nlohmann::json> answer);
 
   Loop* const loop_;

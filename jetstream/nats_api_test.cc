@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
@@ -42,7 +44,7 @@ class NatsApiTest : public ::testing::Test, protected LoopRunner {
     other_ = Connect("root");
     other_->Subscribe("open.>", [](const NatsMessage& /*message*/) {});
     other_->Subscribe("$JS.open.API.>", [](const NatsMessage& /*message*/) {});
-    other_->Flush();
+    AwaitTaken(other_.get());
   }
   void TearDown() override {
     for (const auto* connection : {&other_, &connection_}) {
@@ -57,6 +59,13 @@ class NatsApiTest : public ::testing::Test, protected LoopRunner {
     connection->Start([](const absl::Status& why) { FAIL() << why; });
     loop_.AddRoundHook([raw = connection.get()] { raw->Flush(); });
     return connection;
+  }
+  // Until the server has taken what was said on a connection: others are not in order with it.
+  void AwaitTaken(NatsConnection* connection) {
+    DomainApi api(&loop_, connection, std::chrono::minutes(1));
+    bool answered = false;
+    api.Ask("", "INFO", "", [&](const absl::StatusOr<nlohmann::json>&) { answered = true; });
+    EXPECT_TRUE(RunUntil([&] { return answered; }));
   }
   void Use(const std::string& user) {
     constexpr std::chrono::milliseconds kSoon{200};
@@ -114,6 +123,23 @@ TEST_F(NatsApiTest, TheSameOfDomains) {
   EXPECT_THAT(refused, HasSubstr("the user may not ask (Permissions Violation for Publish to "
                                  "\"$JS.closed.API.INFO\")"));
   EXPECT_EQ(AskDomain("open"), "no answer from the JetStream domain open");
+}
+
+// As with its whole machine: it has not waited meanwhile.
+TEST_F(NatsApiTest, AProcessThatStoodStillHearsTheAnswerOfADomain) {
+  constexpr std::chrono::milliseconds kPatience{3'000};
+  connection_ = Connect("root");
+  domain_api_ = std::make_unique<DomainApi>(&loop_, connection_.get(), kPatience);
+  other_->Subscribe("$JS.slow.API.INFO", [this](const NatsMessage& question) {
+    other_->Publish(std::string(question.reply()), "", "{}");
+  });
+  AwaitTaken(other_.get());
+  std::optional<absl::Status> status;
+  domain_api_->Ask("slow", "INFO", "",
+                   [&](const absl::StatusOr<nlohmann::json>& answer) { status = answer.status(); });
+  loop_.Post([&] { std::this_thread::sleep_for(kPatience); });  // it, and who would answer
+  ASSERT_TRUE(RunUntil([&] { return status.has_value(); }));
+  EXPECT_TRUE(status->ok()) << *status;
 }
 
 TEST_F(NatsApiTest, AnAnswerThatMayNotBeHeardIsNamed) {
