@@ -305,7 +305,10 @@ TEST_P(NatsLogTest, ReadsALongStreamInManyWindows) {
         ++some;
       },
       finished);
-  ASSERT_TRUE(RunUntil([&] { return done == 2; }));
+  // As long as records come: on a busy machine nats-server 2.10 takes ten milliseconds for each.
+  for (uint64_t seen = 0; !RunUntil([&] { return done == 2; }); seen = all + some) {
+    ASSERT_GT(all + some, seen);
+  }
   EXPECT_EQ(all, kRecords + 20);
   EXPECT_EQ(bytes, 30ULL * 499'500 + 20 * large.size());
   EXPECT_EQ(some, kRecords / 3 + 20);
